@@ -1,0 +1,189 @@
+"""Loop and Handoff: the truth of who must do what by when. Only `referrals.workflow` writes them.
+
+The laws that these rows must obey are in PostgreSQL (see the migration ``laws``): a loop is open if and only if it has
+an open handoff, a loop never leaves its end, and closing needs the acknowledgement and the patient told.
+"""
+
+from typing import ClassVar
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from referrals.models.people import Owner
+
+
+class Priority(models.TextChoices):
+    """FHIR request-priority, most urgent first; `RANK` is the order on every list."""
+
+    STAT = "stat", _("stat")
+    ASAP = "asap", _("as soon as possible")
+    URGENT = "urgent", _("urgent")
+    ROUTINE = "routine", _("routine")
+
+
+RANK = {"stat": 0, "asap": 1, "urgent": 2, "routine": 3}
+
+
+class Loop(models.Model):
+    """The tracking of one care request from order to closure; the parent Task has the same id.
+
+    ``request_id`` is the ServiceRequest; kinds `unsolicited` and `upkeep` have none and say in ``about`` (a
+    FHIR reference or "Link/7") what they are for. ``placer`` and ``performer`` are root Organization ids.
+    ``answer_only``: our organisation is only the performer, so the loop ends when its outcome has reached the placer.
+    """
+
+    class Kind(models.TextChoices):
+        REFERRAL = "referral", _("referral")
+        FOLLOW_UP = "follow-up", _("follow-up")
+        TEST_ORDER = "test-order", _("test order")
+        UNSOLICITED = "unsolicited", _("unsolicited result")
+        UPKEEP = "upkeep", _("upkeep")
+
+    id = models.TextField(primary_key=True, db_collation="C")
+    kind = models.CharField(max_length=16, choices=Kind)
+    stage = models.CharField(max_length=32)
+    version = models.PositiveIntegerField(default=1)
+    request_id = models.TextField(null=True, unique=True, db_collation="C")
+    about = models.TextField(blank=True, default="")
+    patient_id = models.TextField(blank=True, default="", db_index=True)
+    placer = models.TextField(blank=True, default="")
+    performer = models.TextField(blank=True, default="")
+    service_id = models.TextField(blank=True, default="")
+    requester = models.TextField(blank=True, default="")
+    title = models.TextField(blank=True, default="")
+    priority = models.CharField(max_length=8, choices=Priority, default=Priority.ROUTINE)
+    accountable = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="accountable_loops")
+    responsible = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="responsible_loops", null=True)
+    answer_only = models.BooleanField(default=False)
+    based_on = models.ForeignKey("self", on_delete=models.PROTECT, related_name="followed_by", null=True)
+    ordered_at = models.DateTimeField()
+    window_start_at = models.DateTimeField(null=True)
+    needed_by = models.DateTimeField(null=True)
+    opened_at = models.DateTimeField()
+    acknowledged_at = models.DateTimeField(null=True)
+    acknowledged_by = models.TextField(blank=True, default="")
+    acknowledged_reason = models.TextField(blank=True, default="")
+    told_at = models.DateTimeField(null=True)
+    told_by = models.TextField(blank=True, default="")
+    told_reason = models.TextField(blank=True, default="")
+    closed_at = models.DateTimeField(null=True)
+    closed_by = models.TextField(blank=True, default="")
+    end_reason = models.TextField(blank=True, default="")
+
+    class Meta:
+        indexes = [models.Index(fields=["placer", "opened_at", "id"], name="loop_by_placer")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"
+
+
+class OfKind(models.Manager["Loop"]):
+    """The loops of one kind."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def get_queryset(self) -> models.QuerySet["Loop"]:
+        """Only this kind."""
+        return super().get_queryset().filter(kind=self.kind)
+
+
+class Referral(Loop):
+    """A loop around a request for another's care."""
+
+    objects: ClassVar[OfKind] = OfKind("referral")
+
+    class Meta:
+        proxy = True
+
+
+class FollowUp(Loop):
+    """A loop around a visit or call that must still happen."""
+
+    objects: ClassVar[OfKind] = OfKind("follow-up")
+
+    class Meta:
+        proxy = True
+
+
+class TestOrder(Loop):
+    """A loop around a laboratory, imaging or other diagnostic order."""
+
+    objects: ClassVar[OfKind] = OfKind("test-order")
+    __test__ = False
+
+    class Meta:
+        proxy = True
+
+
+class Unsolicited(Loop):
+    """A loop that holds evidence which names no order of ours."""
+
+    objects: ClassVar[OfKind] = OfKind("unsolicited")
+
+    class Meta:
+        proxy = True
+
+
+class Upkeep(Loop):
+    """A loop that holds one thing to mend: an exchange, a contradiction, a death to confirm."""
+
+    objects: ClassVar[OfKind] = OfKind("upkeep")
+
+    class Meta:
+        proxy = True
+
+
+class Handoff(models.Model):
+    """One responsibility: who must do what by when; the child Task has the same id.
+
+    ``owner`` may be outside; ``list`` is the one internal list it stands on (the owner's own, else the accountable
+    pool's). ``due_at`` is the stage's clock, ``half_due_at`` the middle of it, ``needed_by`` the date set once for
+    ``restriction.period.end``. ``task_status`` and ``remote_lasted_at`` are the performer's last word and its time.
+    ``paused_seconds`` is what was left of the clock when it stopped to wait for information.
+    """
+
+    id = models.TextField(primary_key=True, db_collation="C")
+    loop = models.ForeignKey(Loop, on_delete=models.PROTECT, related_name="handoffs")
+    kind = models.CharField(max_length=32)
+    stage = models.CharField(max_length=32)
+    version = models.PositiveIntegerField(default=1)
+    owner = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="handoffs")
+    list = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="listed_handoffs")
+    priority_rank = models.PositiveSmallIntegerField()
+    opened_at = models.DateTimeField()
+    stage_since = models.DateTimeField()
+    due_at = models.DateTimeField()
+    half_due_at = models.DateTimeField()
+    needed_by = models.DateTimeField(null=True)
+    closed_at = models.DateTimeField(null=True)
+    task_status = models.CharField(max_length=32)
+    remote_lasted_at = models.DateTimeField(null=True)
+    focus = models.TextField(blank=True, default="")
+    opened_by = models.ForeignKey("self", on_delete=models.PROTECT, related_name="opened", null=True)
+    reason_code = models.TextField(blank=True, default="")
+    reason_text = models.TextField(blank=True, default="")
+    paused_seconds = models.PositiveIntegerField(null=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["list", "priority_rank", "due_at", "id"],
+                name="handoff_worklist",
+                condition=models.Q(closed_at__isnull=True),
+            ),
+            models.Index(fields=["due_at"], name="handoff_due", condition=models.Q(closed_at__isnull=True)),
+            models.Index(
+                fields=["owner", "due_at"], name="handoff_owner", condition=models.Q(closed_at__isnull=True)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody still has to do something."""
+        return self.closed_at is None
