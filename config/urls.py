@@ -1,5 +1,20 @@
 """Where each room's addresses hang."""
 
-from django.urls import URLPattern, URLResolver
+from importlib.util import find_spec
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from django.urls import URLPattern, URLResolver, include, path
+
+from config.health import healthz
+
+MOUNTS = (("fhir/", "api.fhir.urls"), ("api/v1/", "api.v1.urls"), ("api/docs/", "api.docs.urls"), ("", "web.urls"))
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+urlpatterns: list[URLPattern | URLResolver] = [path("healthz", healthz)]
+urlpatterns += [path(route, include(module)) for route, module in MOUNTS if _is_there(module)]

@@ -52,6 +52,4 @@ class Escalation(models.Model):
     channel = models.CharField(max_length=16, blank=True, default="")
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["handoff", "due_at", "level"], name="escalation_once_per_level")
-        ]
+        constraints = [models.UniqueConstraint(fields=["handoff", "due_at", "level"], name="escalation_once_per_level")]

@@ -175,9 +175,7 @@ class Handoff(models.Model):
                 condition=models.Q(closed_at__isnull=True),
             ),
             models.Index(fields=["due_at"], name="handoff_due", condition=models.Q(closed_at__isnull=True)),
-            models.Index(
-                fields=["owner", "due_at"], name="handoff_owner", condition=models.Q(closed_at__isnull=True)
-            ),
+            models.Index(fields=["owner", "due_at"], name="handoff_owner", condition=models.Q(closed_at__isnull=True)),
         ]
 
     def __str__(self) -> str:
