@@ -1,0 +1,323 @@
+"""HTTP to one partner: `fhirclient`'s FHIRServer with what it lacks.
+
+`fhirclient` 4.4 has no time-out, follows any redirect and any ``next`` link with our token, and loses ``1.50``. Here
+every exchange goes through `Server.exchange`: it speaks to the registered origin only, follows nothing, ignores
+proxies and ``.netrc`` of the machine, stops at a size and at a deadline, and hands out bodies read by `records.store`
+(guards, exact numbers). A failure is raised as the category that it means (see `fhir_bridge.retries`); its text is
+the partner's OperationOutcome without values, since diagnostics repeat a patient's data.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, ClassVar
+from urllib.parse import urlencode, urljoin, urlsplit
+
+import requests
+from fhirclient.auth import FHIRAuth
+from fhirclient.server import FHIRJSONMimeType, FHIRServer
+
+from fhir_bridge.retries import Unreachable, Unreadable
+from records import clock, errors, store
+from records.json import Resource, dumps
+
+MAX_BYTES = 20 * 1024 * 1024
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 30.0
+TOTAL_SECONDS = 60.0
+PAGE = 200
+MAX_PAGES = 10_000
+
+CATEGORIES: Mapping[int, type[errors.BatonError]] = {
+    400: errors.Malformed,
+    401: errors.Unauthenticated,
+    403: errors.Forbidden,
+    404: errors.NotFound,
+    405: errors.Unsupported,
+    406: errors.Unsupported,
+    409: errors.Conflict,
+    410: errors.Gone,
+    412: errors.Stale,
+    413: errors.Unsupported,
+    415: errors.Unsupported,
+    422: errors.Incorrect,
+    501: errors.Unsupported,
+}
+
+
+class BearerAuth(FHIRAuth):  # type: ignore[misc]
+    """A token that was given to us once and for all."""
+
+    auth_type = "bearer"
+    token = ""
+
+    def from_state(self, state: dict[str, Any]) -> None:
+        """Take the token from ``state``."""
+        self.token = state["token"]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Nothing: a token is not handed around."""
+        return {}
+
+    def can_sign_headers(self) -> bool:
+        """Whether there is a token."""
+        return bool(self.token)
+
+    def signed_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """The headers with ours."""
+        return {**headers, "Authorization": f"Bearer {self.token}"}
+
+
+FHIRAuth.register.__func__(BearerAuth)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A successful answer. ``resource`` is None for an empty body; ``sent_at`` is the partner's Date header."""
+
+    status: int
+    headers: Mapping[str, str]
+    resource: Resource | None
+    sent_at: datetime | None
+
+
+class Server(FHIRServer):  # type: ignore[misc]
+    """One partner's FHIR base, for one thread."""
+
+    time_outs: ClassVar[tuple[float, float]] = (CONNECT_SECONDS, READ_SECONDS)
+
+    def __init__(self, base_url: str, token: str = "", *, total_seconds: float = TOTAL_SECONDS) -> None:
+        super().__init__(None, base_uri=base_url)
+        self.base_url = base_url.rstrip("/")
+        self.origin = _origin(self.base_url)
+        self.total_seconds = total_seconds
+        self.auth = FHIRAuth.create("bearer" if token else "none", {"token": token, "app_id": None})
+        self.session.trust_env = False
+        self.session.max_redirects = 0
+        self.session.headers["User-Agent"] = "Baton"
+
+    # The four verbs that we need, each one exchange
+
+    def read(self, type_: str, remote_id: str) -> Reply:
+        """Read one resource; it must be the one that was asked for."""
+        reply = self.exchange("GET", f"{type_}/{remote_id}")
+        found = reply.resource or {}
+        if found.get("resourceType") != type_ or found.get("id") != remote_id:
+            raise Unreadable("The partner answered a read with another resource.")
+        return reply
+
+    def create(self, resource: Resource, if_none_exist: str = "") -> Reply:
+        """Create, on the condition that a search (``identifier=system|value``, encoded) finds nothing."""
+        headers = {"If-None-Exist": if_none_exist} if if_none_exist else {}
+        return self.exchange("POST", resource["resourceType"], resource, headers)
+
+    def update(self, resource: Resource, if_match: str = "") -> Reply:
+        """Replace a resource by its id, on the condition that it still has this version."""
+        headers = {"If-Match": f'W/"{if_match}"'} if if_match else {}
+        return self.exchange("PUT", f"{resource['resourceType']}/{resource['id']}", resource, headers)
+
+    def search(self, type_: str, params: list[tuple[str, str]]) -> Iterator[tuple[Reply, list[Resource]]]:
+        """Page by page: the reply, and the matches in it. A ``next`` link of another origin is refused."""
+        url, seen = f"{type_}?{urlencode(params)}", set[str]()
+        for _page in range(MAX_PAGES):
+            reply = self.exchange("GET", url, headers={"Cache-Control": "no-cache"})
+            bundle = reply.resource or {}
+            if bundle.get("resourceType") != "Bundle":
+                raise Unreadable("The partner answered a search without a Bundle.")
+            yield reply, _matches(bundle, type_)
+            seen.add(url)
+            url = _next(bundle)
+            if not url:
+                return
+            if url in seen:
+                break
+        raise Unreadable("The partner's pages have no end.")
+
+    def exchange(
+        self, verb: str, path: str, body: Resource | None = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """One request and its answer, or the category of what went wrong."""
+        url = urljoin(f"{self.base_url}/", path)
+        if _origin(url) != self.origin:
+            raise errors.Forbidden("The partner's link leads to another server; it was not followed.")
+        response, content = self._send(verb, url, body, headers or {})
+        if HTTPStatus.MULTIPLE_CHOICES <= response.status_code < HTTPStatus.BAD_REQUEST:
+            raise Unreadable("The partner answered with a redirect; it was not followed.")
+        if response.status_code >= HTTPStatus.BAD_REQUEST:
+            raise _failure(response, content)
+        return Reply(response.status_code, response.headers, _resource(response, content), _date(response))
+
+    def _send(
+        self, verb: str, url: str, body: Resource | None, headers: Mapping[str, str]
+    ) -> tuple[requests.Response, bytes]:
+        signed = {"Accept": FHIRJSONMimeType, "Accept-Charset": "UTF-8", **headers}
+        if body is not None:
+            signed |= {"Content-Type": f"{FHIRJSONMimeType}; charset=UTF-8", "Prefer": "return=representation"}
+        if self.auth.can_sign_headers():
+            signed = self.auth.signed_headers(signed)
+        deadline = time.monotonic() + self.total_seconds
+        try:
+            with self.session.request(
+                verb,
+                url,
+                data=dumps(body).encode() if body is not None else None,
+                headers=signed,
+                timeout=self.time_outs,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                return response, _content(response, deadline)
+        except (requests.ConnectTimeout, requests.exceptions.SSLError) as error:
+            raise Unreachable("The partner can't be reached.") from error
+        except requests.ConnectionError as error:
+            raise _lost(error) from error
+        except (requests.RequestException, OSError) as error:
+            raise errors.Unavailable("The partner's answer was lost.") from error
+
+
+def _lost(error: requests.ConnectionError) -> errors.Unavailable:
+    """Whether the connection was never made (nothing happened there), or broke (unknown)."""
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    if type(reason).__name__ in {"NewConnectionError", "NameResolutionError"}:
+        return Unreachable("The partner can't be reached.")
+    return errors.Unavailable("The partner's answer was lost.")
+
+
+def _content(response: requests.Response, deadline: float) -> bytes:
+    """The body, decoded; stops at `MAX_BYTES` and at the deadline, so that a slow drip or a bomb costs little."""
+    pieces, size = [], 0
+    for piece in response.iter_content(65_536):
+        pieces.append(piece)
+        size += len(piece)
+        if size > MAX_BYTES:
+            raise Unreadable("The partner's answer is too big.")
+        if time.monotonic() > deadline:
+            raise errors.Unavailable("The partner's answer took too long.")
+    return b"".join(pieces)
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port, with the default port written out; credentials in the URL make it nobody's."""
+    parts = urlsplit(url)
+    if "@" in parts.netloc or "\\" in url:
+        return ("", "", None)
+    try:
+        port = parts.port
+    except ValueError:
+        return ("", "", None)
+    return (parts.scheme, (parts.hostname or "").lower(), port or {"http": 80, "https": 443}.get(parts.scheme))
+
+
+def _resource(response: requests.Response, content: bytes) -> Resource | None:
+    """The body as a resource; None where there is none. An OperationOutcome as an answer to a write is none."""
+    if not content.strip():
+        return None
+    if "json" not in response.headers.get("Content-Type", "json"):
+        raise Unreadable("The partner answered with something that is not FHIR JSON.")
+    try:
+        resource = store.parse(content)
+    except errors.BatonError as error:
+        raise Unreadable("The partner's answer can't be read.") from error
+    if resource.get("resourceType") == "OperationOutcome":
+        if any(severity in {"error", "fatal"} for severity, _code, _where in _issues(resource)):
+            raise Unreadable("The partner answered success with an error in it.")
+        return None
+    return resource
+
+
+def _failure(response: requests.Response, content: bytes) -> errors.BatonError:
+    status = response.status_code
+    text = f"The partner answered {status}{_outcome(content)}."
+    retry_after = _retry_after(response)
+    is_busy = status == HTTPStatus.SERVICE_UNAVAILABLE and retry_after is not None
+    if is_busy or status == HTTPStatus.TOO_MANY_REQUESTS:
+        return errors.Throttled(text, retry_after=retry_after or 30.0)
+    unnamed = errors.Unavailable if status >= HTTPStatus.INTERNAL_SERVER_ERROR else errors.Incorrect
+    return CATEGORIES.get(status, unnamed)(text)
+
+
+def _outcome(content: bytes) -> str:
+    """Codes and places of an OperationOutcome; never its diagnostics, which repeat what was sent."""
+    try:
+        resource = store.parse(content)
+    except errors.BatonError:
+        return ""
+    told = [f"{code} {where}".strip() for _severity, code, where in _issues(resource)]
+    return f": {', '.join(told[:5])}" if told else ""
+
+
+def _issues(outcome: Resource) -> list[tuple[str, str, str]]:
+    """(severity, code, expression) of each issue, as far as it is one, shortened to what is certainly no data."""
+    issues = outcome.get("issue")
+    found = []
+    for issue in issues if isinstance(issues, list) else []:
+        if isinstance(issue, dict):
+            places = issue.get("expression") or issue.get("location") or [""]
+            where = places[0] if isinstance(places, list) and places and isinstance(places[0], str) else ""
+            found.append((str(issue.get("severity")), str(issue.get("code"))[:40], _path(where)))
+    return found
+
+
+def _path(where: str) -> str:
+    """A FHIRPath of names and indexes alone; anything else might quote a value."""
+    return where[:120] if all(each.isalnum() or each in ".[]_-" for each in where) else ""
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    """Seconds of a Retry-After header (RFC 9110 §10.2.3: a number or a date), None when absent or absurd."""
+    value = response.headers.get("Retry-After", "")
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        return max((parsedate_to_datetime(value) - clock.now()).total_seconds(), 0.0)
+    except (ValueError, TypeError):
+        return None
+
+
+def _date(response: requests.Response) -> datetime | None:
+    try:
+        return parsedate_to_datetime(response.headers.get("Date", "")).astimezone(UTC)
+    except (ValueError, TypeError):
+        return None
+
+
+def _matches(bundle: Resource, type_: str) -> list[Resource]:
+    """The resources of this type that matched, without included ones and outcomes."""
+    entries = bundle.get("entry")
+    found = []
+    for entry in entries if isinstance(entries, list) else []:
+        resource = entry.get("resource") if isinstance(entry, dict) else None
+        if isinstance(resource, dict) and resource.get("resourceType") == type_:
+            found.append(resource)
+    return found
+
+
+def _next(bundle: Resource) -> str:
+    links = bundle.get("link")
+    for link in links if isinstance(links, list) else []:
+        if isinstance(link, dict) and link.get("relation") == "next":
+            return str(link.get("url", ""))
+    return ""
+
+
+def condition(system: str, value: str) -> str:
+    """The query ``identifier=system|value`` with FHIR's escapes (R4 search §3.1.1.4.0), ready for If-None-Exist."""
+    return urlencode({"identifier": token(system, value)})
+
+
+def token(system: str, value: str) -> str:
+    r"""``system|value`` with FHIR's escapes for ``\ , $ |``."""
+    return "|".join(_escaped(part) for part in (system, value))
+
+
+def _escaped(text: str) -> str:
+    for special in "\\,$|":
+        text = text.replace(special, f"\\{special}")
+    return text
+
+
+__all__ = ["Reply", "Server", "condition", "token"]

@@ -1,0 +1,126 @@
+"""Two versions of one resource, and who owns which element: the three-way merge of PATHWAYS §1. Pure.
+
+``base`` is what the partner had at the last sync, ``ours`` what we would send, ``theirs`` what the partner has now,
+all three in the partner's references. An element that only one side changed is taken from that side. Where both
+changed it, its only writer wins; an element with two writers that is no list is a clash for a person.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from records.json import Resource, dumps
+
+Writer = Literal["performer", "placer", "both"]
+Side = Literal["performer", "placer"]
+
+UNION = frozenset({"note", "identifier", "extension", "contained"})
+_SERVER = frozenset({"id", "meta", "resourceType"})
+_MISSING = object()
+
+# PATHWAYS §1; elements that are not named are of the placer for these types
+TASK: Mapping[str, Writer] = {
+    "status": "performer",
+    "businessStatus": "performer",
+    "statusReason": "performer",
+    "output": "performer",
+    "executionPeriod": "performer",
+    "lastModified": "performer",
+}
+OWNED: Mapping[str, Mapping[str, Writer]] = {"Task": TASK, "ServiceRequest": {}}
+
+# What a placer may say of a Task that the performer has not started; then `cancelled` is a request (PATHWAYS §1)
+UNSTARTED = frozenset({"draft", "requested", "received", "accepted", "ready"})
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """What the partner should have; ``clashes`` names the elements that a person must decide."""
+
+    body: Resource
+    clashes: tuple[str, ...] = ()
+
+
+def merge(base: Resource | None, ours: Resource, theirs: Resource | None, side: Side) -> Merge:
+    """Merge as the ``side`` that we are on. Without ``theirs`` (a creation) the answer is ``ours``.
+
+    ``id`` and ``meta`` are theirs. Other elements that neither knows stay out.
+    """
+    if theirs is None:
+        return Merge(ours)
+    before = base or {}
+    body: Resource = {}
+    clashes = []
+    for element in dict.fromkeys([*theirs, *ours]):
+        value, is_clash = _element(element, before, ours, theirs, side)
+        if value is not _MISSING:
+            body[element] = value
+        if is_clash:
+            clashes.append(element)
+    return Merge(body, tuple(clashes))
+
+
+def same(left: Any, right: Any) -> bool:
+    """Whether two values are the same content, number lexemes included, whatever the order of keys."""
+    return _canonical(left) == _canonical(right)
+
+
+def says_nothing_new(body: Resource, theirs: Resource) -> bool:
+    """Whether writing ``body`` over ``theirs`` would change nothing that isn't the server's own."""
+    return all(
+        same(body.get(element, _MISSING), theirs.get(element, _MISSING))
+        for element in {*body, *theirs} - {"id", "meta"}
+    )
+
+
+def _element(name: str, base: Resource, ours: Resource, theirs: Resource, side: Side) -> tuple[Any, bool]:
+    """The merged value of one element, `_MISSING` for none, and whether both changed what nobody owns alone."""
+    mine, other, before = (body.get(name, _MISSING) for body in (ours, theirs, base))
+    if name in _SERVER:
+        return (other if other is not _MISSING else mine), False
+    if name in UNION:
+        return _union(mine, other, before), False
+    type_ = theirs.get("resourceType", "")
+    if type_ == "Task" and name == "status":
+        return _status(mine, other, before, side)
+    if type_ in OWNED:
+        is_mine = OWNED[type_].get(name.removeprefix("_"), "placer") == side
+        return (mine if is_mine else other), False
+    return _unowned(mine, other, before)
+
+
+def _unowned(mine: Any, other: Any, before: Any) -> tuple[Any, bool]:
+    if same(mine, other) or same(mine, before):
+        return other, False
+    return mine, not same(other, before)
+
+
+def _status(mine: Any, other: Any, before: Any, side: Side) -> tuple[Any, bool]:
+    """`Task.status` is the performer's, but a placer may take back what has not been started."""
+    if side == "performer":
+        # a placer's withdrawal that we have not seen yet is for a person, not to be overwritten
+        return mine, other == "cancelled" and other != before and mine != "cancelled"
+    if mine == "cancelled" and other != "cancelled":
+        return (mine, False) if other in UNSTARTED else (other, True)
+    return (mine, False) if (mine, other) == ("requested", "draft") else (other, False)
+
+
+def _union(mine: Any, other: Any, before: Any) -> Any:
+    """Both lists without repetition, theirs first; what one side removed since the base stays removed."""
+    if mine is _MISSING and other is _MISSING:
+        return _MISSING
+    lists = [value if isinstance(value, list) else [] for value in (mine, other, before)]
+    own, their, old = ({_canonical(item): item for item in value} for value in lists)
+    kept = {key: item for key, item in their.items() if key in own or key not in old}
+    kept |= {key: item for key, item in own.items() if key in their or key not in old}
+    return list(kept.values()) or _MISSING
+
+
+def _canonical(value: Any) -> str:
+    return "" if value is _MISSING else dumps([_sorted(value)])
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,145 @@
+"""Link, Inbox, Watermark: the truth of what is to be sent, what has come, and how far we have read.
+
+A Celery message only wakes somebody up; every line of work is a row here (law 8).
+"""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from fhir_bridge.models.partners import Partner
+
+
+class Link(models.Model):
+    """A local resource and the partner's copy of it, one row per (partner, resource).
+
+    ``wanted_version`` is the local version that the partner should have, ``sent_version`` the one it has.
+    ``remote_version`` is the partner's ``meta.versionId``, ``base`` the partner's body at the last sync, character by
+    character, and ``remote_hash`` its content's hash. ``origin`` says whose resource it is: what a partner made is
+    never overwritten there, but for the elements that we own (PATHWAYS §1). ``rank`` orders a partner's queue so that
+    a referred resource is sent before the one that refers to it. ``fence`` counts the claims: a worker whose lease was
+    taken over can't settle any more. ``mend_loop`` is the open upkeep loop in which a person looks at it.
+    """
+
+    class State(models.TextChoices):
+        CLEAN = "clean", _("in step")
+        WANTED = "wanted", _("to be sent")
+        INFLIGHT = "inflight", _("being sent")
+        UNKNOWN = "unknown", _("outcome unknown")
+        STUCK = "stuck", _("refused")
+        CONFLICT = "conflict", _("conflict")
+        GONE = "gone", _("deleted there")
+
+    class Origin(models.TextChoices):
+        OURS = "ours", _("ours")
+        THEIRS = "theirs", _("theirs")
+
+    partner = models.ForeignKey(Partner, on_delete=models.CASCADE, related_name="links")
+    type = models.CharField(max_length=64)
+    local_id = models.TextField(db_collation="C")
+    remote_id = models.TextField(null=True, db_collation="C")
+    origin = models.CharField(max_length=8, choices=Origin, default=Origin.OURS)
+    state = models.CharField(max_length=16, choices=State, default=State.CLEAN)
+    rank = models.PositiveSmallIntegerField(default=0)
+    wanted_version = models.PositiveIntegerField(default=0)
+    sent_version = models.PositiveIntegerField(default=0)
+    remote_version = models.TextField(blank=True, default="")
+    remote_last_updated = models.DateTimeField(null=True)
+    remote_hash = models.TextField(blank=True, default="")
+    base = models.TextField(blank=True, default="")
+    due_at = models.DateTimeField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    fence = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0)
+    first_failed_at = models.DateTimeField(null=True)
+    error_category = models.CharField(max_length=32, blank=True, default="")
+    error_text = models.TextField(blank=True, default="")
+    mend_loop = models.TextField(blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["partner", "type", "local_id"], name="link_once_local"),
+            # a partner's resource is one of ours at most; inbound translation relies on it
+            models.UniqueConstraint(fields=["partner", "type", "remote_id"], name="link_once_remote"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["partner", "rank", "due_at", "id"],
+                name="link_due",
+                condition=models.Q(state__in=["wanted", "unknown", "inflight"]),
+            ),
+            models.Index(
+                fields=["partner", "state"],
+                name="link_work",
+                condition=~models.Q(state="clean"),
+            ),
+            models.Index(fields=["type", "local_id"], name="link_local"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type}/{self.local_id} at {self.partner_id}"
+
+
+class Inbox(models.Model):
+    """One version of a partner's resource as it came, in full, and what became of it.
+
+    ``body`` is the exact text (law 9); ``waiting`` = needs something that has not come yet; ``quarantined`` = could
+    not be applied, a person looks at it. Without a versionId at the partner ``version_id`` is empty.
+    """
+
+    class State(models.TextChoices):
+        PENDING = "pending", _("to be applied")
+        APPLIED = "applied", _("applied")
+        WAITING = "waiting", _("waiting for another")
+        QUARANTINED = "quarantined", _("quarantined")
+        DISCARDED = "discarded", _("discarded")
+
+    partner = models.ForeignKey(Partner, on_delete=models.CASCADE, related_name="inbox")
+    type = models.CharField(max_length=64)
+    remote_id = models.TextField(db_collation="C")
+    version_id = models.TextField(blank=True, default="")
+    content_hash = models.CharField(max_length=64)
+    last_updated = models.DateTimeField(null=True)
+    body = models.TextField()
+    state = models.CharField(max_length=16, choices=State, default=State.PENDING)
+    received_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+    error_category = models.CharField(max_length=32, blank=True, default="")
+    error_text = models.TextField(blank=True, default="")
+    mend_loop = models.TextField(blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["partner", "type", "remote_id", "version_id", "content_hash"], name="inbox_once"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["partner", "last_updated", "id"],
+                name="inbox_due",
+                condition=models.Q(state__in=["pending", "waiting"]),
+            ),
+            models.Index(
+                fields=["partner", "state"],
+                name="inbox_work",
+                condition=models.Q(state__in=["pending", "waiting", "quarantined"]),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type}/{self.remote_id} of {self.partner_id}"
+
+
+class Watermark(models.Model):
+    """Up to which instant, by the partner's clock, every change of a type has been stored."""
+
+    partner = models.ForeignKey(Partner, on_delete=models.CASCADE, related_name="watermarks")
+    type = models.CharField(max_length=64)
+    until = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["partner", "type"], name="watermark_once")]
+
+    def __str__(self) -> str:
+        return f"{self.type} of {self.partner_id}"

@@ -1,0 +1,114 @@
+"""References between resources, translated from our ids to a partner's and back. Pure.
+
+=====================================  =====================  ========================================
+a reference                            going out              coming in
+=====================================  =====================  ========================================
+``Type/id``, ours or the partner's     their ``Type/id``      our ``Type/id``
+absolute, of our or the partner's base as if relative         as if relative
+not linked                             logical, by our        absolute, of the partner's base
+                                       identifier
+``#contained``, ``urn:``, other host   as it is               as it is
+no ``reference``, ``identifier`` only  as it is               ours, if the identifier is one of ours
+=====================================  =====================  ========================================
+
+FHIR R4 §2.3.0, https://hl7.org/fhir/R4/references.html.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from records.json import Resource
+
+Find = Callable[[str, str], str | None]
+_RELATIVE = re.compile(r"([A-Z][A-Za-z]{2,63})/([A-Za-z0-9.\-]{1,64})(?:/_history/[A-Za-z0-9.\-]{1,64})?")
+
+
+def parse(reference: str, *bases: str) -> tuple[str, str] | None:
+    """(type, id) of a relative reference or of an absolute one under one of the bases; None for any other."""
+    for base in filter(None, bases):
+        if reference.startswith(f"{base}/"):
+            reference = reference[len(base) + 1 :]
+            break
+    found = _RELATIVE.fullmatch(reference)
+    return (found[1], found[2]) if found else None
+
+
+def identifier(origin: str, type_: str, local_id: str) -> dict[str, str]:
+    """Our identifier of a resource of ours; ``origin`` is this installation's public address."""
+    return {"system": f"{origin}/id/{type_.lower()}", "value": local_id}
+
+
+def targets(body: Any, *bases: str) -> Iterator[tuple[str, str]]:
+    """Every (type, id) that a body refers to, in order, repeated where it repeats itself."""
+    for node in _nodes(body):
+        found = parse(node["reference"], *bases) if isinstance(node.get("reference"), str) else None
+        if found:
+            yield found
+
+
+def outward(body: Resource, find: Find, origin: str, our_base: str) -> Resource:
+    """A copy for the partner. ``find(type, local id)`` gives the partner's id, or None for what it does not get."""
+
+    def translate(node: Resource) -> Resource:
+        target = parse(node.get("reference") or "", our_base)
+        if target is None:
+            return node
+        remote_id = find(*target)
+        if remote_id is not None:
+            return {**node, "reference": f"{target[0]}/{remote_id}"}
+        rest = {key: value for key, value in node.items() if key != "reference"}
+        return {"type": target[0], "identifier": identifier(origin, *target), **rest}
+
+    return _map(body, translate)
+
+
+def inward(body: Resource, find: Find, origin: str, their_base: str) -> Resource:
+    """A copy for us. ``find(type, remote id)`` gives our id, or None for what we don't hold."""
+
+    def translate(node: Resource) -> Resource:
+        target = parse(node.get("reference") or "", their_base)
+        if target is None:
+            return _recognised(node, origin)
+        local_id = find(*target)
+        known = f"{target[0]}/{local_id}" if local_id else f"{their_base}/{target[0]}/{target[1]}"
+        return {**node, "reference": known}
+
+    return _map(body, translate)
+
+
+def _recognised(node: Resource, origin: str) -> Resource:
+    """A logical reference that `outward` made, as the reference that it was."""
+    named = node.get("identifier")
+    system = named.get("system") if isinstance(named, dict) else None
+    type_ = node.get("type")
+    if "reference" in node or not isinstance(type_, str) or system != f"{origin}/id/{type_.lower()}":
+        return node
+    rest = {key: value for key, value in node.items() if key not in {"identifier", "type"}}
+    return {"reference": f"{type_}/{node['identifier'].get('value')}", **rest}
+
+
+def _is_reference(node: Resource) -> bool:
+    return isinstance(node.get("reference"), str) or (
+        isinstance(node.get("identifier"), dict) and "resourceType" not in node
+    )
+
+
+def _nodes(value: Any) -> Iterator[Resource]:
+    if isinstance(value, dict):
+        if _is_reference(value):
+            yield value
+        for inner in value.values():
+            yield from _nodes(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _nodes(inner)
+
+
+def _map(value: Any, translate: Callable[[Resource], Resource]) -> Any:
+    if isinstance(value, dict):
+        inner = {key: _map(child, translate) for key, child in value.items()}
+        return translate(inner) if _is_reference(inner) else inner
+    if isinstance(value, list):
+        return [_map(child, translate) for child in value]
+    return value
