@@ -1,7 +1,15 @@
 """Who acts, and what they may see. The one place where access is decided."""
 
+import re
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils.translation import gettext as _
+
+from records.errors import Forbidden, Unsupported
+from records.models import Audience, Tenant
+from records.types import R4_TYPES, TYPES, row_class
 
 ActorKind = Literal["person", "client", "partner", "system"]
 
@@ -26,3 +34,122 @@ class Actor:
 
 
 SYSTEM = Actor(id="system:baton", kind="system", display="Baton")
+
+Interaction = Literal["c", "r", "u", "d", "s"]
+Policy = Literal["directory", "audience", "compartment", "closed"]
+
+ADMINISTRATOR = "administrator"
+
+# directory: who offers what where; whoever works here may read it.
+# audience: an organisation sees what was shared with it, nothing else.
+# compartment: the same, and a patient sees what is in the own compartment.
+# closed: Baton and an organisation's administrators only, and these what was shared with them.
+POLICIES: dict[str, Policy] = {
+    **dict.fromkeys(
+        ("Practitioner", "PractitionerRole", "Organization", "Location", "HealthcareService", "Endpoint", "Schedule"),
+        "directory",
+    ),
+    **dict.fromkeys(("Slot", "Questionnaire", "CareTeam"), "directory"),
+    **dict.fromkeys(("Group", "Provenance", "Binary", "Bundle", "Subscription", "AuditEvent"), "audience"),
+    **dict.fromkeys(
+        (
+            *("Patient", "RelatedPerson", "Task", "ServiceRequest", "Encounter", "Appointment", "AppointmentResponse"),
+            *("DocumentReference", "DiagnosticReport", "Observation", "Specimen", "Communication", "Composition"),
+            *("CommunicationRequest", "Condition", "Procedure", "Consent", "Coverage", "CarePlan", "Goal"),
+            "QuestionnaireResponse",
+        ),
+        "compartment",
+    ),
+    **dict.fromkeys(R4_TYPES - TYPES.keys(), "closed"),
+}
+_READ_ONLY = frozenset({"AuditEvent"})  # written by Baton alone
+_SCOPE = re.compile(r"(patient|user|system)/(\*|[A-Z][A-Za-z]+)\.(c?r?u?d?s?)")
+
+
+def policy(type_name: str) -> Policy:
+    """The rule for a type; a type without one is refused."""
+    try:
+        return POLICIES[type_name]
+    except KeyError:
+        raise Unsupported(_("This is not a resource type that is kept here.")) from None
+
+
+def may(actor: Actor, type_name: str, interaction: Interaction) -> None:
+    """Raise `Forbidden` unless this actor may do this (c, r, u, d, s: SMART v2) with resources of this type.
+
+    Which of them is for `visible` to say. A client may what one of its scopes says in full, no less; a person works
+    by role: everybody with a role reads and writes, the directory and deletions are the administrator's.
+    """
+    rule = policy(type_name)
+    if actor.kind == "system":
+        return
+    is_write = interaction not in ("r", "s")
+    if is_write and type_name in _READ_ONLY:
+        raise _forbidden()
+    is_allowed = (
+        bool(_levels(actor, type_name, interaction))
+        if actor.kind == "client"
+        else actor.kind == "partner" or _person_may(actor, rule, interaction, is_write=is_write)
+    )
+    if not is_allowed:
+        raise _forbidden()
+
+
+def _person_may(actor: Actor, rule: Policy, interaction: Interaction, *, is_write: bool) -> bool:
+    if rule == "closed" or interaction == "d" or (is_write and rule == "directory"):
+        return ADMINISTRATOR in actor.roles
+    return bool(actor.roles) or (bool(actor.patient) and not is_write)
+
+
+def _levels(actor: Actor, type_name: str, interaction: str) -> set[str]:
+    matches = (_SCOPE.fullmatch(scope) for scope in actor.scopes)
+    return {
+        found[1] for found in matches if found and found[2] in ("*", type_name) and interaction in found[3]
+    }
+
+
+def _forbidden() -> Forbidden:
+    return Forbidden(_("You may not do this with resources of this type."))
+
+
+def visible(actor: Actor, type_name: str) -> QuerySet[Any]:
+    """The rows of a type that this actor may see, undeleted; the one filter that every read path starts from."""
+    rule = policy(type_name)
+    rows = row_class(type_name).rows(type_name).filter(deleted=False)
+    if actor.kind == "system":
+        return rows
+    if rule == "closed" and actor.kind == "person" and ADMINISTRATOR not in actor.roles:
+        return rows.none()
+    if not actor.organization and not actor.patient:
+        return rows.none()
+    if rule == "directory":
+        return rows
+    if actor.organization:
+        shared = Audience.objects.filter(type=type_name, organization=actor.organization, row=OuterRef("id"))
+        rows = rows.filter(Exists(shared))
+    return rows.filter(patient=actor.patient) if _is_limited_to_patient(actor, type_name, rule) else rows
+
+
+def _is_limited_to_patient(actor: Actor, type_name: str, rule: Policy) -> bool:
+    if not actor.organization:
+        return True
+    if actor.kind != "client" or rule not in ("compartment", "audience"):
+        return False
+    return not ({"system", "user"} & (_levels(actor, type_name, "r") | _levels(actor, type_name, "s")))
+
+
+def root(organization: str) -> str:
+    """The id of the Organization at the top of ``partOf``; one that isn't here, or in a circle, is its own root."""
+    seen: list[str] = []
+    current = organization
+    while current not in seen:
+        seen.append(current)
+        parent = TYPES["Organization"].objects.filter(id=current).values_list("partof", flat=True).first()
+        kind, _slash, above = (parent or "").partition("/")
+        current = above if kind == "Organization" and above else current
+    return current if current == seen[-1] else organization
+
+
+def is_tenant(organization: str) -> bool:
+    """Whether an organisation (or the root of a department) works in this installation."""
+    return bool(organization) and Tenant.objects.filter(organization=root(organization)).exists()

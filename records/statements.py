@@ -1,0 +1,134 @@
+"""The SQL of `records.store`: few statements whatever the number of resources, nothing but parameters in them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from django.db import connection
+from django.utils.translation import gettext as _
+
+from records.errors import Conflict
+from records.json import Resource
+from records.models import Audience, StringIndex, Version
+from records.types import OtherResource, row_class
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A row as it was found, locked until the transaction ends."""
+
+    version: int
+    last_updated: datetime
+    deleted: bool
+    hash: bytes
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A row as it is to be written; ``resource`` is the content that the columns are filled from, None if deleted."""
+
+    id: str
+    version: int
+    last_updated: datetime
+    deleted: bool
+    hash: bytes
+    body: str
+    resource: Resource | None
+
+
+def lock(type_name: str, ids: Sequence[str]) -> dict[str, Locked]:
+    """Lock the rows in the order of their ids (so that two writers never wait for each other); what is new is absent."""
+    rows = row_class(type_name).rows(type_name).filter(id__in=ids).order_by("id").select_for_update()
+    found = rows.values_list("id", "version", "last_updated", "deleted", "hash", "body")
+    return {key: Locked(number, at, gone, bytes(digest), body) for key, number, at, gone, digest, body in found}
+
+
+def append_versions(type_name: str, records: Sequence[Record], actor: str) -> None:
+    """Append one version each; `Conflict` if somebody else created the same resource at this moment."""
+    values = [(type_name, row.id, row.version, row.last_updated, actor, row.deleted, row.body) for row in records]
+    columns = ("type", "resource_id", "version", "at", "actor", "deleted", "body")
+    if _insert(Version._meta.db_table, columns, values, "ON CONFLICT DO NOTHING") != len(values):
+        raise Conflict(_("Somebody else has created this resource at the same moment."))
+
+
+def upsert(type_name: str, records: Sequence[Record]) -> None:
+    """Write the current rows with all their search columns."""
+    row_type = row_class(type_name)
+    columns = _columns(type_name)
+    fixed = {"type": type_name} if row_type is OtherResource else {}
+    values = []
+    for row in records:
+        found = row_type.columns_of(row.resource) if row.resource is not None else {"patient": ""}
+        found |= {name: getattr(row, name) for name in _FIXED} | fixed
+        values.append(tuple(found.get(column) for column in columns))
+    _insert(row_type._meta.db_table, columns, values, _on_conflict(type_name))
+
+
+_FIXED = ("id", "version", "last_updated", "deleted", "hash", "body")
+
+
+@cache
+def _columns(type_name: str) -> tuple[str, ...]:
+    return tuple(field.column for field in row_class(type_name)._meta.concrete_fields)
+
+
+@cache
+def _on_conflict(type_name: str) -> str:
+    keys = ("type", "id") if row_class(type_name) is OtherResource else ("id",)
+    updates = ", ".join(f'"{column}" = EXCLUDED."{column}"' for column in _columns(type_name) if column not in keys)
+    return f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {updates}"
+
+
+def _insert(table: str, columns: Sequence[str], values: Sequence[tuple[Any, ...]], suffix: str) -> int:
+    """One INSERT of all rows; gives how many were written. Table and column names are our own models'."""
+    row = f"({', '.join(['%s'] * len(columns))})"
+    names = ", ".join(f'"{column}"' for column in columns)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f'INSERT INTO "{table}" ({names}) VALUES {", ".join([row] * len(values))} {suffix}',  # noqa: S608
+            [value for line in values for value in line],
+        )
+        return int(cursor.rowcount)
+
+
+def index_strings(type_name: str, resources: Sequence[tuple[str, Resource | None, Resource | None]]) -> None:
+    """Bring the string index from each previous body to the new one; nothing where no text has changed."""
+    row_type = row_class(type_name)
+    stale, fresh = [], []
+    for resource_id, body, previous in resources:
+        now = row_type.strings_of(body) if body is not None else set()
+        before = row_type.strings_of(previous) if previous is not None else set()
+        if now != before:
+            stale.extend([resource_id] if before else [])
+            fresh.extend((type_name, *entry, resource_id) for entry in sorted(now))
+    if stale:
+        StringIndex.objects.filter(type=type_name, row__in=stale).delete()
+    if fresh:
+        _insert(StringIndex._meta.db_table, ("type", "parameter", "value", "written", "row"), fresh, "")
+
+
+def note_audience(type_name: str, ids: Sequence[str], organizations: Sequence[str], at: datetime) -> None:
+    """Move what the audience index knows of these resources to ``at``, and add who may see them from now on."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NOTE_AUDIENCE, [at, type_name, list(ids), type_name, at, list(ids), list(organizations)])
+
+
+_NOTE_AUDIENCE = f"""
+WITH moved AS (UPDATE {Audience._meta.db_table} SET last_updated = %s WHERE type = %s AND row = ANY(%s))
+INSERT INTO {Audience._meta.db_table} (type, row, organization, last_updated)
+SELECT %s, r, o, %s FROM unnest(%s::text[]) AS r, unnest(%s::text[]) AS o
+ON CONFLICT DO NOTHING
+"""  # noqa: S608 (a table of ours)
+
+
+def share(type_name: str, ids: Sequence[str], organizations: Sequence[str]) -> None:
+    """Add an audience to resources that exist, with the time of their last change."""
+    row_type = row_class(type_name)
+    rows = row_type.rows(type_name).filter(id__in=ids).values_list("id", "last_updated")
+    values = [(type_name, key, organization, at) for key, at in rows for organization in organizations]
+    if values:
+        columns = ("type", "row", "organization", "last_updated")
+        _insert(Audience._meta.db_table, columns, values, "ON CONFLICT DO NOTHING")
