@@ -3,6 +3,7 @@
 While ``make run`` runs, its data folder tells other commands (``manage.py token`` …) where its database and broker are.
 """
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,13 +12,12 @@ import environ
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from config import keys, logs
+from config import keys, logs, running
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
-BATON_DATA = env.path("BATON_DATA", default=str(BASE_DIR / ".baton"))()
-if Path(BATON_DATA, "running.env").exists():
-    environ.Env.read_env(Path(BATON_DATA, "running.env"))  # never overrides what the environment says
+BATON_DATA = Path(env.str("BATON_DATA", default=str(BASE_DIR / ".baton")))
+env.ENVIRON = {**running.addresses(BATON_DATA), **os.environ}
 
 # Who we are on the network
 BATON_BASE_URL = env.str("BATON_BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
@@ -27,11 +27,11 @@ DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list(
     "ALLOWED_HOSTS", default=sorted({"127.0.0.1", "localhost", "[::1]", _ORIGIN.hostname or ""} - {""})
 )
-SECRET_KEY = env.str("SECRET_KEY", default="") or keys.local_key(Path(BATON_DATA), "secret_key")
+SECRET_KEY = env.str("SECRET_KEY", default="") or keys.local_key(BATON_DATA, "secret_key")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 # Encrypts partners' credentials at rest: any strings, the first encrypts, all decrypt (so that a key can be changed).
 FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS", default=[]) or [
-    keys.local_key(Path(BATON_DATA), "field_encryption_key")
+    keys.local_key(BATON_DATA, "field_encryption_key")
 ]
 
 INSTALLED_APPS = [
@@ -210,7 +210,7 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 
 # Files
 STATIC_URL = "/static/"
-STATIC_ROOT = Path(BATON_DATA) / "static"
+STATIC_ROOT = env.str("STATIC_ROOT", default=None)  # unset: whitenoise serves what the rooms bring, uncollected
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},

@@ -2,11 +2,49 @@
 
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import environ
 import pytest
+from django.conf import settings
+from django.db import connections
+
+from config import embedded
 
 ROOT = Path(__file__).resolve().parent.parent
+_parts = pytest.StashKey[ExitStack]()
+
+
+@contextmanager
+def _database() -> Iterator[str]:
+    """A PostgreSQL of this run of the tests alone: empty, without fsync, gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="baton-tests-"))
+    folder.chmod(0o755)
+    try:
+        with embedded.postgres(embedded.home(folder), durable=False) as part:
+            yield part.url
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the tests' own database, unless DATABASE_URL names one or a test process of the same run has."""
+    config.stash[_parts] = ExitStack()
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the tests sign in often
+    if "DATABASE_URL" not in os.environ and not config.option.collectonly:
+        os.environ["DATABASE_URL"] = config.stash[_parts].enter_context(_database())
+    if "DATABASE_URL" in os.environ:
+        # pytest-django has read the settings before us, and perhaps the database of a `make run` with them.
+        connections["default"].settings_dict.update(environ.Env().db_url("DATABASE_URL"))
+        connections["default"].settings_dict["ENGINE"] = "django.db.backends.postgresql"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop what was started."""
+    config.stash[_parts].close()
 
 
 def _folder(variable: str, default: Path | None, what: str) -> Path:

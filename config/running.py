@@ -1,0 +1,27 @@
+"""How other commands of a checkout find the database and the broker that its ``make run`` has started."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def addresses(data: Path) -> dict[str, str]:
+    """The environment (``DATABASE_URL`` and so on) of the installation that runs on this data folder, or nothing."""
+    try:
+        told: dict[str, str] = json.loads((data / "running.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, PermissionError, ValueError):
+        return {}
+    return told
+
+
+@contextmanager
+def told(data: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """Tell other commands, as long as the code inside runs."""
+    path = data / "running.json"
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(dict(environment)), encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
