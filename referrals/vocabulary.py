@@ -14,7 +14,10 @@ Words = str | Promise
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One thing that an action needs to know. ``codes`` (code, label) for kind code; ``types`` for a reference."""
+    """One thing that an action needs to know. ``codes`` (code, label) for kind code; ``types`` for a reference.
+
+    ``required_if`` names a condition of `referrals.conditions` under which an optional field is required.
+    """
 
     name: str
     kind: FieldKind
@@ -23,11 +26,39 @@ class Field:
     codes: tuple[tuple[str, Words], ...] = ()
     types: tuple[str, ...] = ()
     help: Words = ""
+    required_if: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A coded reason. ``groups`` are the lists that offer it; ``loop_end`` the end of a loop that it ends.
+
+    ``patient_knows``: the reason itself stands for telling the patient (law 4), as when the patient said no.
+    """
+
+    code: str
+    label: Words
+    groups: frozenset[str]
+    loop_end: str = "cancelled"
+    patient_knows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoopStage:
+    """Where a loop stands as a whole; computed from its handoffs, never set by hand."""
+
+    code: str
+    label: Words
+    task_status: str
+    is_end: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where a handoff of one kind stands. ``task_status`` is what core writes; ``reads`` what it takes from partners."""
+    """Where a handoff of one kind stands. ``task_status`` is what core writes; ``reads`` what it takes from partners.
+
+    ``task_status_after_acceptance`` differs where an end reads otherwise once the performer had accepted.
+    """
 
     code: str
     handoff: str
@@ -35,16 +66,55 @@ class Stage:
     task_status: str
     reads: frozenset[str] = frozenset()
     is_end: bool = False
+    is_first: bool = False
     loop_kinds: frozenset[str] = frozenset()
+    task_status_after_acceptance: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffKind:
+    """One kind of responsibility: who holds it, what opens and ends it, by when (words for people and docs).
+
+    ``overtaken`` is the stage in which another action ends it; ``of_placer``: in a loop of which we only are the
+    performer it is the placer's business and doesn't open here; ``task_system`` empty = our CodeSystem.
+    """
+
+    code: str
+    label: Words
+    owner: Words
+    opened_by: Words
+    ended_by: Words
+    due: Words
+    overtaken: str = "overtaken"
+    of_placer: bool = False
+    task_system: str = ""
+    task_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A handoff that a transition opens: its kind, who owns it, and (by name) when that applies."""
+    """A handoff that a transition opens: its kind and who owns it.
+
+    ``stage`` empty = the kind's first stage; ``unless`` names conditions (`referrals.conditions`), any of which
+    keeps it from opening.
+    """
 
     handoff: str
     owner: Literal["accountable", "referrer", "performer", "same", "chosen", "reviewer"]
-    unless: str = ""
+    unless: tuple[str, ...] = ()
+    stage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Another open handoff that a transition takes along: the nearest of a kind, from one stage to another.
+
+    ``target`` empty = the stage that the performer's last status stands for (`pathways.RESUMES`).
+    """
+
+    handoff: str
+    sources: frozenset[str]
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +122,9 @@ class Transition:
     """One row of the lifecycle: an action takes a handoff of a kind from a stage to another.
 
     ``loop_kinds`` empty = all. ``sources`` empty = every open stage of that handoff kind. ``target`` empty = the stage
-    stays. ``who`` are the roles that may; ``sets`` names what it records on the loop ("acknowledged", "told", "closed").
+    stays. ``who`` are the roles that may; ``needs`` the conditions without which it isn't possible. ``closes`` are
+    kinds of which the related open handoffs end with it. ``sets`` names what it records on the loop:
+    "acknowledged", "told", "ended" (with the reason's end), and on the handoff: "attempt".
     """
 
     action: str
@@ -64,7 +136,9 @@ class Transition:
     loop_kinds: frozenset[str] = frozenset()
     fields: tuple[Field, ...] = ()
     opens: tuple[Opening, ...] = ()
+    moves: tuple[Move, ...] = ()
     closes: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     sets: frozenset[str] = frozenset()
     is_primary: bool = False
 

@@ -23,13 +23,21 @@ class Priority(models.TextChoices):
 
 RANK = {"stat": 0, "asap": 1, "urgent": 2, "routine": 3}
 
+# Law 4: without one of these a loop around a request has no end.
+_ACKNOWLEDGED = models.Q(acknowledged_at__isnull=False) | ~models.Q(acknowledged_reason="")
+_TOLD = models.Q(told_at__isnull=False) | ~models.Q(told_reason="")
+_HAS_REQUEST = models.Q(kind__in=["referral", "follow-up", "test-order"], answer_only=False)
+_OPEN_STAGES = ["waiting-partner", "report-received", "plan-to-patient", "in-hand"]
+
 
 class Loop(models.Model):
     """The tracking of one care request from order to closure; the parent Task has the same id.
 
     ``request_id`` is the ServiceRequest; kinds `unsolicited` and `upkeep` have none and say in ``about`` (a
     FHIR reference or "Link/7") what they are for. ``placer`` and ``performer`` are root Organization ids.
-    ``answer_only``: our organisation is only the performer, so the loop ends when its outcome has reached the placer.
+    ``performer_owner`` is whoever it is sent to. ``answer_only``: our organisation is only the performer, so the loop
+    ends when its outcome has reached the placer. A loop that opens because a report came after the end of an earlier one
+    is ``based_on`` that; it has no ``request_id`` of its own and names the request in ``about``.
     """
 
     class Kind(models.TextChoices):
@@ -54,6 +62,7 @@ class Loop(models.Model):
     priority = models.CharField(max_length=8, choices=Priority, default=Priority.ROUTINE)
     accountable = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="accountable_loops")
     responsible = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="responsible_loops", null=True)
+    performer_owner = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="performed_loops", null=True)
     answer_only = models.BooleanField(default=False)
     based_on = models.ForeignKey("self", on_delete=models.PROTECT, related_name="followed_by", null=True)
     ordered_at = models.DateTimeField()
@@ -72,9 +81,34 @@ class Loop(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["placer", "opened_at", "id"], name="loop_by_placer")]
+        constraints = [
+            models.CheckConstraint(
+                name="law_4_acknowledged_and_told",
+                condition=models.Q(closed_at__isnull=True)
+                | ~_HAS_REQUEST
+                | (_ACKNOWLEDGED & ~models.Q(acknowledged_by="") & _TOLD & ~models.Q(told_by="")),
+            ),
+            models.CheckConstraint(
+                name="law_4_end_has_reason_and_person",
+                condition=models.Q(closed_at__isnull=True)
+                | (~models.Q(closed_by="") & (models.Q(stage="closed") | ~_HAS_REQUEST | ~models.Q(end_reason=""))),
+            ),
+            models.CheckConstraint(
+                name="loop_stage_says_whether_open",
+                condition=models.Q(closed_at__isnull=True, stage__in=_OPEN_STAGES)
+                | (models.Q(closed_at__isnull=False) & ~models.Q(stage__in=_OPEN_STAGES)),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id}"
+
+    @property
+    def request_reference(self) -> str:
+        """The ServiceRequest that it is about, as a reference; empty without one."""
+        if self.request_id:
+            return f"ServiceRequest/{self.request_id}"
+        return self.about if self.about.startswith("ServiceRequest/") else ""
 
 
 class OfKind(models.Manager["Loop"]):
@@ -139,9 +173,11 @@ class Handoff(models.Model):
     """One responsibility: who must do what by when; the child Task has the same id.
 
     ``owner`` may be outside; ``list`` is the one internal list it stands on (the owner's own, else the accountable
-    pool's). ``due_at`` is the stage's clock, ``half_due_at`` the middle of it, ``needed_by`` the date set once for
+    pool's), ``accountable`` the pool that sees it as waiting for others or to be chased while it stands elsewhere.
+    ``due_at`` is the stage's clock, ``half_due_at`` the middle of it, ``needed_by`` the date set once for
     ``restriction.period.end``. ``task_status`` and ``remote_lasted_at`` are the performer's last word and its time.
-    ``paused_seconds`` is what was left of the clock when it stopped to wait for information.
+    ``paused_seconds`` is what was left of the clock when it stopped to wait for information. ``escalate_at`` is when the
+    next level is to hear of it (NULL: all have), ``escalation_level`` the last that has.
     """
 
     id = models.TextField(primary_key=True, db_collation="C")
@@ -151,6 +187,7 @@ class Handoff(models.Model):
     version = models.PositiveIntegerField(default=1)
     owner = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="handoffs")
     list = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="listed_handoffs")
+    accountable = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="watched_handoffs")
     priority_rank = models.PositiveSmallIntegerField()
     opened_at = models.DateTimeField()
     stage_since = models.DateTimeField()
@@ -166,9 +203,19 @@ class Handoff(models.Model):
     reason_text = models.TextField(blank=True, default="")
     paused_seconds = models.PositiveIntegerField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
+    escalate_at = models.DateTimeField(null=True)
+    escalation_level = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
         indexes = [
+            models.Index(
+                fields=["accountable", "priority_rank", "due_at", "id"],
+                name="handoff_watched",
+                condition=models.Q(closed_at__isnull=True) & ~models.Q(list=models.F("accountable")),
+            ),
+            models.Index(
+                fields=["escalate_at"], name="handoff_to_escalate", condition=models.Q(closed_at__isnull=True)
+            ),
             models.Index(
                 fields=["list", "priority_rank", "due_at", "id"],
                 name="handoff_worklist",
@@ -176,6 +223,11 @@ class Handoff(models.Model):
             ),
             models.Index(fields=["due_at"], name="handoff_due", condition=models.Q(closed_at__isnull=True)),
             models.Index(fields=["owner", "due_at"], name="handoff_owner", condition=models.Q(closed_at__isnull=True)),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="handoff_clock_in_order", condition=models.Q(half_due_at__lte=models.F("due_at"))
+            )
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,100 @@
+"""The named conditions of the tables (``needs``, ``unless``, ``required_if``): pure questions about a situation."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from referrals.models import Handoff, Loop
+from referrals.pathways import REASONS, first_stage
+from referrals.vocabulary import Words
+
+# Two calls and a letter (PATHWAYS §3) before somebody may say that a patient can't be reached.
+ATTEMPTS_BEFORE_GIVING_UP = 3
+STARTED = frozenset({"in-progress", "completed"})
+URGENT = frozenset({"stat", "asap", "urgent"})
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """A handoff in its loop, beside the loop's other open handoffs, and what the action carries."""
+
+    loop: Loop
+    handoff: Handoff
+    others: Sequence[Handoff]
+    data: Mapping[str, Any]
+
+    @property
+    def reason(self) -> str:
+        """The action's coded reason, else the one that the handoff was opened with."""
+        return str(self.data.get("reason") or self.handoff.reason_code)
+
+    def has_open(self, *kinds: str) -> bool:
+        """Whether another handoff of one of these kinds is open."""
+        return any(other.kind in kinds for other in self.others)
+
+    def is_related(self, other: Handoff) -> bool:
+        """Whether the other one opened this, was opened by it, or by the same."""
+        mine = {self.handoff.id, self.handoff.opened_by_id}
+        return other.id == self.handoff.opened_by_id or other.opened_by_id in mine - {None}
+
+
+def _performing(situation: Situation) -> bool:
+    return situation.has_open("fulfil")
+
+
+def _nothing_started(situation: Situation) -> bool:
+    return not any(other.kind == "fulfil" and other.task_status in STARTED for other in situation.others)
+
+
+def _untouched(situation: Situation) -> bool:
+    handoff = situation.handoff
+    is_new = handoff.version == 1 and handoff.remote_lasted_at is None
+    return is_new and handoff.stage == first_stage(handoff.kind, situation.loop.kind)
+
+
+def _attempts_made(situation: Situation) -> bool:
+    return situation.handoff.attempts >= ATTEMPTS_BEFORE_GIVING_UP
+
+
+def _telling_today_open(situation: Situation) -> bool:
+    return any(other.stage == "to-tell-today" for other in situation.others)
+
+
+def _patient_knows(situation: Situation) -> bool:
+    return situation.reason in REASONS and REASONS[situation.reason].patient_knows
+
+
+def _patient_told(situation: Situation) -> bool:
+    return bool(situation.loop.told_by)
+
+
+CONDITIONS: dict[str, Callable[[Situation], bool]] = {
+    "performing": _performing,
+    "nothing-started": _nothing_started,
+    "untouched": _untouched,
+    "attempts-made": _attempts_made,
+    "telling-open": lambda situation: situation.has_open("notify-patient"),
+    "telling-today-open": _telling_today_open,
+    "contact-open": lambda situation: situation.has_open("contact-patient"),
+    "cancellation-open": lambda situation: situation.has_open("request-cancellation"),
+    "patient-knows": _patient_knows,
+    "patient-told": _patient_told,
+    "urgent": lambda situation: situation.loop.priority in URGENT,
+    "other-reason": lambda situation: situation.data.get("reason") == "other",
+    "no-performer": lambda situation: situation.loop.performer_owner_id is None,
+}
+
+# Why an action that stands in the table is not possible just now.
+UNMET: dict[str, Words] = {
+    "performing": _("nobody is performing it any more"),
+    "nothing-started": _("it has been started; ask the performer to cancel first"),
+    "untouched": _("something has happened already"),
+    "attempts-made": _("there were too few attempts to reach the patient"),
+}
+
+
+def holds(name: str, situation: Situation) -> bool:
+    """Whether the named condition holds."""
+    return CONDITIONS[name](situation)

@@ -1,0 +1,106 @@
+"""What an action carries, checked against its fields: from anything (form, JSON, evidence) to plain Python values."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from records.errors import Incorrect, Issue
+from referrals.vocabulary import Data, Field
+
+LONGEST_TEXT = 5_000
+
+
+def clean(fields: Sequence[Field], data: Mapping[str, Any], required: Collection[str] = ()) -> Data:
+    """The values of ``fields`` in ``data``, empty ones left out; ``required`` names those required just now.
+
+    Raises `Incorrect` with one `Issue` per field, its name as the expression: missing, unknown, or wrongly filled.
+    """
+    known = {field.name: field for field in fields}
+    issues = [Issue(_("This action has no such field."), name) for name in data if name not in known]
+    values: Data = {}
+    for field in fields:
+        raw = data.get(field.name)
+        if raw is None or raw == "":
+            if field.required or field.name in required:
+                issues.append(Issue(_("This is required."), field.name, "required"))
+            continue
+        try:
+            values[field.name] = _READERS[field.kind](field, raw)
+        except (ValueError, TypeError) as error:
+            issues.append(Issue(str(error), field.name, "value"))
+    if issues:
+        names = ", ".join(issue.expression for issue in issues)
+        raise Incorrect(_("Please look again at: %(fields)s.") % {"fields": names}, *issues)
+    return values
+
+
+def as_details(values: Mapping[str, Any]) -> Data:
+    """The values as JSON holds them, for the journal."""
+    return {name: value.isoformat() if isinstance(value, date) else value for name, value in values.items()}
+
+
+def _text(_field: Field, raw: Any) -> str:
+    text = raw.strip() if isinstance(raw, str) else ""
+    if not text or len(text) > LONGEST_TEXT:
+        raise ValueError(_("Please write between 1 and %(most)d characters.") % {"most": LONGEST_TEXT})
+    return text
+
+
+def _code(field: Field, raw: Any) -> str:
+    if raw not in dict(field.codes):
+        raise ValueError(_("Please choose one of: %(codes)s.") % {"codes": ", ".join(code for code, _ in field.codes)})
+    return str(raw)
+
+
+def _datetime(_field: Field, raw: Any) -> datetime:
+    value = raw if isinstance(raw, datetime) else _iso(raw)
+    if value.tzinfo is None:
+        raise ValueError(_("A time needs its time zone."))
+    return value
+
+
+def _iso(raw: Any) -> datetime:
+    try:
+        return datetime.fromisoformat(raw)
+    except (ValueError, TypeError) as error:
+        raise ValueError(_("Please give a time such as 2026-05-04T09:30:00+02:00.")) from error
+
+
+def _date(_field: Field, raw: Any) -> date:
+    try:
+        return raw if isinstance(raw, date) else date.fromisoformat(raw)
+    except (ValueError, TypeError) as error:
+        raise ValueError(_("Please give a date such as 2026-05-04.")) from error
+
+
+def _reference(field: Field, raw: Any) -> str:
+    kind, _slash, key = raw.partition("/") if isinstance(raw, str) else ("", "", "")
+    if not key or "/" in key or (field.types and kind not in field.types):
+        raise ValueError(_("Please give a reference to: %(types)s.") % {"types": ", ".join(field.types)})
+    return f"{kind}/{key}"
+
+
+def _boolean(_field: Field, raw: Any) -> bool:
+    words = {True: True, False: False, "true": True, "on": True, "false": False}
+    if not isinstance(raw, bool | str) or raw not in words:
+        raise ValueError(_("Please answer yes or no."))
+    return words[raw]
+
+
+def _owner(_field: Field, raw: Any) -> int | str:
+    if isinstance(raw, bool) or not isinstance(raw, int | str):
+        raise ValueError(_("Please name whoever takes it over."))
+    return raw
+
+
+_READERS: dict[str, Callable[[Field, Any], Any]] = {
+    "text": _text,
+    "code": _code,
+    "datetime": _datetime,
+    "date": _date,
+    "reference": _reference,
+    "boolean": _boolean,
+    "owner": _owner,
+}

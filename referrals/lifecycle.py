@@ -1,0 +1,268 @@
+"""The one interpreter of the tables in `referrals.pathways`: what an action does, decided without touching anything.
+
+`decide` reads a loop, its open handoffs and the action, and says what becomes of each of them. It has no I/O and no
+clock, so the whole lifecycle can be tested by the million. `referrals.workflow` writes what it says.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from records.errors import Forbidden, Incorrect, Stale
+from referrals import fields
+from referrals.conditions import UNMET, Situation, holds
+from referrals.models import Handoff, Loop
+from referrals.pathways import ATTESTATION, HANDOFFS, REASONS, RECIPIENT, RESUMES, STAGES, transitions_from
+from referrals.vocabulary import Data, Move, Opening, Transition
+
+WITH_REQUEST = frozenset({"referral", "follow-up", "test-order"})
+ATTESTORS = frozenset({"coordinator", "requester", "supervisor"})
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What somebody wants to do: the action, in which roles, with which data, and when it happened (aware, limited)."""
+
+    action: str
+    roles: frozenset[str]
+    by: str
+    at: datetime
+    data: Mapping[str, Any]
+    version: int | None = None
+    attested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an action does. ``stages`` are the new stages of this and other handoffs by id, ``loop`` the loop's new fields."""
+
+    transition: Transition
+    stages: Mapping[str, str]
+    opens: tuple[Opening, ...]
+    loop: Mapping[str, Any]
+    data: Data
+    reason_code: str
+    reason_text: str
+
+
+def decide(loop: Loop, handoffs: Sequence[Handoff], handoff: Handoff, ask: Ask) -> Decision:
+    """What ``ask`` does to ``handoff``; ``handoffs`` are the loop's open ones.
+
+    Raises `Stale` for another version than expected, `Incorrect` or `Forbidden` saying what is possible now, and
+    `Incorrect` naming each field that is missing or wrong.
+    """
+    if ask.version is not None and ask.version != handoff.version:
+        raise Stale(_("Somebody else has changed this since you looked at it."))
+    others = [other for other in handoffs if other.id != handoff.id]
+    situation = Situation(loop, handoff, others, ask.data)
+    transition = _choose(situation, ask)
+    situation = Situation(loop, handoff, others, _clean(transition, situation, ask))
+    stages = _stages(transition, situation)
+    opens = _openings(transition, situation)
+    changes = _loop_changes(transition, situation, opens, ask)
+    changes |= _loop_stage(situation, stages, opens, changes, ask)
+    return Decision(
+        transition,
+        stages,
+        opens,
+        changes,
+        dict(situation.data),
+        reason_code=situation.data.get("reason", ""),
+        reason_text=situation.data.get("reason_text", ""),
+    )
+
+
+def possible(situation: Situation, roles: frozenset[str], *, attested: bool = False) -> list[Transition]:
+    """The transitions that these roles may take now, in the order of the tables."""
+    handoff = situation.handoff
+    return [
+        transition
+        for transition in transitions_from(handoff.kind, handoff.stage, situation.loop.kind)
+        if _may(transition, roles, attested=attested) and not _unmet(transition, situation)
+    ]
+
+
+def required_now(transition: Transition, situation: Situation) -> frozenset[str]:
+    """The names of the fields that a condition makes required just now."""
+    return frozenset(
+        field.name for field in transition.fields if field.required_if and holds(field.required_if, situation)
+    )
+
+
+def fields_of(transition: Transition, *, attested: bool) -> tuple[fields.Field, ...]:
+    """The transition's fields, and those of a recollection entered for somebody else."""
+    names = {field.name for field in transition.fields}
+    extra = tuple(field for field in ATTESTATION if field.name not in names)
+    return transition.fields + (extra if attested else ())
+
+
+def _may(transition: Transition, roles: frozenset[str], *, attested: bool) -> bool:
+    stands_in = attested and bool(roles & ATTESTORS) and bool(transition.who & RECIPIENT)
+    return stands_in or bool(transition.who & roles)
+
+
+def _unmet(transition: Transition, situation: Situation) -> list[str]:
+    return [name for name in transition.needs if not holds(name, situation)]
+
+
+def _choose(situation: Situation, ask: Ask) -> Transition:
+    """The transition that the action stands for, or a refusal that says what is possible."""
+    handoff = situation.handoff
+    named = [
+        transition
+        for transition in transitions_from(handoff.kind, handoff.stage, situation.loop.kind)
+        if transition.action == ask.action
+    ]
+    if not named:
+        raise Incorrect(_refusal(situation, ask))
+    allowed = [transition for transition in named if _may(transition, ask.roles, attested=ask.attested)]
+    if not allowed:
+        raise Forbidden(_refusal(situation, ask))
+    unmet = _unmet(allowed[0], situation)
+    if unmet:
+        raise Incorrect(_refusal(situation, ask, str(UNMET[unmet[0]])))
+    return allowed[0]
+
+
+def _refusal(situation: Situation, ask: Ask, why: str = "") -> str:
+    handoff = situation.handoff
+    actions = [transition.action for transition in possible(situation, ask.roles, attested=ask.attested)]
+    words = {
+        "action": ask.action,
+        "handoff": handoff.kind,
+        "stage": handoff.stage,
+        "why": f" ({why})" if why else "",
+        "actions": ", ".join(dict.fromkeys(actions)) or _("nothing"),
+    }
+    return _("“%(action)s” is not possible for %(handoff)s at “%(stage)s”%(why)s. Possible now: %(actions)s.") % words
+
+
+def _clean(transition: Transition, situation: Situation, ask: Ask) -> Data:
+    return fields.clean(
+        fields_of(transition, attested=ask.attested), ask.data, required_now(transition, situation)
+    )
+
+
+def _stages(transition: Transition, situation: Situation) -> dict[str, str]:
+    """The new stage of every handoff that the transition touches."""
+    stages = {situation.handoff.id: transition.target or situation.handoff.stage}
+    for move in transition.moves:
+        stages |= _moved(move, situation)
+    for other in situation.others:
+        if other.id not in stages and _is_overtaken(other, transition, situation):
+            stages[other.id] = HANDOFFS[other.kind].overtaken
+    return stages
+
+
+def _moved(move: Move, situation: Situation) -> dict[str, str]:
+    for other in situation.others:
+        if other.kind == move.handoff and situation.is_related(other) and other.stage in (move.sources or {other.stage}):
+            return {other.id: move.target or RESUMES[situation.loop.kind][other.task_status]}
+    return {}
+
+
+def _is_overtaken(other: Handoff, transition: Transition, situation: Situation) -> bool:
+    """Whether this other open handoff has nothing left to do after the transition."""
+    if _ends_loop(transition, situation):
+        # A patient who doesn't know yet must still be told (law 4).
+        return other.kind != "notify-patient" or holds("patient-knows", situation)
+    return other.kind in transition.closes and situation.is_related(other)
+
+
+def _ends_loop(transition: Transition, situation: Situation) -> bool:
+    """Whether it gives the loop its end; cancelling one of several performers doesn't."""
+    if "ended" not in transition.sets:
+        return False
+    taken_along = {move.handoff for move in transition.moves}
+    performing = sum(other.kind == "fulfil" for other in situation.others) - ("fulfil" in taken_along)
+    return transition.handoff not in {"fulfil", "request-cancellation"} or performing <= 0
+
+
+def _openings(transition: Transition, situation: Situation) -> tuple[Opening, ...]:
+    return tuple(
+        opening
+        for opening in transition.opens
+        if not (situation.loop.answer_only and HANDOFFS[opening.handoff].of_placer)
+        and not any(holds(name, situation) for name in opening.unless)
+    )
+
+
+def _loop_changes(
+    transition: Transition, situation: Situation, opens: Iterable[Opening], ask: Ask
+) -> dict[str, Any]:
+    """What the transition records on the loop: acknowledged, told, or the reason of its end."""
+    changes: dict[str, Any] = {}
+    reason = situation.reason
+    if any(opening.handoff == "review-report" for opening in opens):
+        changes |= _UNREAD
+    if "acknowledged" in transition.sets:
+        changes |= _recorded("acknowledged", ask, "")
+    if _ends_loop(transition, situation):
+        changes |= {"end_reason": reason} | _recorded("acknowledged", ask, reason)
+        if holds("patient-knows", situation):
+            changes |= _recorded("told", ask, reason)
+    if "told" in transition.sets:
+        changes |= _recorded("told", ask, reason if situation.data.get("reason") else "")
+    return changes
+
+
+# A report to review makes void what was acknowledged and told before it.
+_UNREAD: dict[str, Any] = {
+    "acknowledged_at": None,
+    "acknowledged_by": "",
+    "acknowledged_reason": "",
+    "told_at": None,
+    "told_by": "",
+    "told_reason": "",
+    "end_reason": "",
+}
+
+
+def _recorded(what: str, ask: Ask, reason: str) -> dict[str, Any]:
+    """That it was done at that time, or that a reason stands for it; by a named person either way."""
+    return {f"{what}_at": None if reason else ask.at, f"{what}_by": ask.by, f"{what}_reason": reason}
+
+
+def _loop_stage(
+    situation: Situation,
+    stages: Mapping[str, str],
+    opens: Sequence[Opening],
+    changes: Mapping[str, Any],
+    ask: Ask,
+) -> dict[str, Any]:
+    """The loop's stage after the transition, and its end when nothing is left open."""
+    loop, everyone = situation.loop, [situation.handoff, *situation.others]
+    kinds = {each.kind for each in everyone if not _ends(each, stages)} | {opening.handoff for opening in opens}
+    after = {name: changes.get(name, getattr(loop, name)) for name in _UNREAD}
+    if kinds:
+        return {"stage": open_stage(loop.kind, kinds, acknowledged=bool(after["acknowledged_by"]))}
+    if loop.kind in WITH_REQUEST and not loop.answer_only and not (after["acknowledged_by"] and after["told_by"]):
+        raise Incorrect(_("The loop would end although the report isn't acknowledged or the patient isn't told."))
+    end = _end_stage(loop, after["end_reason"], stages[situation.handoff.id])
+    return {"stage": end, "closed_at": ask.at, "closed_by": ask.by}
+
+
+def _ends(handoff: Handoff, stages: Mapping[str, str]) -> bool:
+    return STAGES[handoff.kind, stages.get(handoff.id, handoff.stage)].is_end
+
+
+def open_stage(loop_kind: str, kinds: set[str], *, acknowledged: bool) -> str:
+    """The stage of an open loop in which handoffs of these kinds are open."""
+    if loop_kind not in WITH_REQUEST:
+        return "in-hand"
+    if "review-report" in kinds:
+        return "report-received"
+    return "plan-to-patient" if kinds == {"notify-patient"} and acknowledged else "waiting-partner"
+
+
+def _end_stage(loop: Loop, end_reason: str, last_stage: str) -> str:
+    if loop.kind == "unsolicited":
+        return last_stage
+    if loop.kind == "upkeep":
+        return "settled"
+    if loop.answer_only:
+        return "answered"
+    return REASONS[end_reason].loop_end if end_reason else "closed"

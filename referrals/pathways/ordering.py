@@ -1,0 +1,312 @@
+"""What the placer's side does: send, cancel, decide, review, tell the patient; and the upkeep. PATHWAYS §2, §4."""
+
+from django.utils.translation import gettext_lazy as _
+
+from referrals.pathways.parts import (
+    CHANNEL,
+    CLINICIAN,
+    DECIDE,
+    DEPENDENTS,
+    NOTE,
+    PERFORMER,
+    RECIPIENT,
+    REFERRER,
+    SECOND_PERSON,
+    SLOT,
+    STAFF,
+    TELL,
+    TELL_TODAY,
+    reason,
+)
+from referrals.pathways.stages import REFERRAL
+from referrals.vocabulary import Field, Move, Opening, Transition
+
+_PERFORM = Opening("fulfil", "chosen")
+
+DISPATCH = (
+    Transition(
+        "send",
+        "dispatch",
+        _("Send to the performer"),
+        "dispatched",
+        REFERRER | {"system"},
+        fields=(
+            Field("performer", "owner", _("Performer"), required=False, required_if="no-performer"),
+            Field("task", "reference", _("Task that stands for it"), required=False, types=("Task",)),
+        ),
+        opens=(_PERFORM,),
+        is_primary=True,
+    ),
+    Transition(
+        "withdraw",
+        "dispatch",
+        _("Withdraw the request"),
+        "withdrawn",
+        REFERRER,
+        fields=(*reason("withdraw"), SECOND_PERSON),
+        sets=frozenset({"ended", "told"}),
+    ),
+)
+
+CANCELLING = (
+    Transition(
+        "cancel",
+        "fulfil",
+        _("Cancel the request"),
+        "cancelled",
+        REFERRER,
+        sources=frozenset(
+            (
+                *("authorisation-pending", "sent", "in-triage", "awaiting-information", "awaiting-booking"),
+                *("ordered", "collection-booked", "planned", "booked"),
+            )
+        ),
+        fields=(*reason("withdraw"), SECOND_PERSON),
+        opens=(TELL_TODAY,),
+        closes=DEPENDENTS,
+        sets=frozenset({"ended"}),
+    ),
+    Transition(
+        "request-cancellation",
+        "fulfil",
+        _("Ask the performer to cancel"),
+        "",
+        REFERRER,
+        sources=frozenset(
+            (
+                *("scheduled", "in-progress", "no-show", "appointment-cancelled", "seen-awaiting-report"),
+                *("interim-report", "completed-no-report", "specimen-collected", "in-lab", "preliminary"),
+            )
+        ),
+        fields=(*reason("withdraw"), SECOND_PERSON),
+        opens=(Opening("request-cancellation", "same", unless=("cancellation-open",)),),
+    ),
+    Transition(
+        "enter-in-error",
+        "fulfil",
+        _("Entered in error"),
+        "entered-in-error",
+        CLINICIAN,
+        fields=(*reason("void"), Field("second_person", "text", _("Second person who agrees"))),
+        needs=("untouched",),
+        sets=frozenset({"ended", "told"}),
+    ),
+)
+
+DECISIONS = (
+    Transition(
+        "redirect",
+        "decide-next-step",
+        _("Send to another performer"),
+        "redirected",
+        REFERRER,
+        fields=(
+            PERFORMER,
+            Field("request", "reference", _("New request"), required=False, types=("ServiceRequest",)),
+            NOTE,
+        ),
+        opens=(_PERFORM,),
+        closes=("fulfil", "recollect", *DEPENDENTS),
+        needs=("nothing-started",),
+        is_primary=True,
+    ),
+    Transition(
+        "keep",
+        "decide-next-step",
+        _("Keep it as it is"),
+        "kept",
+        REFERRER,
+        fields=(NOTE,),
+        needs=("performing",),
+    ),
+    Transition(
+        "close",
+        "decide-next-step",
+        _("End it"),
+        "given-up",
+        REFERRER,
+        fields=(*reason("close"), SECOND_PERSON),
+        opens=(Opening("notify-patient", "accountable", unless=("telling-open", "patient-told", "patient-knows")),),
+        needs=("nothing-started",),
+        sets=frozenset({"ended"}),
+    ),
+)
+
+INFORMATION = (
+    Transition(
+        "answer",
+        "provide-information",
+        _("Answer"),
+        "answered",
+        REFERRER,
+        fields=(
+            Field("answer", "text", _("Answer")),
+            Field("document", "reference", _("Document"), required=False, types=("DocumentReference", "Binary")),
+        ),
+        moves=(Move("fulfil", frozenset({"awaiting-information"})),),
+        is_primary=True,
+    ),
+)
+
+REVIEWING = (
+    Transition(
+        "acknowledge",
+        "review-report",
+        _("Acknowledge"),
+        "acknowledged",
+        CLINICIAN,
+        fields=(
+            Field("plan", "text", _("Plan")),
+            Field("question_answered", "boolean", _("The clinical question is answered")),
+        ),
+        opens=(TELL,),
+        sets=frozenset({"acknowledged"}),
+        is_primary=True,
+    ),
+    Transition(
+        "void",
+        "review-report",
+        _("Wrong patient or entered in error"),
+        "voided",
+        CLINICIAN | {"system"},
+        fields=reason("void"),
+        opens=(DECIDE,),
+    ),
+)
+
+_ATTEMPT_FIELDS = (CHANNEL, NOTE)
+
+TELLING = (
+    Transition(
+        "tell",
+        "notify-patient",
+        _("The patient was told"),
+        "told",
+        STAFF,
+        fields=_ATTEMPT_FIELDS,
+        sets=frozenset({"told"}),
+        is_primary=True,
+    ),
+    Transition(
+        "attempt",
+        "notify-patient",
+        _("Tried without success"),
+        "",
+        STAFF,
+        fields=_ATTEMPT_FIELDS,
+        sets=frozenset({"attempt"}),
+    ),
+    Transition(
+        "not-reached",
+        "notify-patient",
+        _("Not reached"),
+        "not-reached",
+        STAFF,
+        fields=(*reason("not-reached"), SECOND_PERSON),
+        needs=("attempts-made",),
+        sets=frozenset({"told"}),
+    ),
+)
+
+CONTACTING = (
+    Transition(
+        "reached",
+        "contact-patient",
+        _("The patient was reached"),
+        "reached",
+        STAFF,
+        fields=_ATTEMPT_FIELDS,
+        is_primary=True,
+    ),
+    Transition(
+        "attempt",
+        "contact-patient",
+        _("Tried without success"),
+        "",
+        STAFF,
+        fields=_ATTEMPT_FIELDS,
+        sets=frozenset({"attempt"}),
+    ),
+    Transition(
+        "book",
+        "contact-patient",
+        _("Visit booked with the patient"),
+        "visit-booked",
+        STAFF,
+        fields=SLOT,
+        loop_kinds=frozenset({"follow-up"}),
+        moves=(Move("fulfil", frozenset({"planned", "no-show", "booked"}), "booked"),),
+        is_primary=True,
+    ),
+    Transition(
+        "book",
+        "contact-patient",
+        _("Visit booked with the patient"),
+        "visit-booked",
+        STAFF,
+        fields=SLOT,
+        loop_kinds=frozenset({REFERRAL}),
+        moves=(Move("fulfil", frozenset({"awaiting-booking", "no-show", "appointment-cancelled"}), "scheduled"),),
+        is_primary=True,
+    ),
+    Transition(
+        "give-up",
+        "contact-patient",
+        _("Not reached after every attempt"),
+        "not-reached",
+        STAFF,
+        fields=reason("not-reached"),
+        opens=(DECIDE,),
+        needs=("attempts-made",),
+    ),
+    Transition(
+        "patient-declines",
+        "contact-patient",
+        _("The patient declines"),
+        "refused-by-patient",
+        STAFF | {"patient"},
+        fields=(NOTE,),
+        opens=(DECIDE,),
+    ),
+)
+
+UPKEEP = (
+    Transition(
+        "match",
+        "match-evidence",
+        _("Match"),
+        "matched",
+        STAFF | {"system"},
+        fields=(Field("request", "reference", _("Order"), types=("ServiceRequest",)), NOTE),
+        is_primary=True,
+    ),
+    Transition("refuse", "match-evidence", _("Refuse"), "refused", STAFF, fields=reason("refuse")),
+    Transition(
+        "mend", "mend-exchange", _("Mended"), "mended", STAFF | {"system"}, fields=(NOTE,), is_primary=True
+    ),
+    Transition(
+        "discard", "mend-exchange", _("Discard"), "discarded", STAFF, fields=reason("discard")
+    ),
+    Transition(
+        "confirm",
+        "confirm-handover",
+        _("Confirm"),
+        "handover-confirmed",
+        STAFF | RECIPIENT,
+        fields=(NOTE,),
+        is_primary=True,
+    ),
+    Transition("confirm", "confirm-death", _("Confirm"), "death-confirmed", STAFF, fields=(NOTE,), is_primary=True),
+    Transition("refute", "confirm-death", _("Refute"), "death-refuted", STAFF, fields=(NOTE,)),
+)
+
+ORDERING = (
+    *DISPATCH,
+    *CANCELLING,
+    *DECISIONS,
+    *INFORMATION,
+    *REVIEWING,
+    *TELLING,
+    *CONTACTING,
+    *UPKEEP,
+)

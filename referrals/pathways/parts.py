@@ -1,0 +1,79 @@
+"""What the transitions share: who may, the fields of their forms, and the handoffs that they open."""
+
+from django.utils.translation import gettext_lazy as _
+
+from referrals.pathways.reasons import codes
+from referrals.vocabulary import Field, Opening, Role
+
+# "partner" is the EHR of the performer's side; the EHR of the placer's side acts as "requester".
+RECIPIENT: frozenset[Role] = frozenset({"performer", "partner", "system"})
+REFERRER: frozenset[Role] = frozenset({"requester", "coordinator", "supervisor"})
+CLINICIAN: frozenset[Role] = frozenset({"requester", "supervisor"})
+STAFF: frozenset[Role] = frozenset({"coordinator", "requester", "supervisor"})
+WITH_PATIENT: frozenset[Role] = frozenset({"performer", "partner", "system", "patient", "coordinator"})
+
+CHANNELS = (
+    ("phone", _("by phone")),
+    ("visit", _("in person")),
+    ("letter", _("by letter")),
+    ("e-mail", _("by e-mail")),
+    ("portal", _("in the portal")),
+    ("at-visit", _("already told at the visit")),
+)
+SEVERITIES = (("critical", _("critical")), ("abnormal", _("abnormal")), ("normal", _("normal")))
+REPORT_STATES = (
+    ("final", _("final")),
+    ("corrected", _("corrected")),
+    ("amended", _("amended")),
+    ("appended", _("appended")),
+    ("cancelled", _("cancelled")),
+    ("entered-in-error", _("entered in error")),
+)
+
+NOTE = Field("note", "text", _("Note"), required=False)
+PERFORMER = Field("performer", "owner", _("Performer"))
+SLOT = (
+    Field("slot_start", "datetime", _("Appointment starts"), required=False),
+    Field("slot_end", "datetime", _("Appointment ends")),
+    Field("appointment", "reference", _("Appointment"), required=False, types=("Appointment",)),
+)
+REPORT = Field(
+    "report",
+    "reference",
+    _("Report"),
+    types=("DocumentReference", "DiagnosticReport", "Observation", "QuestionnaireResponse", "Composition", "Bundle"),
+)
+SEVERITY = Field("severity", "code", _("Severity"), required=False, codes=SEVERITIES)
+REPORT_STATE = Field("state", "code", _("State of the report"), codes=REPORT_STATES)
+REASON_TEXT = Field("reason_text", "text", _("In words"), required=False, required_if="other-reason")
+SECOND_PERSON = Field(
+    "second_person", "text", _("Second person who agrees"), required=False, required_if="urgent"
+)
+CHANNEL = Field("channel", "code", _("How"), codes=CHANNELS)
+ATTESTATION = (
+    CHANNEL,
+    Field("spoken_to", "text", _("Person spoken to")),
+    Field("document", "reference", _("Document"), required=False, types=("DocumentReference", "Binary")),
+)
+
+
+def reason(group: str) -> tuple[Field, Field]:
+    """The two fields of a coded reason: the code, and words (required for "other")."""
+    return Field("reason", "code", _("Reason"), codes=codes(group)), REASON_TEXT
+
+
+def reason_and_words(group: str) -> tuple[Field, Field]:
+    """A coded reason whose words are always required."""
+    return Field("reason", "code", _("Reason"), codes=codes(group)), Field("reason_text", "text", _("In words"))
+
+
+DECIDE = Opening("decide-next-step", "referrer")
+REVIEW = Opening("review-report", "reviewer")
+TELL = Opening("notify-patient", "accountable", unless=("telling-open", "patient-told"))
+TELL_TODAY = Opening(
+    "notify-patient", "accountable", unless=("telling-today-open", "patient-knows"), stage="to-tell-today"
+)
+CONTACT = Opening("contact-patient", "accountable", unless=("contact-open",))
+
+# What hangs on a `fulfil` and means nothing once it has ended.
+DEPENDENTS = ("provide-information", "contact-patient", "request-cancellation")

@@ -1,0 +1,75 @@
+"""The coded reasons. They live in ``statusReason`` and in the journal, never in a stage."""
+
+from django.utils.translation import gettext_lazy as _
+
+from referrals.vocabulary import Reason, Words
+
+
+def _reason(code: str, label: Words, *groups: str, end: str = "cancelled", patient_knows: bool = False) -> Reason:
+    return Reason(code, label, frozenset(groups), end, patient_knows)
+
+
+REASONS: dict[str, Reason] = {
+    reason.code: reason
+    for reason in (
+        _reason("no-capacity", _("No capacity in time"), "decline"),
+        _reason("not-our-service", _("Not a service that we offer"), "decline"),
+        _reason("more-information-needed", _("Can't be judged without more information"), "decline"),
+        _reason("not-indicated", _("Not clinically indicated"), "decline", "close"),
+        _reason("not-covered", _("Not covered by the patient's insurance"), "decline", "close"),
+        _reason("out-of-area", _("Patient lives outside our area"), "decline"),
+        _reason("duplicate", _("Duplicate of another request"), "decline", "withdraw", "close", "discard"),
+        _reason("unable", _("Unable to perform it"), "fail", "call-off"),
+        _reason("lost-contact", _("Contact with the patient was lost"), "fail", "call-off"),
+        _reason("did-not-attend", _("The patient did not attend"), "fail"),
+        _reason("specimen-unsatisfactory", _("The specimen is unsatisfactory"), "fail", "specimen"),
+        _reason("cancelled-by-provider", _("Cancelled by the provider"), "appointment", "call-off"),
+        _reason("cancelled-by-patient", _("Cancelled by the patient"), "appointment", patient_knows=True),
+        _reason("withdrawn", _("Withdrawn by the referrer"), "withdraw"),
+        _reason("no-longer-needed", _("No longer needed"), "withdraw", "close"),
+        _reason("ordered-in-error", _("Ordered in error"), "withdraw", end="entered-in-error"),
+        _reason("done-elsewhere", _("Done elsewhere"), "withdraw", "close"),
+        _reason("no-service-found", _("No service takes it"), "close"),
+        _reason("superseded", _("Superseded by another event"), "supersede", "close"),
+        _reason(
+            "patient-declined",
+            _("The patient declines"),
+            "withdraw",
+            "close",
+            "decline",
+            "fail",
+            end="closed-patient-declined",
+            patient_knows=True,
+        ),
+        _reason(
+            "lost-after-attempts",
+            _("Not reached after every attempt"),
+            "close",
+            "not-reached",
+            end="closed-lost-after-attempts",
+            patient_knows=True,
+        ),
+        _reason("patient-died", _("The patient has died"), "withdraw", "close", "not-reached", patient_knows=True),
+        _reason("no-contact-details", _("No address or number is known"), "not-reached"),
+        _reason("refuses-contact", _("The patient does not want to be contacted"), "not-reached"),
+        _reason("told-by-performer", _("The performer has told the patient"), "not-reached"),
+        _reason("wrong-patient", _("It belongs to another patient"), "refuse", "void"),
+        _reason("not-ours", _("No order of this organisation"), "refuse"),
+        _reason("entered-in-error", _("It was entered in error"), "refuse", "void", "discard"),
+        _reason("not-worth-sending", _("It no longer needs to be exchanged"), "discard"),
+        _reason("mended-elsewhere", _("It was put right in the other system"), "discard"),
+        _reason("already-performed", _("It has been performed already"), "keep-going"),
+        _reason("patient-insists", _("The patient wants it"), "keep-going"),
+        _reason(
+            "other",
+            _("Another reason (say which)"),
+            *("decline", "fail", "call-off", "withdraw", "close", "not-reached", "refuse", "void", "discard"),
+            *("appointment", "keep-going", "supersede", "specimen"),
+        ),
+    )
+}
+
+
+def codes(group: str) -> tuple[tuple[str, Words], ...]:
+    """The (code, label) pairs that a form offers for one group."""
+    return tuple((reason.code, reason.label) for reason in REASONS.values() if group in reason.groups)
