@@ -141,9 +141,7 @@ def _refusal(situation: Situation, ask: Ask, why: str = "") -> str:
 
 
 def _clean(transition: Transition, situation: Situation, ask: Ask) -> Data:
-    return fields.clean(
-        fields_of(transition, attested=ask.attested), ask.data, required_now(transition, situation)
-    )
+    return fields.clean(fields_of(transition, attested=ask.attested), ask.data, required_now(transition, situation))
 
 
 def _stages(transition: Transition, situation: Situation) -> dict[str, str]:
@@ -159,7 +157,11 @@ def _stages(transition: Transition, situation: Situation) -> dict[str, str]:
 
 def _moved(move: Move, situation: Situation) -> dict[str, str]:
     for other in situation.others:
-        if other.kind == move.handoff and situation.is_related(other) and other.stage in (move.sources or {other.stage}):
+        if (
+            other.kind == move.handoff
+            and situation.is_related(other)
+            and other.stage in (move.sources or {other.stage})
+        ):
             return {other.id: move.target or RESUMES[situation.loop.kind][other.task_status]}
     return {}
 
@@ -190,9 +192,7 @@ def _openings(transition: Transition, situation: Situation) -> tuple[Opening, ..
     )
 
 
-def _loop_changes(
-    transition: Transition, situation: Situation, opens: Iterable[Opening], ask: Ask
-) -> dict[str, Any]:
+def _loop_changes(transition: Transition, situation: Situation, opens: Iterable[Opening], ask: Ask) -> dict[str, Any]:
     """What the transition records on the loop: acknowledged, told, or the reason of its end."""
     changes: dict[str, Any] = {}
     reason = situation.reason

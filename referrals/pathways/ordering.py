@@ -281,12 +281,8 @@ UPKEEP = (
         is_primary=True,
     ),
     Transition("refuse", "match-evidence", _("Refuse"), "refused", STAFF, fields=reason("refuse")),
-    Transition(
-        "mend", "mend-exchange", _("Mended"), "mended", STAFF | {"system"}, fields=(NOTE,), is_primary=True
-    ),
-    Transition(
-        "discard", "mend-exchange", _("Discard"), "discarded", STAFF, fields=reason("discard")
-    ),
+    Transition("mend", "mend-exchange", _("Mended"), "mended", STAFF | {"system"}, fields=(NOTE,), is_primary=True),
+    Transition("discard", "mend-exchange", _("Discard"), "discarded", STAFF, fields=reason("discard")),
     Transition(
         "confirm",
         "confirm-handover",

@@ -46,9 +46,7 @@ REPORT = Field(
 SEVERITY = Field("severity", "code", _("Severity"), required=False, codes=SEVERITIES)
 REPORT_STATE = Field("state", "code", _("State of the report"), codes=REPORT_STATES)
 REASON_TEXT = Field("reason_text", "text", _("In words"), required=False, required_if="other-reason")
-SECOND_PERSON = Field(
-    "second_person", "text", _("Second person who agrees"), required=False, required_if="urgent"
-)
+SECOND_PERSON = Field("second_person", "text", _("Second person who agrees"), required=False, required_if="urgent")
 CHANNEL = Field("channel", "code", _("How"), codes=CHANNELS)
 ATTESTATION = (
     CHANNEL,

@@ -177,9 +177,7 @@ TEST_ORDER_TRANSITIONS = (
         "in-lab",
         primary=True,
     ),
-    _fulfil(
-        TEST_ORDER, "preliminary-result", _("Send a preliminary result"), "", "preliminary", REPORT, SEVERITY
-    ),
+    _fulfil(TEST_ORDER, "preliminary-result", _("Send a preliminary result"), "", "preliminary", REPORT, SEVERITY),
     _fulfil(
         TEST_ORDER,
         "result",
@@ -253,7 +251,16 @@ WITHOUT_OUTCOME = (
         opens=(DECIDE, TELL_TODAY),
         closes=DEPENDENTS,
     ),
-    _fulfil(_ALL, "fail", _("Unable to complete it"), "", "failed", *reason("fail"), opens=(DECIDE, TELL_TODAY), closes=DEPENDENTS),
+    _fulfil(
+        _ALL,
+        "fail",
+        _("Unable to complete it"),
+        "",
+        "failed",
+        *reason("fail"),
+        opens=(DECIDE, TELL_TODAY),
+        closes=DEPENDENTS,
+    ),
     _fulfil(
         _ALL,
         "call-off",

@@ -118,15 +118,18 @@ OTHERS = (
     _first("match-evidence", "to-match", _("to be matched")),
     _end("match-evidence", "matched", _("matched")),
     _end("match-evidence", "refused", _("refused"), "rejected"),
+    _overtaken("match-evidence"),
     _first("mend-exchange", "to-mend", _("to be mended")),
     _end("mend-exchange", "mended", _("mended")),
     _end("mend-exchange", "discarded", _("discarded"), "cancelled"),
+    _overtaken("mend-exchange"),
     _first("confirm-handover", "to-confirm-handover", _("handover to be confirmed")),
     _end("confirm-handover", "handover-confirmed", _("handover confirmed")),
     _overtaken("confirm-handover"),
     _first("confirm-death", "to-confirm-death", _("death to be confirmed")),
     _end("confirm-death", "death-confirmed", _("death confirmed")),
     _end("confirm-death", "death-refuted", _("death refuted")),
+    _overtaken("confirm-death"),
 )
 
 STAGES: dict[tuple[str, str], Stage] = {(stage.handoff, stage.code): stage for stage in (*FULFIL, *OTHERS)}
