@@ -103,9 +103,7 @@ def _person_may(actor: Actor, rule: Policy, interaction: Interaction, *, is_writ
 
 def _levels(actor: Actor, type_name: str, interaction: str) -> set[str]:
     matches = (_SCOPE.fullmatch(scope) for scope in actor.scopes)
-    return {
-        found[1] for found in matches if found and found[2] in ("*", type_name) and interaction in found[3]
-    }
+    return {found[1] for found in matches if found and found[2] in ("*", type_name) and interaction in found[3]}
 
 
 def _forbidden() -> Forbidden:
@@ -128,6 +126,21 @@ def visible(actor: Actor, type_name: str) -> QuerySet[Any]:
         shared = Audience.objects.filter(type=type_name, organization=actor.organization, row=OuterRef("id"))
         rows = rows.filter(Exists(shared))
     return rows.filter(patient=actor.patient) if _is_limited_to_patient(actor, type_name, rule) else rows
+
+
+def shared(actor: Actor, type_name: str) -> QuerySet[Any]:
+    """The rows, deleted ones too, that were shared with the actor's organisation: all that it may change.
+
+    What anybody may read (the directory) is not for anybody to change; of a deletion hears who saw the resource.
+    """
+    policy(type_name)
+    rows = row_class(type_name).rows(type_name)
+    if actor.kind == "system":
+        return rows
+    if not actor.organization:
+        return rows.none()
+    audience = Audience.objects.filter(type=type_name, organization=actor.organization, row=OuterRef("id"))
+    return rows.filter(Exists(audience))
 
 
 def _is_limited_to_patient(actor: Actor, type_name: str, rule: Policy) -> bool:
