@@ -36,6 +36,6 @@ class BearerAuthentication(BaseAuthentication):
             raise AuthenticationFailed(_("The access token is not valid."))
         return Caller(actor), actor
 
-    def authenticate_header(self, request: Request) -> str:
+    def authenticate_header(self, _request: Request) -> str:
         """The challenge of a 401."""
         return 'Bearer realm="Baton"'

@@ -19,7 +19,9 @@ def parse(text: str) -> frozenset[str]:
     for scope in scopes:
         match = _SYSTEM_SCOPE.fullmatch(scope)
         if match is None or not _is_known(match["type"]):
-            raise Incorrect(_("“%(scope)s” is no scope; write for example system/Task.rs or system/*.cruds.") % {"scope": scope})
+            raise Incorrect(
+                _("“%(scope)s” is no scope; write for example system/Task.rs or system/*.cruds.") % {"scope": scope}
+            )
     return frozenset(scopes)
 
 
