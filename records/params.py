@@ -25,11 +25,11 @@ from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar, Self
 
-import orjson
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from records import dates, references
+from records.json import lexeme
 from records.paths import walk
 
 MAX_INDEXED = 1024  # characters; a btree entry must stay below 2.7 kB, and no code is longer
@@ -313,9 +313,8 @@ class Quantity(Param):
 
 
 def _decimal(value: Any) -> Decimal | None:
-    text = bytes(value.contents).decode() if isinstance(value, orjson.Fragment) else str(value)
     try:
-        number = Decimal(text)
+        number = Decimal(value if isinstance(value, str) else lexeme(value))
     except InvalidOperation:
         return None
     return number if number.is_finite() and number.adjusted() < 39 else None  # noqa: PLR2004 (numeric(60,20))

@@ -1,6 +1,6 @@
 """The SQL of `records.store`: few statements whatever the number of resources, nothing but parameters in them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -44,6 +44,19 @@ def lock(type_name: str, ids: Sequence[str]) -> dict[str, Locked]:
     rows = row_class(type_name).rows(type_name).filter(id__in=ids).order_by("id").select_for_update()
     found = rows.values_list("id", "version", "last_updated", "deleted", "hash", "body")
     return {key: Locked(number, at, gone, bytes(digest), body) for key, number, at, gone, digest, body in found}
+
+
+def find_by_identifiers(questions: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
+    """(type, "system|value") → the ids that carry it, one statement per type; what leads nowhere is absent."""
+    found: dict[tuple[str, str], list[str]] = {}
+    wanted = set(questions)
+    for type_name in sorted({kind for kind, _word in wanted}):
+        words = [word for kind, word in wanted if kind == type_name]
+        rows = row_class(type_name).rows(type_name).filter(identifier__overlap=words, deleted=False)
+        for resource_id, identifiers in rows.values_list("id", "identifier"):
+            for word in set(words).intersection(identifiers):
+                found.setdefault((type_name, word), []).append(resource_id)
+    return found
 
 
 def append_versions(type_name: str, records: Sequence[Record], actor: str) -> None:

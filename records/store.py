@@ -16,7 +16,7 @@ import orjson
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from records import clock, reactions, statements, validation
+from records import bundles, clock, reactions, statements, validation
 from records.access import Actor
 from records.errors import Conflict, Gone, Incorrect, Issue, NotFound, Stale
 from records.json import Resource, dumps, loads
@@ -31,6 +31,7 @@ __all__ = [
     "find_by_identifier",
     "get",
     "parse",
+    "put_bundle",
     "read",
     "share",
     "share_many",
@@ -86,6 +87,39 @@ def write_many(
         for body in bodies:
             validation.check(body)
     return _write(bodies, actor, audience) if bodies else []
+
+
+def put_bundle(bundle: Resource, *, actor: Actor, audience: Iterable[str] = ()) -> list[Written]:
+    """Take a Bundle in, in one transaction: a document or message as it is, of any other the resources of its entries.
+
+    Gives what was written, in the order of the types' first entries; an entry whose ``ifNoneExist`` is answered by a
+    resource that is here is not among them.
+    """
+    if bundle.get("type") in bundles.STORED_WHOLE:
+        return [write(bundle, actor=actor, audience=audience)]
+    audience = list(audience)
+    with _transaction():
+        waiting = bundles.resources(bundle, statements.find_by_identifiers)
+        written = []
+        while waiting:
+            batch, waiting = _one_of_each(waiting)
+            for type_name in dict.fromkeys(body["resourceType"] for body in batch):
+                of_type = [body for body in batch if body["resourceType"] == type_name]
+                written += write_many(of_type, actor=actor, audience=audience, validate=True)
+        return written
+
+
+def _one_of_each(bodies: list[Resource]) -> tuple[list[Resource], list[Resource]]:
+    """The first body of each resource, and the others (a history holds several versions of one)."""
+    first: dict[tuple[str, str], Resource] = {}
+    rest = []
+    for body in bodies:
+        key = (body["resourceType"], body["id"])
+        if key in first:
+            rest.append(body)
+        else:
+            first[key] = body
+    return list(first.values()), rest
 
 
 def read(type_name: str, resource_id: str) -> Stored:
