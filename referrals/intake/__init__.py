@@ -1,0 +1,1 @@
+"""The one door for a resource from outside."""
