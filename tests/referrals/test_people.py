@@ -9,7 +9,6 @@ from referrals.models import Handoff, Loop, Membership, Owner, Pool, User
 from tests.referrals import region
 from tests.referrals.region import CARDIOLOGY, CLINIC, ELSEWHERE, HOSPITAL, PRACTICE, Region
 
-
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
 
 
@@ -41,7 +40,7 @@ def test_a_user_works_for_one_of_their_organisations_at_a_time() -> None:
     Membership.objects.create(user=user, organization=CLINIC, roles=["supervisor"])
     assert people.actor_for(user).organization == PRACTICE
     at_clinic = people.actor_for(user, CLINIC)
-    assert (at_clinic.organization, at_clinic.roles) == (CLINIC, {"supervisor"})
+    assert (at_clinic.organization, at_clinic.roles) == (CLINIC, frozenset({"supervisor"}))
     with pytest.raises(Forbidden):
         people.actor_for(user, ELSEWHERE)
 
