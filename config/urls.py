@@ -18,3 +18,6 @@ def _is_there(module: str) -> bool:
 
 urlpatterns: list[URLPattern | URLResolver] = [path("healthz", healthz)]
 urlpatterns += [path(route, include(module)) for route, module in MOUNTS if _is_there(module)]
+
+handler400, handler403 = "web.errors.bad_request", "web.errors.forbidden"
+handler404, handler500 = "web.errors.not_found", "web.errors.failed"

@@ -1,0 +1,12 @@
+"""The addresses of all staff pages. No address holds anything of a patient but an opaque id."""
+
+from django.urls import path
+
+from web.views import account
+
+urlpatterns = [
+    path("sign-in/", account.SignIn.as_view(), name="sign-in"),
+    path("sign-out/", account.SignOut.as_view(), name="sign-out"),
+    path("workplace/", account.workplace, name="workplace"),
+    path("language/", account.language, name="language"),
+]
