@@ -2,9 +2,10 @@
 
 from django.urls import path
 
-from web.views import account
+from web.views import account, home
 
 urlpatterns = [
+    path("", home.worklist, name="worklist"),
     path("sign-in/", account.SignIn.as_view(), name="sign-in"),
     path("sign-out/", account.SignOut.as_view(), name="sign-out"),
     path("workplace/", account.workplace, name="workplace"),

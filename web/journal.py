@@ -1,0 +1,95 @@
+"""One sentence for each line of a loop's journal, in the reader's language.
+
+`SENTENCES` is keyed by action, or by ``handoff kind/action`` where one word means two things. An action without a row
+is told by its label in `referrals.pathways`, so that nothing that happened stays untold.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from referrals.pathways import REASONS, TRANSITIONS
+from referrals.pathways.parts import CHANNELS, SEVERITIES
+from referrals.vocabulary import Words
+from web import reading
+
+SENTENCES: dict[str, Words] = {
+    "order": gettext_lazy("%(who)s ordered it."),
+    "open": gettext_lazy("%(who)s opened it."),
+    "send": gettext_lazy("%(who)s sent it to the performer."),
+    "withdraw": gettext_lazy("%(who)s withdrew the request."),
+    "receive": gettext_lazy("%(who)s took it into triage."),
+    "accept": gettext_lazy("%(who)s accepted it."),
+    "ask-information": gettext_lazy("%(who)s asked the referrer for information."),
+    "answer": gettext_lazy("%(who)s answered the question."),
+    "book": gettext_lazy("%(who)s booked an appointment."),
+    "rebook": gettext_lazy("%(who)s booked another appointment."),
+    "contact-patient/book": gettext_lazy("%(who)s booked a visit with the patient."),
+    "book-collection": gettext_lazy("%(who)s booked the collection of the specimen."),
+    "start": gettext_lazy("%(who)s started."),
+    "no-show": gettext_lazy("%(who)s noted that the patient did not attend."),
+    "cancel-appointment": gettext_lazy("%(who)s cancelled the appointment."),
+    "seen": gettext_lazy("%(who)s saw the patient; the report is awaited."),
+    "interim-report": gettext_lazy("%(who)s sent an interim report."),
+    "report": gettext_lazy("%(who)s sent the report."),
+    "complete-without-report": gettext_lazy("%(who)s completed it without a report."),
+    "collect": gettext_lazy("%(who)s collected the specimen."),
+    "recollected": gettext_lazy("%(who)s collected the specimen again."),
+    "receive-specimen": gettext_lazy("%(who)s received the specimen in the laboratory."),
+    "preliminary-result": gettext_lazy("%(who)s sent a preliminary result."),
+    "result": gettext_lazy("%(who)s sent the final result."),
+    "reject-specimen": gettext_lazy("%(who)s found the specimen unsatisfactory."),
+    "complete": gettext_lazy("%(who)s noted that the visit has taken place."),
+    "supersede": gettext_lazy("%(who)s noted that another event supersedes it."),
+    "decline": gettext_lazy("%(who)s declined it."),
+    "fail": gettext_lazy("%(who)s could not complete it."),
+    "call-off": gettext_lazy("%(who)s cancelled on the performer's side."),
+    "amend": gettext_lazy("%(who)s sent a new, corrected or withdrawn report."),
+    "cancel": gettext_lazy("%(who)s cancelled the request."),
+    "request-cancellation": gettext_lazy("%(who)s asked the performer to cancel."),
+    "accept-cancellation": gettext_lazy("%(who)s accepted the cancellation."),
+    "refuse-cancellation": gettext_lazy("%(who)s refused the cancellation; it goes on."),
+    "enter-in-error": gettext_lazy("%(who)s marked it as entered in error."),
+    "redirect": gettext_lazy("%(who)s sent it to another performer."),
+    "keep": gettext_lazy("%(who)s decided to keep it as it is."),
+    "close": gettext_lazy("%(who)s ended it."),
+    "acknowledge": gettext_lazy("%(who)s acknowledged the report."),
+    "void": gettext_lazy("%(who)s declared the report void."),
+    "tell": gettext_lazy("%(who)s told the patient."),
+    "attempt": gettext_lazy("%(who)s tried to reach the patient, without success."),
+    "not-reached": gettext_lazy("%(who)s noted that the patient could not be told."),
+    "reached": gettext_lazy("%(who)s reached the patient."),
+    "give-up": gettext_lazy("%(who)s gave up after every attempt to reach the patient."),
+    "patient-declines": gettext_lazy("%(who)s noted that the patient declines."),
+    "match": gettext_lazy("%(who)s matched the result to its order."),
+    "refuse": gettext_lazy("%(who)s refused the result."),
+    "mend": gettext_lazy("%(who)s mended the exchange."),
+    "discard": gettext_lazy("%(who)s discarded the exchange."),
+    "confirm-handover/confirm": gettext_lazy("%(who)s confirmed the handover."),
+    "confirm-death/confirm": gettext_lazy("%(who)s confirmed that the patient has died."),
+    "refute": gettext_lazy("%(who)s found that the patient lives."),
+}
+LABELS = {(row.handoff, row.action): row.label for row in TRANSITIONS}
+CODES: dict[str, dict[str, Words]] = {"channel": dict(CHANNELS), "severity": dict(SEVERITIES)}
+SPOKEN = ("question", "answer", "plan", "note", "reason_text", "spoken_to")
+
+
+def sentence(action: str, handoff_kind: str, who: str) -> str:
+    """What happened, as one sentence."""
+    words = SENTENCES.get(f"{handoff_kind}/{action}") or SENTENCES.get(action)
+    if words:
+        return str(words) % {"who": who}
+    return _("%(who)s: %(what)s.") % {"who": who, "what": LABELS.get((handoff_kind, action), action)}
+
+
+def said(details: Mapping[str, Any], reason_code: str, reason_text: str) -> list[str]:
+    """What the action carried, as lines to read: the reason, the slot, codes, and what somebody wrote."""
+    reason = str(REASONS[reason_code].label) if reason_code in REASONS else reason_code
+    lines = [": ".join(part for part in (reason, reason_text) if part)]
+    if details.get("slot_start") or details.get("slot_end"):
+        lines.append(reading.period({"start": details.get("slot_start"), "end": details.get("slot_end")}))
+    lines += [str(labels.get(details.get(name, ""), "")) for name, labels in CODES.items()]
+    lines += [str(details.get(name, "")) for name in SPOKEN if name != "reason_text"]
+    return [line for line in lines if line]

@@ -1,0 +1,1 @@
+"""Rows of work as a template shows them."""
