@@ -10,4 +10,9 @@ urlpatterns = [
     path("sign-out/", account.SignOut.as_view(), name="sign-out"),
     path("workplace/", account.workplace, name="workplace"),
     path("language/", account.language, name="language"),
+    path("new/referral/", home.worklist, name="new-referral"),
+    path("new/follow-up/", home.worklist, name="new-follow-up"),
+    path("new/test-order/", home.worklist, name="new-test-order"),
+    path("patients/", home.worklist, name="patients"),
+    path("sync/", home.worklist, name="sync"),
 ]
