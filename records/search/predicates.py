@@ -178,24 +178,22 @@ def quantity(param: Param, _type: str, given: list[str]) -> Q:
     return reduce(or_, (_quantity(cast("Quantity", param), value) for value in given))
 
 
+_COMPARISONS = {"gt": "gt", "sa": "gt", "ge": "gte", "lt": "lt", "eb": "lt", "le": "lte"}
+
+
 def _quantity(param: Quantity, given: str) -> Q:
     number, *unit = values.split(given, "|")
     prefix, text = values.prefixed(number)
     wanted = values.amount(text)
     column = param.column
+    word = values.unescape("|".join(unit)).removeprefix("|")
     within = Q(**{f"{column}__gte": wanted.low, f"{column}__lt": wanted.high})
     table: dict[str, Q] = {
         "eq": within,
         "ap": within,
         "ne": Q(**{f"{column}__lt": wanted.low}) | Q(**{f"{column}__gte": wanted.high}),
-        "gt": Q(**{f"{column}__gte": wanted.high}),
-        "sa": Q(**{f"{column}__gte": wanted.high}),
-        "ge": Q(**{f"{column}__gte": wanted.low}),
-        "lt": Q(**{f"{column}__lt": wanted.low}),
-        "eb": Q(**{f"{column}__lt": wanted.low}),
-        "le": Q(**{f"{column}__lt": wanted.high}),
+        **{name: Q(**{f"{column}__{lookup}": wanted.exact}) for name, lookup in _COMPARISONS.items()},
     }
-    word = values.unescape("|".join(unit)).removeprefix("|")
     return table[prefix] & (Q(**{f"{param.unit}__contains": [word]}) if word else Q())
 
 

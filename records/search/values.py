@@ -17,8 +17,9 @@ _NUMBER = re.compile(r"[+-]?\d{1,18}(\.\d{1,18})?([eE][+-]?\d{1,2})?", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """A number as a half-open range: ``5.4`` is 5.35 to 5.45 (R4 §3.1.1.4.6), as exact as it was written."""
+    """A number, and the half-open range that it stands for: ``5.4`` is 5.35 to 5.45 (R4 §3.1.1.4.6)."""
 
+    exact: Decimal
     low: Decimal
     high: Decimal
 
@@ -61,7 +62,7 @@ def prefixed(text: str) -> tuple[str, str]:
 
 def span(text: str) -> dates.Range:
     """The range of a date of any precision; a ``+`` that a URL turned into a space is taken as meant."""
-    found = dates.period_of(unescape(text).strip().replace(" ", "+"))
+    found = dates.period_of(unescape(text).replace(" ", "+"))
     if found is None:
         raise Malformed(_("A date is written as YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm:ssZ."))
     return found
@@ -76,7 +77,7 @@ def amount(text: str) -> Amount:
         half = Decimal(5).scaleb(int(number.as_tuple().exponent) - 1)
     except InvalidOperation as error:
         raise Malformed(_("This is no number.")) from error
-    return Amount(number - half, number + half)
+    return Amount(number, number - half, number + half)
 
 
 def boolean(text: str) -> bool:
