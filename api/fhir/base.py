@@ -1,10 +1,13 @@
 """What every address of the FHIR interface has in common."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
-from django.http.response import HttpResponseBase
-from rest_framework.permissions import IsAuthenticated
+from django.utils.translation import gettext as _
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.parsers import BaseParser
+from rest_framework.permissions import BasePermission, IsAuthenticated
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -20,18 +23,17 @@ from records.types import row_class
 class FhirView(APIView):
     """FHIR JSON in and out, a bearer token, and an OperationOutcome for every error."""
 
-    authentication_classes = (BearerAuthentication,)
-    permission_classes = (IsAuthenticated,)
-    parser_classes = (FhirJsonParser, PlainJsonParser)
-    renderer_classes = (FhirJsonRenderer, PlainJsonRenderer)
+    authentication_classes: Sequence[type[BaseAuthentication]] = (BearerAuthentication,)
+    permission_classes: Sequence[type[BasePermission]] = (IsAuthenticated,)
+    parser_classes: Sequence[type[BaseParser]] = (FhirJsonParser, PlainJsonParser)
+    renderer_classes: Sequence[type[BaseRenderer]] = (FhirJsonRenderer, PlainJsonRenderer)
     content_negotiation_class = Negotiation
     http_method_names = ["get", "head", "post", "put", "delete", "patch"]
 
     @property
     def actor(self) -> Actor:
         """Who calls."""
-        found: Actor = self.request.auth
-        return found
+        return cast("Actor", self.request.auth)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse a type that R4 doesn't know, once the caller is known."""
@@ -43,11 +45,9 @@ class FhirView(APIView):
         """Always the table of `api.fhir.errors`."""
         return errors.handle
 
-    def finalize_response(
-        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         """Give the request its id back."""
-        finished: HttpResponseBase = super().finalize_response(request, response, *args, **kwargs)
+        finished = super().finalize_response(request, response, *args, **kwargs)
         finished["X-Request-ID"] = headers.request_id(request)
         return finished
 
@@ -58,7 +58,7 @@ class NowhereView(FhirView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """A known caller is told so; an unknown one hears first that a token is needed."""
         super().initial(request, *args, **kwargs)
-        raise NotFound("There is nothing at this address.")
+        raise NotFound(_("There is nothing at this address."))
 
 
 def known(type_name: str) -> None:

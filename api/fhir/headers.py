@@ -4,6 +4,7 @@ import re
 from datetime import datetime
 
 from django.utils.http import http_date
+from django.utils.translation import gettext as _
 from rest_framework.request import Request
 
 from records import clock
@@ -27,7 +28,7 @@ def expected_version(request: Request) -> int | None:
         return None
     match = _ETAG.fullmatch(given.strip())
     if match is None:
-        raise Malformed('If-Match takes one version, such as W/"3".')
+        raise Malformed(_('If-Match takes one version, such as W/"3".'))
     return int(match[1])
 
 

@@ -1,8 +1,7 @@
 """Reading and writing ``application/fhir+json``, and choosing it (https://hl7.org/fhir/R4/http.html#mime-type)."""
 
-from collections.abc import Sequence
-from io import BufferedIOBase
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import IO, Any
 
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
@@ -38,11 +37,11 @@ class FhirJsonParser(BaseParser):
     media_type = "application/fhir+json"
 
     def parse(
-        self, stream: BufferedIOBase, media_type: str | None = None, parser_context: dict[str, Any] | None = None
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> json.Resource:
         """Return the resource; raise `Malformed` for what can't be read, 415 for another charset or a compressed body."""
         request = django_request((parser_context or {})["request"])
-        charset = request.content_params.get("charset", "utf-8")
+        charset = (request.content_params or {}).get("charset", "utf-8")
         if charset.lower().replace("-", "") != "utf8":
             raise UnsupportedMediaType(media_type or "", _("FHIR JSON is always UTF-8."))
         if request.headers.get("Content-Encoding", "identity") != "identity":
@@ -67,7 +66,7 @@ class FhirJsonRenderer(BaseRenderer):
         self,
         data: json.Resource | str | None,
         accepted_media_type: str | None = None,  # noqa: ARG002 (Django REST framework's signature)
-        renderer_context: dict[str, Any] | None = None,  # noqa: ARG002
+        renderer_context: Mapping[str, Any] | None = None,  # noqa: ARG002
     ) -> bytes:
         """Return UTF-8 bytes, none for None."""
         if data is None:
@@ -87,15 +86,14 @@ class Negotiation(DefaultContentNegotiation):
     def select_renderer(
         self,
         request: Request,
-        renderers: Sequence[BaseRenderer],
+        renderers: Iterable[BaseRenderer],
         format_suffix: str | None = None,  # noqa: ARG002 (Django REST framework's signature)
     ) -> tuple[BaseRenderer, str]:
         """Return the renderer and its media type; raise `NotAcceptable` when only others (such as XML) are accepted."""
+        offered = {renderer.media_type: renderer for renderer in renderers}
         for name in self._wanted(request):
-            chosen = FORMATS.get(name)
-            for renderer in renderers:
-                if renderer.media_type == chosen:
-                    return renderer, renderer.media_type
+            if renderer := offered.get(FORMATS.get(name, "")):
+                return renderer, renderer.media_type
         raise NotAcceptable(_("Only FHIR JSON is offered: application/fhir+json or application/json."))
 
     def _wanted(self, request: Request) -> list[str]:

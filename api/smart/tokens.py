@@ -13,7 +13,7 @@ from records.access import Actor
 
 def client_for(name: str, organization: str) -> Client:
     """The client of that name in that organisation, made on first use."""
-    client, _created = Client.objects.get_or_create(
+    found: tuple[Client, bool] = Client.objects.get_or_create(
         name=name,
         organization=organization,
         defaults={
@@ -21,7 +21,7 @@ def client_for(name: str, organization: str) -> Client:
             "authorization_grant_type": Client.GRANT_CLIENT_CREDENTIALS,
         },
     )
-    return client
+    return found[0]
 
 
 def issue(client: Client, scopes: frozenset[str], lifetime: timedelta) -> str:

@@ -47,10 +47,10 @@ def hospital(name: str, scope: str = "system/*.cruds") -> System:
 
 
 @pytest.fixture
-def north(db: None) -> System:
+def north(db: None) -> System:  # noqa: ARG001
     return hospital("north")
 
 
 @pytest.fixture
-def south(db: None) -> System:
+def south(db: None) -> System:  # noqa: ARG001
     return hospital("south")

@@ -1,0 +1,202 @@
+"""The interactions of FHIR's RESTful API, one generic view per address (https://hl7.org/fhir/R4/http.html).
+
+Every write goes through `referrals.intake.receive`, every read starts from `records.access.visible`.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, cast
+
+from django.http import QueryDict
+from django.utils.translation import gettext as _
+from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.parsers import FormParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api.fhir import addresses, bundles, capability, headers
+from api.fhir.base import FhirView
+from api.fhir.outcomes import outcome
+from records import access, store
+from records.access import Actor
+from records.errors import Forbidden, Gone, Incorrect, Issue, Malformed, NotFound, Unsupported
+from records.json import Resource
+from records.search import search
+from records.store import Stored, Written
+from records.types import row_class
+from referrals import intake
+
+READ_ONLY = {"AuditEvent"}
+STORED_BUNDLES = {"document", "message"}
+
+
+class MetadataView(FhirView):
+    """``[base]/metadata``: what this server can do, the one address that needs no token."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+    def get(self, request: Request) -> Response:
+        """The CapabilityStatement."""
+        del request
+        return Response(capability.statement())
+
+
+class SystemView(FhirView):
+    """The base: where batches and transactions will be posted."""
+
+    def post(self, request: Request) -> Response:
+        """Refuse what isn't offered yet, in FHIR's own words."""
+        del request
+        raise Unsupported(_("Batches and transactions are not supported."))
+
+
+class TypeView(FhirView):
+    """``[base]/[type]``: search and create."""
+
+    def get(self, request: Request, type_name: str) -> Response:
+        """Search by the query."""
+        return _found(self.actor, request, type_name, _pairs(request.query_params))
+
+    def post(self, request: Request, type_name: str) -> Response:
+        """Create; the server chooses the id, whatever the body says."""
+        _refuse_read_only(request, type_name)
+        access.may(self.actor, type_name, "c")
+        body = _body(request, type_name)
+        body.pop("id", None)
+        received = intake.receive(body, self.actor, audience=(self.actor.organization,))
+        return _written(request, received.written)
+
+
+class SearchView(FhirView):
+    """``[base]/[type]/_search``: a search whose parameters stay out of the address."""
+
+    parser_classes = (FormParser,)
+
+    def post(self, request: Request, type_name: str) -> Response:
+        """Search by query and form together."""
+        params = [*_pairs(request.query_params), *_pairs(request.data)]
+        return _found(self.actor, request, type_name, params)
+
+
+class InstanceView(FhirView):
+    """``[base]/[type]/[id]``: read, update and delete."""
+
+    def get(self, request: Request, type_name: str, resource_id: str) -> Response:
+        """The current version, as it is stored."""
+        access.may(self.actor, type_name, "r")
+        return _stored(request, _visible(self.actor, type_name, resource_id))
+
+    def put(self, request: Request, type_name: str, resource_id: str) -> Response:
+        """Replace, or create under the client's id; what the caller may not see is not there to be replaced."""
+        _refuse_read_only(request, type_name)
+        access.may(self.actor, type_name, "u")
+        body = _body(request, type_name)
+        if body.get("id") != resource_id:
+            text = _("The id in the body is not the id in the address.")
+            raise Malformed(text, Issue(text, f"{type_name}.id"))
+        _refuse_foreign(self.actor, type_name, resource_id)
+        expected = headers.expected_version(request)
+        received = intake.receive(body, self.actor, if_match=expected, audience=(self.actor.organization,))
+        return _written(request, received.written)
+
+    def delete(self, request: Request, type_name: str, resource_id: str) -> Response:
+        """Delete; its versions stay, and deleting again changes nothing."""
+        _refuse_read_only(request, type_name)
+        access.may(self.actor, type_name, "d")
+        _refuse_foreign(self.actor, type_name, resource_id)
+        store.delete(type_name, resource_id, actor=self.actor, if_match=headers.expected_version(request))
+        return Response(status=204)
+
+
+class VersionView(FhirView):
+    """``[base]/[type]/[id]/_history/[version]``."""
+
+    def get(self, request: Request, type_name: str, resource_id: str, version: str) -> Response:
+        """One version of a resource that the caller may see now."""
+        access.may(self.actor, type_name, "r")
+        if not _is_known(self.actor, type_name, resource_id):
+            raise NotFound(_("There is no such resource."))
+        return _stored(request, store.version(type_name, resource_id, int(version)))
+
+
+def _visible(actor: Actor, type_name: str, resource_id: str) -> Stored:
+    """The current version; the same `NotFound` for what isn't there and what the caller may not see."""
+    rows = access.visible(actor, type_name).filter(id=resource_id)
+    row = rows.values_list("version", "last_updated", "body").first()
+    if row is None:
+        if access.shared(actor, type_name).filter(id=resource_id, deleted=True).exists():
+            raise Gone(_("This resource was deleted."))
+        raise NotFound(_("There is no such resource."))
+    return Stored(type_name, resource_id, *row)
+
+
+def _is_known(actor: Actor, type_name: str, resource_id: str) -> bool:
+    """Whether the caller may see it, or might until it was deleted."""
+    return any(
+        rows.filter(id=resource_id).exists()
+        for rows in (access.visible(actor, type_name), access.shared(actor, type_name).filter(deleted=True))
+    )
+
+
+def _refuse_foreign(actor: Actor, type_name: str, resource_id: str) -> None:
+    """An id that is taken by something that the caller may not see is as good as not there."""
+    if access.shared(actor, type_name).filter(id=resource_id).exists():
+        return
+    if access.visible(actor, type_name).filter(id=resource_id).exists():
+        raise Forbidden(_("Only the organisations that keep this resource may change it."))
+    if row_class(type_name).rows(type_name).filter(id=resource_id).exists():
+        raise NotFound(_("There is no such resource."))
+
+
+def _refuse_read_only(request: Request, type_name: str) -> None:
+    if type_name in READ_ONLY:
+        raise MethodNotAllowed(str(request.method))
+
+
+def _body(request: Request, type_name: str) -> Resource:
+    """The resource that was sent, of the type of the address."""
+    body = cast("Resource", request.data)
+    if body.get("resourceType") != type_name:
+        text = _("The resource in the body is not of the type in the address.")
+        raise Malformed(text, Issue(text, "resourceType"))
+    if type_name == "Bundle" and body.get("type") not in STORED_BUNDLES:
+        text = _("Only documents and messages are kept as Bundles.")
+        raise Incorrect(text, Issue(text, "Bundle.type", "not-supported"))
+    return body
+
+
+def _pairs(params: Any) -> list[tuple[str, str]]:
+    """Every name with every value, in order; an empty form is no QueryDict."""
+    lists: Iterable[tuple[str, list[str]]] = params.lists() if isinstance(params, QueryDict) else ()
+    return [(name, value) for name, given in lists for value in given]
+
+
+def _found(actor: Actor, request: Request, type_name: str, params: list[tuple[str, str]]) -> Response:
+    strict = headers.preferences(request).get("handling") == "strict"
+    return Response(bundles.searchset(type_name, search(actor, type_name, params, strict=strict)))
+
+
+def _stored(request: Request, stored: Stored) -> Response:
+    if headers.is_known_version(request, stored.version):
+        return _stamped(Response(status=304), stored.version, stored.last_updated)
+    return _stamped(Response(stored.body), stored.version, stored.last_updated)
+
+
+def _written(request: Request, written: Written) -> Response:
+    """What a write answers: 201 with its address or 200, and the content that ``Prefer: return`` asks for."""
+    wanted = headers.preferences(request).get("return", "representation")
+    data: Resource | str | None = written.body
+    if wanted == "minimal":
+        data = None
+    elif wanted.lower() == "operationoutcome":
+        data = outcome([Issue(_("Saved."), code="informational", severity="information")])
+    response = _stamped(Response(data, status=201 if written.created else 200), written.version, written.last_updated)
+    response["Location"] = addresses.of_version(written.type, written.id, written.version)
+    return response
+
+
+def _stamped(response: Response, version: int, last_updated: datetime) -> Response:
+    response["ETag"] = headers.etag(version)
+    response["Last-Modified"] = headers.last_modified(last_updated)
+    return response
