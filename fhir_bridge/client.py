@@ -48,7 +48,7 @@ CATEGORIES: Mapping[int, type[errors.BatonError]] = {
 }
 
 
-class BearerAuth(FHIRAuth):  # type: ignore[misc]
+class BearerAuth(FHIRAuth):
     """A token that was given to us once and for all."""
 
     auth_type = "bearer"
@@ -85,7 +85,7 @@ class Reply:
     sent_at: datetime | None
 
 
-class Server(FHIRServer):  # type: ignore[misc]
+class Server(FHIRServer):
     """One partner's FHIR base, for one thread."""
 
     time_outs: ClassVar[tuple[float, float]] = (CONNECT_SECONDS, READ_SECONDS)

@@ -14,6 +14,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from fhir_bridge.client import Server
 from fhir_bridge.models import Partner
 from records import clock, store
 from records.access import Actor
@@ -21,7 +22,7 @@ from records.errors import Conflict, Incorrect, NotFound, Unavailable
 from referrals.models import Owner
 from referrals.people import default_pool
 
-__all__ = ["Partner", "actor", "add", "base_of", "by_name", "secret_of", "set_secret"]
+__all__ = ["Partner", "actor", "add", "base_of", "by_name", "connect", "secret_of", "set_secret"]
 
 _HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(?:\.(?!-)[a-z0-9-]{1,63})*", re.ASCII)
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*", re.ASCII)
@@ -30,6 +31,11 @@ _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*", re.ASCII)
 def actor(partner: Partner) -> Actor:
     """The partner as somebody who acts."""
     return Actor(id=f"partner:{partner.pk}", kind="partner", display=partner.name, organization=partner.organization)
+
+
+def connect(partner: Partner) -> Server:
+    """A client for this partner's base URL with its credentials."""
+    return Server(partner.base_url, secret_of(partner) if partner.auth == Partner.Auth.BEARER else "")
 
 
 def by_name(name: str) -> Partner:

@@ -60,7 +60,8 @@ def outward(body: Resource, find: Find, origin: str, our_base: str) -> Resource:
         rest = {key: value for key, value in node.items() if key != "reference"}
         return {"type": target[0], "identifier": identifier(origin, *target), **rest}
 
-    return _map(body, translate)
+    copy: Resource = _map(body, translate)
+    return copy
 
 
 def inward(body: Resource, find: Find, origin: str, their_base: str) -> Resource:
@@ -74,7 +75,18 @@ def inward(body: Resource, find: Find, origin: str, their_base: str) -> Resource
         known = f"{target[0]}/{local_id}" if local_id else f"{their_base}/{target[0]}/{target[1]}"
         return {**node, "reference": known}
 
-    return _map(body, translate)
+    copy: Resource = _map(_with_whole_urls(body, their_base), translate)
+    return copy
+
+
+def _with_whole_urls(value: Any, their_base: str) -> Any:
+    """A copy in which an attachment's relative ``Binary/…`` says on which server it is."""
+    if isinstance(value, dict):
+        copy = {key: _with_whole_urls(child, their_base) for key, child in value.items()}
+        if str(copy.get("url", "")).startswith("Binary/"):
+            copy["url"] = f"{their_base}/{copy['url']}"
+        return copy
+    return [_with_whole_urls(child, their_base) for child in value] if isinstance(value, list) else value
 
 
 def _recognised(node: Resource, origin: str) -> Resource:

@@ -27,6 +27,14 @@ class Unreadable(errors.Unavailable):
     """An answer came that is not FHIR, is too big, or is for something else; what happened there is unknown."""
 
 
+class Waiting(errors.BatonError):
+    """What this one refers to has to exist first; not a failure."""
+
+
+class Clash(errors.Conflict):
+    """Both sides changed what only a person can decide."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What one category of error means for a write: the link's state, and what is done then."""
@@ -51,6 +59,7 @@ RULES: Mapping[type[errors.BatonError], Rule] = {
     errors.Throttled: Rule(Link.State.WANTED, "retry"),
     errors.Unavailable: Rule(Link.State.UNKNOWN, "look-up"),
     errors.Unauthenticated: Rule(Link.State.WANTED, "pause-partner"),
+    Clash: Rule(Link.State.CONFLICT, "stop"),
     errors.Stale: Rule(Link.State.WANTED, "merge"),
     errors.Conflict: Rule(Link.State.WANTED, "merge"),
     errors.Gone: Rule(Link.State.GONE, "stop"),

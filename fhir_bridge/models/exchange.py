@@ -14,8 +14,10 @@ class Link(models.Model):
 
     ``wanted_version`` is the local version that the partner should have, ``sent_version`` the one it has.
     ``remote_version`` is the partner's ``meta.versionId``, ``base`` the partner's body at the last sync, character by
-    character, and ``remote_hash`` its content's hash. ``origin`` says whose resource it is: what a partner made is
-    never overwritten there, but for the elements that we own (PATHWAYS §1). ``rank`` orders a partner's queue so that
+    character, and ``remote_hash`` its content's hash. ``applied_last_updated`` is the partner's time of the newest
+    version that we have applied here: an older one that comes late changes nothing (law 7). ``origin`` says whose resource it is: what a partner made is
+    never overwritten there, but for the elements that we own (PATHWAYS §1). ``follows``: our resource is a
+    copy that was made from theirs and follows it. ``rank`` orders a partner's queue so that
     a referred resource is sent before the one that refers to it. ``fence`` counts the claims: a worker whose lease was
     taken over can't settle any more. ``mend_loop`` is the open upkeep loop in which a person looks at it.
     """
@@ -38,6 +40,7 @@ class Link(models.Model):
     local_id = models.TextField(db_collation="C")
     remote_id = models.TextField(null=True, db_collation="C")
     origin = models.CharField(max_length=8, choices=Origin, default=Origin.OURS)
+    follows = models.BooleanField(default=False)
     state = models.CharField(max_length=16, choices=State, default=State.CLEAN)
     rank = models.PositiveSmallIntegerField(default=0)
     wanted_version = models.PositiveIntegerField(default=0)
@@ -45,6 +48,7 @@ class Link(models.Model):
     remote_version = models.TextField(blank=True, default="")
     remote_last_updated = models.DateTimeField(null=True)
     remote_hash = models.TextField(blank=True, default="")
+    applied_last_updated = models.DateTimeField(null=True)
     base = models.TextField(blank=True, default="")
     due_at = models.DateTimeField(null=True)
     lease_until = models.DateTimeField(null=True)

@@ -1,0 +1,74 @@
+"""What a partner has, as it came: put into the Inbox once per version, in full, before anything is done with it."""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from fhir_bridge.models import Inbox, Partner
+from records import clock
+from records.json import Resource, dumps
+
+_OF_THE_SERVER = ("versionId", "lastUpdated")
+
+
+def put(partner: Partner, resources: Iterable[Resource]) -> int:
+    """Store these versions as pending, those that are here already left alone; give how many are new."""
+    now = clock.now()
+    rows = {
+        (row.type, row.remote_id, row.version_id, row.content_hash): row
+        for row in (_row(partner, resource, now) for resource in resources)
+    }
+    known = Inbox.objects.filter(partner=partner, remote_id__in={key[1] for key in rows})
+    for key in known.values_list("type", "remote_id", "version_id", "content_hash"):
+        rows.pop(key, None)
+    Inbox.objects.bulk_create(rows.values(), ignore_conflicts=True, batch_size=500)
+    return len(rows)
+
+
+def _row(partner: Partner, resource: Resource, now: datetime) -> Inbox:
+    return Inbox(
+        partner=partner,
+        type=resource["resourceType"],
+        remote_id=str(resource.get("id", "")),
+        version_id=version_of(resource),
+        content_hash=content_hash(resource),
+        last_updated=last_updated(resource),
+        body=text_of(resource),
+        received_at=now,
+    )
+
+
+def text_of(resource: Resource) -> str:
+    """The text that is kept: compact JSON, numbers as they came. What orjson refuses is escaped instead."""
+    try:
+        return dumps(resource)
+    except orjson.JSONEncodeError:  # lone surrogates, or deeper than it goes: for the quarantine alone
+        return ascii(resource)
+
+
+def version_of(resource: Resource) -> str:
+    """`meta.versionId`, empty where the partner has none."""
+    return str(_meta(resource).get("versionId", ""))
+
+
+def last_updated(resource: Resource) -> datetime | None:
+    """`meta.lastUpdated` with its time zone, None where there is none that can be read."""
+    try:
+        instant = datetime.fromisoformat(str(_meta(resource).get("lastUpdated", "")))
+    except ValueError:
+        return None
+    return instant if instant.tzinfo else None
+
+
+def content_hash(resource: Resource) -> str:
+    """SHA-256 of the content without what the server says about the version."""
+    meta = {key: value for key, value in _meta(resource).items() if key not in _OF_THE_SERVER}
+    return hashlib.sha256(text_of({**resource, "meta": meta}).encode()).hexdigest()
+
+
+def _meta(resource: Resource) -> dict[str, Any]:
+    meta = resource.get("meta")
+    return meta if isinstance(meta, dict) else {}

@@ -1,0 +1,105 @@
+"""What goes to which partner: the least that the performer needs, in an order in which every reference resolves.
+
+A `fulfil` or `request-cancellation` Task goes to the partner whose organisation owns it. With it go the patient, the
+requester, the organisations, the request, and what the referrer attached to the request by name. The loop's Task and
+all other handoffs never leave (PATHWAYS §1). A resource that is referred to but doesn't go is named by our identifier.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from django.db.models import Q
+
+from fhir_bridge import references
+from fhir_bridge.models import Link, Partner
+from records import clock, store
+from records.errors import Gone, NotFound
+from records.json import Resource
+from records.reactions import Change
+from referrals.models import Handoff
+
+SHARED_HANDOFFS = ("fulfil", "request-cancellation")
+SHARED_CODES = frozenset({"fulfill", "abort"})
+
+# the later ones refer to the earlier ones
+RANKS: Mapping[str, int] = {
+    "Organization": 0,
+    "Practitioner": 0,
+    "PractitionerRole": 1,
+    "Patient": 1,
+    "Condition": 2,
+    "Observation": 2,
+    "DocumentReference": 2,
+    "DiagnosticReport": 3,
+    "ServiceRequest": 4,
+    "Task": 5,
+}
+
+# which references of a resource take their targets along
+FOLLOWED: Mapping[str, tuple[str, ...]] = {
+    "Task": ("for", "focus", "requester", "owner", "basedOn"),
+    "ServiceRequest": ("subject", "requester", "performer", "reasonReference", "supportingInfo"),
+    "PractitionerRole": ("practitioner", "organization"),
+}
+
+
+def plan(changes: Sequence[Change], our_base: str) -> list[Link]:
+    """The links that these new versions call for, not yet saved. Two queries when a shared Task is among them."""
+    tasks = {change.id: change.body for change in changes if change.body and _is_shared(change.body)}
+    if not tasks:
+        return []
+    links: list[Link] = []
+    for handoff in Handoff.objects.filter(pk__in=tasks, kind__in=SHARED_HANDOFFS).select_related("owner"):
+        for partner in _partners_of(handoff):
+            links += _links(partner, tasks[handoff.pk], our_base)
+    return links
+
+
+def _is_shared(body: Resource) -> bool:
+    """Whether a body is a Task of a kind that may leave, and no longer a draft."""
+    if body["resourceType"] != "Task" or body.get("status") == "draft":
+        return False
+    codings = body.get("code", {}).get("coding", [])
+    return any(coding.get("code") in SHARED_CODES for coding in codings)
+
+
+def _partners_of(handoff: Handoff) -> Iterator[Partner]:
+    """The partner that performs this handoff; one that asked us for it (a link of its origin) has it already."""
+    owner = handoff.owner
+    mine = Q(organization=owner.key) | Q(organization=owner.organization)
+    if owner.kind == owner.Kind.PARTNER:
+        mine |= Q(pk=int(owner.key))
+    has_it = Link.objects.filter(type="Task", local_id=handoff.pk).values("partner")
+    yield from Partner.objects.filter(mine).exclude(pk__in=has_it).order_by("pk")[:1]
+
+
+def _links(partner: Partner, task: Resource, our_base: str) -> Iterator[Link]:
+    now = clock.now()
+    for type_, id_, version in closure(task, our_base):
+        yield Link(
+            partner=partner,
+            type=type_,
+            local_id=id_,
+            state=Link.State.WANTED,
+            rank=RANKS[type_],
+            wanted_version=version,
+            due_at=now,
+        )
+
+
+def closure(task: Resource, our_base: str) -> list[tuple[str, str, int]]:
+    """(type, id, current version) of everything that goes with a Task, itself included, each once."""
+    found: dict[tuple[str, str], int] = {}
+    waiting = [("Task", str(task["id"]))]
+    while waiting:
+        key = waiting.pop()
+        if key in found or key[0] not in RANKS:
+            continue
+        try:
+            stored = store.read(*key)
+        except (NotFound, Gone):
+            continue
+        found[key] = stored.version
+        body = task if key == ("Task", task["id"]) else store.get(*key)
+        for element in FOLLOWED.get(key[0], ()):
+            waiting += references.targets(body.get(element), our_base)
+    return [(*key, version) for key, version in sorted(found.items(), key=lambda item: RANKS[item[0][0]])]

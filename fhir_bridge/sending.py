@@ -1,0 +1,220 @@
+"""One claimed link's exchange with its partner: look up, create or update. Network, and reads of our rows; no writes
+but the Inbox, which gets every version of the partner's that we happen to see.
+
+======================  ==================================================================
+the link                what happens
+======================  ==================================================================
+never sent              search where an identifier may be known there (or where the partner
+                        has no conditional create), then POST with If-None-Exist
+never sent, unknown     search by our identifier first, always
+at the partner          three-way merge (`fhir_bridge.conflicts`), nothing new: no request;
+                        else PUT with If-Match
+at the partner, stale   read first: unknown outcome, 409 or 412 before, or a partner that
+                        doesn't promise If-Match
+======================  ==================================================================
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+
+from fhir_bridge import conflicts, inbox, profiles, references
+from fhir_bridge.client import Reply, Server, condition, token
+from fhir_bridge.models import Link
+from fhir_bridge.retries import Clash, Unreadable, Waiting
+from records import errors, json, store
+from records.json import Resource
+
+# Types that a partner may know already, by an identifier of the world's: an existing one is accepted, never changed
+DIRECTORY = frozenset({"Patient", "Practitioner", "Organization"})
+_PASSING_META = ("versionId", "lastUpdated", "source")
+_WITHOUT_IDENTIFIER = frozenset({"Binary", "Bundle", "Provenance", "AuditEvent", "OperationOutcome", "Parameters"})
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """The partner's copy as last seen there."""
+
+    remote_id: str
+    version: str
+    last_updated: datetime | None
+    content_hash: str
+    text: str
+
+    @classmethod
+    def of(cls, resource: Resource) -> "Copy":
+        """What a resource of the partner's says of itself."""
+        return cls(
+            str(resource["id"]),
+            inbox.version_of(resource),
+            inbox.last_updated(resource),
+            inbox.content_hash(resource),
+            inbox.text_of(resource),
+        )
+
+    def onto(self, link: Link) -> None:
+        """Put it into the row; the caller saves."""
+        link.remote_id, link.remote_version, link.base = self.remote_id, self.version, self.text
+        link.remote_last_updated, link.remote_hash = self.last_updated, self.content_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The partner has local ``version``, or with ``is_complete`` False a step towards it."""
+
+    copy: Copy
+    origin: Link.Origin
+    version: int
+    is_complete: bool = True
+
+
+def send(server: Server, link: Link, *, is_doubtful: bool) -> Sent:
+    """Bring the partner's copy to our version. Raise `Waiting`, `Clash`, or the category of the failure."""
+    version, ours = compose(link)
+    if link.remote_id is None:
+        found = _look_up(server, link, ours, is_doubtful=is_doubtful) or _create(server, link, ours)
+        if not isinstance(found, Reply):
+            return _adopt(server, link, ours, version, found)
+        return Sent(Copy.of(_body(server, link, found)), Link.Origin.OURS, version)
+    theirs = json.loads(link.base) if link.base else None
+    is_stale = is_doubtful or not link.remote_version or not link.partner.takes_if_match
+    return _update(server, link, ours, version, None if is_stale else theirs)
+
+
+def compose(link: Link) -> tuple[int, Resource]:
+    """(local version, body for the partner): in its references, without what never leaves, with our identifier."""
+    stored = store.read(link.type, link.local_id)
+    origin = settings.BATON_BASE_URL
+    body = profiles.outward(json.loads(stored.body), link.partner.profile, origin)
+    known = _remote_ids(link, body)
+    ours = references.outward(body, lambda type_, id_: known.get((type_, id_)), origin, f"{origin}/fhir")
+    if link.type not in _WITHOUT_IDENTIFIER and link.origin == Link.Origin.OURS:
+        own = references.identifier(origin, link.type, link.local_id)
+        named = [each for each in ours.get("identifier", []) if not _is(each, own)]
+        kept = next((each for each in ours.get("identifier", []) if _is(each, own)), own)
+        ours["identifier"] = [*named, kept]
+    return stored.version, ours
+
+
+def _is(identifier: Resource, own: Mapping[str, str]) -> bool:
+    return identifier.get("system") == own["system"] and identifier.get("value") == own["value"]
+
+
+def _remote_ids(link: Link, body: Resource) -> dict[tuple[str, str], str]:
+    """The partner's ids of what the body refers to; `Waiting` for what is still on its way there."""
+    named = set(references.targets(body, f"{settings.BATON_BASE_URL}/fhir"))
+    rows = Link.objects.filter(partner=link.partner_id, local_id__in={id_ for _type, id_ in named})
+    known = {}
+    for type_, local_id, remote_id in rows.values_list("type", "local_id", "remote_id"):
+        if (type_, local_id) in named and (type_, local_id) != (link.type, link.local_id):
+            if remote_id is None:
+                raise Waiting(f"It waits until {type_}/{local_id} exists at the partner.")
+            known[type_, local_id] = remote_id
+    return known
+
+
+def identities(link: Link, ours: Resource) -> list[tuple[str, str]]:
+    """(system, value) by which the partner may know it, the strongest first; our own one is always the last."""
+    own = references.identifier(settings.BATON_BASE_URL, link.type, link.local_id)
+    found = []
+    if link.type in DIRECTORY:
+        for each in sorted(ours.get("identifier", []), key=lambda one: one.get("use") != "official"):
+            is_usable = each.get("system") and each.get("value") and each.get("use") not in {"old", "temp"}
+            if is_usable and not _is(each, own):
+                found.append((each["system"], each["value"]))
+    return [*found, (own["system"], own["value"])]
+
+
+def _look_up(server: Server, link: Link, ours: Resource, *, is_doubtful: bool) -> Resource | None:
+    """The one resource at the partner with one of the identities; two are work for a person."""
+    names = identities(link, ours)
+    if not is_doubtful and link.partner.takes_if_none_exist and len(names) == 1:
+        return None
+    for system, value in reversed(names):
+        found: dict[str, Resource] = {}
+        for _reply, matches in server.search(link.type, [("identifier", token(system, value)), ("_count", "2")]):
+            found |= {str(match.get("id")): match for match in matches}
+        if len(found) > 1:
+            raise errors.Incorrect("The partner has more than one resource with this identifier.")
+        if found:
+            return next(iter(found.values()))
+    return None
+
+
+def _create(server: Server, link: Link, ours: Resource) -> Reply | Resource:
+    """POST; give the reply for a new resource, or the resource that was there already."""
+    try:
+        reply = server.create(ours, condition(*identities(link, ours)[0]))
+    except errors.Stale as error:
+        raise errors.Incorrect("The partner has more than one resource with this identifier.") from error
+    except (errors.NotFound, errors.Gone) as error:
+        raise errors.Incorrect(error.message) from error
+    return reply if reply.status == 201 else _body(server, link, reply)  # noqa: PLR2004 (201 Created)
+
+
+def _body(server: Server, link: Link, reply: Reply) -> Resource:
+    """The resource that a write is answered with, read anew where the answer is none."""
+    remote_id = link.remote_id or _located(reply, link.type)
+    resource = reply.resource
+    if resource is None or "id" not in resource:
+        if not remote_id:
+            raise Unreadable("The partner's answer doesn't say what it created.")
+        return server.read(link.type, remote_id).resource or {}
+    if resource.get("resourceType") != link.type or remote_id not in {"", resource["id"]}:
+        raise Unreadable("The partner answered a write with another resource.")
+    return resource
+
+
+def _located(reply: Reply, type_: str) -> str:
+    """The id in a Location header (``[base]/Type/id/_history/version``)."""
+    parts = (reply.headers.get("Location") or reply.headers.get("Content-Location") or "").split("/")
+    return parts[parts.index(type_) + 1] if type_ in parts[:-1] else ""
+
+
+def _adopt(server: Server, link: Link, ours: Resource, version: int, theirs: Resource) -> Sent:
+    """Take an existing resource for ours: finish our own creation, or leave another's as it is."""
+    own = references.identifier(settings.BATON_BASE_URL, link.type, link.local_id)
+    if any(_is(each, own) for each in theirs.get("identifier", []) if isinstance(each, dict)):
+        link.remote_id = str(theirs["id"])
+        return _write(server, link, ours, version, theirs)
+    return Sent(Copy.of(theirs), Link.Origin.THEIRS, version)
+
+
+def _update(server: Server, link: Link, ours: Resource, version: int, theirs: Resource | None) -> Sent:
+    if theirs is None:
+        theirs = server.read(link.type, str(link.remote_id)).resource or {}
+        if inbox.content_hash(theirs) != link.remote_hash:
+            inbox.put(link.partner, [theirs])
+    return _write(server, link, ours, version, theirs)
+
+
+def _write(server: Server, link: Link, ours: Resource, version: int, theirs: Resource) -> Sent:
+    """Merge, and PUT the result (or the next legal step towards it) if it says anything new."""
+    side: conflicts.Side = "performer" if link.origin == Link.Origin.THEIRS else "placer"
+    base = json.loads(link.base) if link.base else theirs
+    merge = conflicts.merge(base, ours, theirs, side)
+    if merge.clashes:
+        raise Clash(f"Both sides changed {', '.join(merge.clashes)}.")
+    body = _step(link, merge.body, theirs)
+    is_complete = body.get("status") == merge.body.get("status")
+    if conflicts.says_nothing_new(body, theirs):
+        return Sent(Copy.of(theirs), Link.Origin(link.origin), version)
+    reply = server.update(_addressed(body, theirs), inbox.version_of(theirs))
+    return Sent(Copy.of(_body(server, link, reply)), Link.Origin(link.origin), version, is_complete=is_complete)
+
+
+def _step(link: Link, body: Resource, theirs: Resource) -> Resource:
+    if link.type != "Task" or "status" not in theirs:
+        return body
+    status = profiles.next_status(link.partner.profile, str(theirs["status"]), str(body.get("status")))
+    return {**body, "status": status}
+
+
+def _addressed(body: Resource, theirs: Resource) -> Resource:
+    """The body with the partner's id, and of its meta what is not about one version."""
+    meta = {key: value for key, value in theirs.get("meta", {}).items() if key not in _PASSING_META}
+    rest = {key: value for key, value in body.items() if key not in {"id", "meta", "resourceType"}}
+    head = {"resourceType": theirs["resourceType"], "id": theirs["id"]}
+    return {**head, **({"meta": meta} if meta else {}), **rest}

@@ -1,0 +1,160 @@
+"""How the exchange with each partner stands, for the sync page and for commands. Reads only; no patient data."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Min, Q
+
+from fhir_bridge.models import Inbox, Link, Partner
+from records import clock
+
+WORKING = (Link.State.WANTED, Link.State.INFLIGHT, Link.State.UNKNOWN)
+TROUBLED = (Link.State.STUCK, Link.State.CONFLICT, Link.State.GONE)
+UNKNOWN_FOR = timedelta(hours=1)
+"""† From this age on an unknown outcome is listed (PATHWAYS §2)."""
+DEFAULT_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerStatus:
+    """One partner: ``links`` and ``inbox`` are counts per state, ``oldest_at`` since when the oldest write waits.
+
+    ``silent_since`` is set when nothing was heard beyond the partner's window of silence.
+    """
+
+    id: int
+    name: str
+    base_url: str
+    organization: str
+    state: str
+    state_reason: str
+    last_success_at: datetime | None
+    last_error: str
+    last_failure_at: datetime | None
+    silent_since: datetime | None
+    oldest_at: datetime | None
+    links: dict[str, int] = field(default_factory=dict)
+    inbox: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def waiting(self) -> int:
+        """Writes that have not arrived yet."""
+        return sum(self.links.get(state, 0) for state in WORKING)
+
+    @property
+    def troubled(self) -> int:
+        """What a person has to look at."""
+        return sum(self.links.get(state, 0) for state in TROUBLED) + self.inbox.get(Inbox.State.QUARANTINED, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing that a person has to look at: a link or an inbox item, by ``key`` ("Link/7", "Inbox/9")."""
+
+    key: str
+    partner: str
+    type: str
+    local_id: str
+    remote_id: str
+    state: str
+    category: str
+    text: str
+    since: datetime | None
+    attempts: int
+    loop_id: str
+
+
+def overview(organization: str | None = None) -> list[PartnerStatus]:
+    """Every partner (or those whose steward pool belongs to that root Organization), in three queries."""
+    partners = Partner.objects.all()
+    if organization is not None:
+        partners = partners.filter(steward_pool__organization=organization)
+    chosen = list(partners)
+    links = _counts(Link, chosen)
+    inbox = _counts(Inbox, chosen)
+    oldest = dict(
+        Link.objects.filter(partner__in=chosen, state__in=WORKING)
+        .values_list("partner")
+        .annotate(at=Min("first_failed_at"))
+    )
+    return [_status(each, links.get(each.pk, {}), inbox.get(each.pk, {}), oldest.get(each.pk)) for each in chosen]
+
+
+def of(partner: Partner) -> PartnerStatus:
+    """One partner."""
+    return next(each for each in overview() if each.id == partner.pk)
+
+
+def troubles(
+    partner_id: int | None = None, *, organization: str | None = None, limit: int = DEFAULT_LIMIT
+) -> list[Trouble]:
+    """What is stuck, in conflict, gone, unknown for long, or quarantined; oldest first, links before inbox items."""
+    long_ago = clock.now() - UNKNOWN_FOR
+    wanted = Q(state__in=TROUBLED) | Q(state=Link.State.UNKNOWN, first_failed_at__lte=long_ago)
+    scope = Q() if partner_id is None else Q(partner=partner_id)
+    if organization is not None:
+        scope &= Q(partner__steward_pool__organization=organization)
+    links = Link.objects.filter(wanted & scope).select_related("partner").order_by("first_failed_at", "pk")[:limit]
+    items = Inbox.objects.filter(scope, state=Inbox.State.QUARANTINED).select_related("partner").order_by("pk")
+    return [*map(_of_link, links), *map(_of_item, items[: max(limit - len(links), 0)])]
+
+
+def _of_link(link: Link) -> Trouble:
+    return Trouble(
+        f"Link/{link.pk}",
+        link.partner.name,
+        link.type,
+        link.local_id,
+        link.remote_id or "",
+        link.state,
+        link.error_category,
+        link.error_text,
+        link.first_failed_at,
+        link.attempts,
+        link.mend_loop,
+    )
+
+
+def _of_item(item: Inbox) -> Trouble:
+    return Trouble(
+        f"Inbox/{item.pk}",
+        item.partner.name,
+        item.type,
+        "",
+        item.remote_id,
+        item.state,
+        item.error_category,
+        item.error_text,
+        item.received_at,
+        item.attempts,
+        item.mend_loop,
+    )
+
+
+def _counts(model: type[Link] | type[Inbox], partners: Iterable[Partner]) -> dict[int, dict[str, int]]:
+    counts: dict[int, dict[str, int]] = {}
+    rows = model._default_manager.filter(partner__in=partners).values_list("partner", "state")  # noqa: SLF001
+    for partner, state, number in rows.annotate(number=Count("pk")).order_by():
+        counts.setdefault(partner, {})[state] = number
+    return counts
+
+
+def _status(partner: Partner, links: dict[str, int], inbox: dict[str, int], oldest: datetime | None) -> PartnerStatus:
+    heard_at = partner.last_success_at or partner.created_at
+    is_silent = partner.is_active and clock.now() - heard_at > timedelta(seconds=partner.silence_seconds)
+    return PartnerStatus(
+        partner.pk,
+        partner.name,
+        partner.base_url,
+        partner.organization,
+        partner.state,
+        partner.state_reason,
+        partner.last_success_at,
+        partner.last_error,
+        partner.last_failure_at,
+        heard_at if is_silent else None,
+        oldest,
+        links,
+        inbox,
+    )
