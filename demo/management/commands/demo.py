@@ -42,7 +42,8 @@ class Command(BaseCommand):
             raise CommandError(_("This database holds other data. Use an empty one, or say --force."))
         else:
             self._load(plan, console)
-        console.print(_logins())
+        if options["verbosity"]:
+            console.print(_logins())
 
     def _load(self, plan: loading.Plan, console: Console) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
