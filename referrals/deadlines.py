@@ -115,9 +115,7 @@ class Rules:
         return self.calendar.after(start, self.span(loop_kind, handoff, stage, levels))
 
 
-def due(
-    organization: str, loop_kind: str, handoff_kind: str, stage: str, priority: str, start: datetime
-) -> datetime:
+def due(organization: str, loop_kind: str, handoff_kind: str, stage: str, priority: str, start: datetime) -> datetime:
     """When a handoff that came to this stage at ``start`` is due by that organisation's clocks (UTC)."""
     return rules_of([organization])[organization].due(loop_kind, handoff_kind, stage, (priority,), start)
 

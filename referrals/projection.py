@@ -100,7 +100,9 @@ def _about(loop: Loop, focus: str) -> Resource:
     """What, for whom and who asked."""
     request = loop.request_reference
     about = focus or request or (loop.about if "/" in loop.about else "")
-    asking = f"Practitioner/{loop.requester}" if loop.requester else f"Organization/{loop.placer}" if loop.placer else ""
+    asking = (
+        f"Practitioner/{loop.requester}" if loop.requester else f"Organization/{loop.placer}" if loop.placer else ""
+    )
     references = {
         "focus": about if not about.startswith("Link/") else "",
         "for": f"Patient/{loop.patient_id}" if loop.patient_id else "",
@@ -124,9 +126,7 @@ def _extensions(handoff: Handoff, before: Resource) -> list[Any]:
 def _with_performers_elements(task: Resource, handoff: Handoff, report: str) -> Resource:
     stage = STAGES[handoff.kind, handoff.stage]
     ours = f"{settings.BATON_BASE_URL}/CodeSystem/stage"
-    codings = [
-        coding for coding in task.get("businessStatus", {}).get("coding", []) if coding.get("system") != ours
-    ]
+    codings = [coding for coding in task.get("businessStatus", {}).get("coding", []) if coding.get("system") != ours]
     said = _concept("stage", stage.code, stage.label)
     task |= {"businessStatus": {**said, "coding": said["coding"] + codings}}
     task.pop("statusReason", None)

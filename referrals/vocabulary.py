@@ -145,12 +145,16 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An action that this actor may take now on this handoff, with the form for it."""
+    """An action that this actor may take now on this handoff, with the form for it.
+
+    ``attested``: it is the performer's, and may be entered for a performer who has told of it (`perform(attested=True)`).
+    """
 
     action: str
     label: Words
     fields: tuple[Field, ...]
     is_primary: bool = False
+    attested: bool = False
 
 
 @dataclass(frozen=True, slots=True)

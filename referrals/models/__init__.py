@@ -1,11 +1,12 @@
 """The rows of the loops: people, loops with their handoffs, the journal, and the policies."""
 
 from referrals.models.journal import Escalation, Event
-from referrals.models.loops import FollowUp, Handoff, Loop, Referral, TestOrder, Unsolicited, Upkeep
+from referrals.models.loops import RANK, FollowUp, Handoff, Loop, Referral, TestOrder, Unsolicited, Upkeep
 from referrals.models.people import Absence, Membership, Owner, Pool, PoolMember, User
 from referrals.models.policies import Calendar, Policy
 
 __all__ = [
+    "RANK",
     "Absence",
     "Calendar",
     "Escalation",

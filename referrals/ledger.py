@@ -1,0 +1,135 @@
+"""What one piece of work changes, kept together and written in as few statements as there are tables.
+
+`referrals.workflow` fills it; `save` writes loops, handoffs, journal and Tasks and then lets PostgreSQL check the laws,
+all in the caller's transaction.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.conf import settings
+from django.db import connection
+
+from records import store
+from records.access import Actor
+from records.json import Resource, loads
+from records.types import row_class
+from referrals import reactions
+from referrals.models import Event, Handoff, Loop
+from referrals.projection import handoff_task, loop_task
+
+# What marks a request that was written in Baton itself (`referrals.composer`).
+REQUEST_IDENTIFIER = f"{settings.BATON_BASE_URL}/id/request"
+
+_LOOP_FIELDS = (
+    *("stage", "version", "performer", "performer_owner", "responsible", "end_reason", "closed_at", "closed_by"),
+    *("acknowledged_at", "acknowledged_by", "acknowledged_reason", "told_at", "told_by", "told_reason"),
+)
+_HANDOFF_FIELDS = (
+    *("stage", "version", "owner", "list", "stage_since", "due_at", "half_due_at", "closed_at", "task_status"),
+    *("remote_lasted_at", "reason_code", "reason_text", "paused_seconds", "attempts", "escalate_at"),
+    *("escalation_level", "focus"),
+)
+
+
+class Ledger:
+    """The changes of one transaction by one actor."""
+
+    def __init__(self, actor: Actor, now: datetime) -> None:
+        self.actor = actor
+        self.now = now
+        self.events: list[Event] = []
+        self.reports: dict[str, str] = {}
+        self.bases: dict[str, Resource] = {}
+        self.carried_out: list[Loop] = []
+        self._loops: dict[str, Loop] = {}
+        self._new_loops: dict[str, Loop] = {}
+        self._handoffs: dict[str, Handoff] = {}
+        self._restaged: set[str] = set()
+
+    def add_loop(self, loop: Loop) -> None:
+        """A new loop."""
+        self._new_loops[loop.id] = self._loops[loop.id] = loop
+        self._restaged.add(loop.id)
+
+    def change_loop(self, loop: Loop, **fields: object) -> None:
+        """Set fields of a loop, and its version up by one the first time."""
+        changed = {name: value for name, value in fields.items() if getattr(loop, name) != value}
+        if not changed:
+            return
+        if loop.id not in self._loops:
+            loop.version += 1
+            self._loops[loop.id] = loop
+        if "stage" in changed:
+            self._restaged.add(loop.id)
+        for name, value in changed.items():
+            setattr(loop, name, value)
+
+    def put_handoff(self, handoff: Handoff) -> None:
+        """A new or changed handoff."""
+        self._handoffs[handoff.id] = handoff
+
+    def save(self) -> list[Event]:
+        """Write everything, check the laws, and announce the events."""
+        self._save_loops()
+        Handoff.objects.bulk_create(
+            self._handoffs.values(), update_conflicts=True, unique_fields=["id"], update_fields=_HANDOFF_FIELDS
+        )
+        Event.objects.bulk_create(self.events)
+        self._save_tasks()
+        self._complete_requests()
+        with connection.cursor() as cursor:
+            cursor.execute(_CHECK_LAWS)
+        reactions.announce(self.events)
+        return self.events
+
+    def _save_loops(self) -> None:
+        if self._new_loops:
+            Loop.objects.bulk_create(self._new_loops.values())
+        changed = [loop for key, loop in self._loops.items() if key not in self._new_loops]
+        if len(changed) == 1:
+            changed[0].save(update_fields=_LOOP_FIELDS, force_update=True)
+        elif changed:
+            Loop.objects.bulk_update(changed, _LOOP_FIELDS, batch_size=500)
+
+    def _save_tasks(self) -> None:
+        """Project what has changed, one write for each circle of organisations that may see it."""
+        previous = self._previous({*self._handoffs, *self._restaged})
+        circles: dict[frozenset[str], dict[str, Resource]] = {}
+        for loop_id in sorted(self._restaged):
+            loop = self._loops[loop_id]
+            circles.setdefault(audience(loop), {})[loop_id] = loop_task(loop, previous.get(loop_id))
+        for handoff in self._handoffs.values():
+            before = self.bases.get(handoff.id) or previous.get(handoff.id)
+            task = handoff_task(handoff, handoff.loop, before, report=self.reports.get(handoff.id, ""))
+            circles.setdefault(audience(handoff.loop), {})[handoff.id] = task
+        for organizations, tasks in circles.items():
+            store.write_many(list(tasks.values()), actor=self.actor, audience=organizations)
+
+    def _complete_requests(self) -> None:
+        """Set our own requests to completed once they are carried out; an EHR does so with its own (PATHWAYS §1)."""
+        for loop in self.carried_out:
+            stored = (
+                row_class("ServiceRequest").rows("ServiceRequest").filter(id=loop.request_id, deleted=False).first()
+            )
+            request = loads(stored.body) if stored else {}
+            systems = {identifier.get("system") for identifier in request.get("identifier", [])}
+            if REQUEST_IDENTIFIER in systems and request.get("status") == "active":
+                store.write(
+                    {**request, "status": "completed"}, actor=self.actor, audience=audience(loop), validate=False
+                )
+
+    def _previous(self, ids: Iterable[str]) -> dict[str, Resource]:
+        known = set(ids) - self._new_loops.keys() - self.bases.keys()
+        rows = row_class("Task").rows("Task").filter(id__in=known) if known else ()
+        return {row.id: loads(row.body) for row in rows if row.body}
+
+
+def audience(loop: Loop) -> frozenset[str]:
+    """The root organisations that see everything of a loop."""
+    return frozenset({loop.placer, loop.performer, loop.accountable.organization} - {""})
+
+
+_CHECK_LAWS = """
+SET CONSTRAINTS law_1_of_loop, law_1_of_handoff IMMEDIATE; SET CONSTRAINTS law_1_of_loop, law_1_of_handoff DEFERRED
+"""

@@ -1,0 +1,289 @@
+"""One piece of work on loops: what it has locked, and the single place where a handoff comes to a stage.
+
+Only `referrals.workflow` uses it. Nothing is written before `save`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from records import clock
+from records.access import Actor
+from records.errors import Incorrect, Issue, NotFound
+from records.json import Resource
+from referrals import people
+from referrals.clocks import STOPPED, Clocks
+from referrals.fields import as_details
+from referrals.ledger import Ledger
+from referrals.lifecycle import Decision
+from referrals.models import RANK, Event, Handoff, Loop, Owner
+from referrals.pathways import STAGES, first_stage
+from referrals.projection import is_ours_to_say
+from referrals.vocabulary import Opening, Stage
+
+# Ends of a performer's Task that the placer may write (PATHWAYS §1).
+PLACERS_ENDS = frozenset({"cancelled", "entered-in-error"})
+ACCEPTED = frozenset({"accepted", "in-progress"})
+
+
+class Work:
+    """Loops and handoffs under lock, and what becomes of them."""
+
+    def __init__(self, actor: Actor, now: datetime) -> None:
+        self.actor = actor
+        self.now = now
+        self._ledger = Ledger(actor, now)
+        self._clocks = Clocks()
+        self._handoffs: dict[str, Handoff] = {}
+
+    def lock(self, handoff_ids: Sequence[str]) -> None:
+        """Lock the loops of these handoffs in the order of their ids, then read all that is open in them.
+
+        Two statements, and only the loops are locked: whatever is read after the lock is current, and nobody can wait
+        for a row that the other holds.
+        """
+        loops = Loop.objects.select_for_update(of=("self",)).select_related(*_OWNERS).order_by("id")
+        locked = list(loops.filter(id__in=Handoff.objects.filter(id__in=handoff_ids).values("loop_id")))
+        self._read(locked, handoff_ids)
+
+    def lock_successor(self, loop: Loop) -> Loop | None:
+        """The open loop at the end of the chain of those based on an ended one, locked; None if all have ended."""
+        loops = Loop.objects.select_for_update(of=("self",)).select_related(*_OWNERS).order_by("-opened_at")
+        found: Loop | None = loop
+        while found is not None and found.closed_at is not None:
+            found = loops.filter(based_on=found).first()
+        if found is not None:
+            self._read([found], [])
+        return found
+
+    def handoff(self, handoff_id: str) -> Handoff:
+        """A handoff that was locked, or has been opened since."""
+        try:
+            return self._handoffs[handoff_id]
+        except KeyError:
+            raise NotFound(_("There is no such task.")) from None
+
+    def open_handoffs(self, loop: Loop) -> list[Handoff]:
+        """What is open in a loop now."""
+        return [each for each in self._handoffs.values() if each.loop_id == loop.id and each.is_open]
+
+    def open_loop(self, loop: Loop) -> None:
+        """Take up a new loop."""
+        self._clocks.learn(loop.accountable, loop.responsible, loop.performer_owner)
+        self._ledger.add_loop(loop)
+
+    def apply(
+        self, loop: Loop, handoff: Handoff, decision: Decision, *, at: datetime, base: Resource | None
+    ) -> list[Handoff]:
+        """Do what was decided; gives the handoffs that it opened."""
+        chosen = self._choose_performer(loop, decision.data)
+        hurried = {other.kind: other.due_at for other in self._leaving(handoff, decision)}
+        for key, stage in decision.stages.items():
+            if self._handoffs[key].loop_id == loop.id:
+                self._enter(self._handoffs[key], stage, decision, at=at, own=key == handoff.id, base=base)
+        opened = [
+            self.open_handoff(
+                loop,
+                opening,
+                at=at,
+                opener=handoff,
+                owner=chosen,
+                data=decision.data,
+                due_by=hurried.get(opening.handoff),
+            )
+            for opening in decision.opens
+        ]
+        self._ledger.change_loop(loop, **decision.loop)
+        if handoff.kind == "fulfil" and decision.data.get("report"):
+            self._note_report(loop, handoff, decision.data["report"])
+        return opened
+
+    def open_handoff(  # noqa: PLR0913 (what a handoff starts with)
+        self,
+        loop: Loop,
+        opening: Opening,
+        *,
+        at: datetime,
+        opener: Handoff | None = None,
+        owner: Owner | None = None,
+        data: Mapping[str, Any] | None = None,
+        key: str = "",
+        due_by: datetime | None = None,
+    ) -> Handoff:
+        """Open a handoff in a loop, its clock running from ``at``, due no later than ``due_by``."""
+        values = data or {}
+        holder = _owner(loop, opening, opener, owner)
+        stage = STAGES[opening.handoff, opening.stage or first_stage(opening.handoff, loop.kind)]
+        handoff = Handoff(
+            id=key or values.get("task", "").removeprefix("Task/") or clock.new_id(),
+            loop=loop,
+            kind=opening.handoff,
+            stage=stage.code,
+            owner=holder,
+            list=holder if holder.internal else loop.accountable,
+            accountable=loop.accountable,
+            priority_rank=0 if values.get("severity") == "critical" else RANK[loop.priority],
+            opened_at=at,
+            needed_by=loop.needed_by if opening.handoff == "fulfil" else None,
+            task_status=stage.task_status,
+            opened_by=opener,
+            focus=_focus(opening, opener, values),
+            reason_code=opener.reason_code if opener and opening.handoff == "request-cancellation" else "",
+        )
+        self._clocks.start(handoff, loop, at, values)
+        if due_by is not None:
+            self._clocks.hurry(handoff, due_by)
+        self._handoffs[handoff.id] = handoff
+        self._ledger.put_handoff(handoff)
+        return handoff
+
+    def note(self, loop: Loop, handoff: Handoff | None, action: str, *, at: datetime, before: str = "") -> Event:
+        """Put a line into the journal."""
+        event = Event(
+            loop=loop,
+            handoff=handoff,
+            at=at,
+            recorded_at=self.now,
+            actor_id=self.actor.id,
+            actor_kind=self.actor.kind,
+            actor_display=self.actor.display,
+            action=action,
+            from_stage=before,
+            to_stage=handoff.stage if handoff else loop.stage,
+        )
+        self._ledger.events.append(event)
+        return event
+
+    def describe(
+        self, event: Event, decision: Decision, opened: Iterable[Handoff], *, evidence: str, attested: bool
+    ) -> None:
+        """Complete a line of the journal with what the action carried and led to."""
+        event.reason_code, event.reason_text = decision.reason_code, decision.reason_text
+        event.evidence, event.attested = evidence, attested
+        ended = [key for key in decision.stages if not self._handoffs[key].is_open]
+        event.details = as_details(decision.data) | {"opened": [each.id for each in opened], "ended": ended}
+
+    def save(self) -> None:
+        """Write everything; see `Ledger.save`."""
+        self._ledger.save()
+
+    def _read(self, loops: Sequence[Loop], handoff_ids: Sequence[str]) -> None:
+        by_id = {loop.id: loop for loop in loops}
+        wanted = Q(closed_at=None) | Q(id__in=handoff_ids)
+        for handoff in Handoff.objects.select_related("owner").filter(wanted, loop__in=by_id):
+            handoff.loop = by_id[handoff.loop_id]
+            self._handoffs[handoff.id] = handoff
+        owners = [owner for loop in loops for owner in (loop.accountable, loop.responsible, loop.performer_owner)]
+        self._clocks.learn(*owners, *(handoff.owner for handoff in self._handoffs.values()))
+
+    def _choose_performer(self, loop: Loop, data: Mapping[str, Any]) -> Owner | None:
+        """The owner that the action names, else the one that the loop has; the loop remembers it."""
+        owner = _named_owner(data["performer"]) if "performer" in data else loop.performer_owner
+        if owner is not None and "performer" in data:
+            self._ledger.change_loop(loop, performer_owner=owner, performer=owner.organization)
+        return owner
+
+    def _leaving(self, handoff: Handoff, decision: Decision) -> Iterable[Handoff]:
+        """Other open handoffs that the decision ends."""
+        for key, stage in decision.stages.items():
+            other = self._handoffs[key]
+            if key != handoff.id and STAGES[other.kind, stage].is_end:
+                yield other
+
+    def _enter(
+        self, handoff: Handoff, stage_code: str, decision: Decision, *, at: datetime, own: bool, base: Resource | None
+    ) -> None:
+        """Bring a handoff to a stage: its status, its clock, its end."""
+        transition = decision.transition
+        stage, stays = STAGES[handoff.kind, stage_code], own and not transition.target
+        handoff.version += 1
+        handoff.attempts += "attempt" in transition.sets
+        handoff.reason_code, handoff.reason_text = _reason(handoff, decision, own=own)
+        said = base if own else None
+        handoff.task_status = _task_status(handoff, stage, said)
+        if said is not None and self.actor.kind == "partner":
+            handoff.remote_lasted_at = at
+        handoff.stage = stage_code
+        if stage.is_end and handoff.closed_at is None:
+            handoff.closed_at = handoff.stage_since = at
+            handoff.escalate_at = None
+        elif not stays:
+            self._run_clock(handoff, decision, at=at, own=own)
+        if said is not None:
+            self._ledger.bases[handoff.id] = said
+        self._ledger.put_handoff(handoff)
+
+    def _run_clock(self, handoff: Handoff, decision: Decision, *, at: datetime, own: bool) -> None:
+        loop = handoff.loop
+        if handoff.stage == STOPPED:
+            self._clocks.stop(handoff, loop, at)
+        elif not own and handoff.paused_seconds is not None:
+            self._clocks.resume(handoff, at)
+        else:
+            self._clocks.start(handoff, loop, at, decision.data)
+
+    def _note_report(self, loop: Loop, handoff: Handoff, report: str) -> None:
+        """The report becomes the Task's output; a request of ours has been carried out once nobody performs any more."""
+        if handoff.loop_id == loop.id:
+            self._ledger.reports[handoff.id] = report
+        is_done = handoff.closed_at is not None and not any(one.kind == "fulfil" for one in self.open_handoffs(loop))
+        if is_done and loop.request_id:
+            self._ledger.carried_out.append(loop)
+
+
+_OWNERS = ("accountable", "responsible", "performer_owner")
+
+
+def _owner(loop: Loop, opening: Opening, opener: Handoff | None, chosen: Owner | None) -> Owner:
+    """Who the table means."""
+    if opening.owner in ("referrer", "reviewer"):
+        return loop.responsible or loop.accountable
+    if opening.owner == "same" and opener is not None:
+        return opener.owner
+    if opening.owner in ("performer", "chosen"):
+        return chosen or loop.performer_owner or loop.accountable
+    return loop.accountable
+
+
+def _focus(opening: Opening, opener: Handoff | None, data: Mapping[str, Any]) -> str:
+    """What a handoff is about when that isn't the request."""
+    if opening.handoff == "request-cancellation" and opener is not None:
+        return f"Task/{opener.id}"
+    names = {"review-report": "report", "fulfil": "request"}
+    return str(data.get(names.get(opening.handoff, ""), ""))
+
+
+def _reason(handoff: Handoff, decision: Decision, *, own: bool) -> tuple[str, str]:
+    """The reason that a handoff carries now; what was overtaken carries none but the end of its loop."""
+    if not own:
+        return decision.loop.get("end_reason", ""), ""
+    if handoff.kind == "request-cancellation":
+        return decision.reason_code or handoff.reason_code, decision.reason_text
+    return decision.reason_code, decision.reason_text
+
+
+def _task_status(handoff: Handoff, stage: Stage, base: Resource | None) -> str:
+    """What ``Task.status`` says: the performer's own word, unless the performer works here or the end is the placer's."""
+    if base is not None:
+        return str(base["status"])
+    if not is_ours_to_say(handoff) and stage.code not in PLACERS_ENDS:
+        return handoff.task_status
+    if stage.task_status_after_acceptance and handoff.task_status in ACCEPTED:
+        return stage.task_status_after_acceptance
+    return stage.task_status or handoff.task_status
+
+
+def _named_owner(named: int | str) -> Owner:
+    """The owner behind a number or a reference such as ``Organization/x``."""
+    if isinstance(named, str) and "/" in named:
+        type_, _slash, key = named.partition("/")
+        return people.performing_owner(key) if type_ == "Organization" else people.owner_of_reference(named)
+    found = Owner.objects.filter(pk=int(named)).first() if str(named).isdecimal() else None
+    if found is None:
+        raise Incorrect(
+            _("Nobody is known by that name."), Issue(_("Nobody is known by that name."), "performer", "value")
+        )
+    return found

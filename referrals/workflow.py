@@ -1,0 +1,207 @@
+"""The only writer of loops (law 6): people, EHRs, evidence and sweeps all come through here.
+
+A piece of work locks its loops in the order of their ids, lets `lifecycle.decide` say what becomes of them, and writes
+rows, journal and Tasks in one transaction, at the end of which PostgreSQL has checked the laws.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from records import clock
+from records.access import Actor
+from records.errors import NotFound
+from records.json import Resource
+from referrals import lifecycle, people
+from referrals.conditions import Situation
+from referrals.models import Event, Handoff, Loop
+from referrals.opening import Order, new_loop, new_loop_for, successor_of
+from referrals.pathways import RECIPIENT
+from referrals.vocabulary import Offer, Opening, Transition
+from referrals.work import Work
+
+__all__ = [
+    "Act",
+    "Order",
+    "Outcome",
+    "available",
+    "open_handoff_loop",
+    "open_loop",
+    "perform",
+    "perform_many",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One action on one handoff; the fields are the arguments of `perform`."""
+
+    handoff_id: str
+    action: str
+    version: int | None = None
+    at: datetime | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    evidence: str = ""
+    attested: bool = False
+    base: Resource | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an action left behind; ``loop`` is the new loop where a report came after the end of the old one."""
+
+    loop: Loop
+    handoff: Handoff
+    opened: list[Handoff]
+    event: Event
+
+
+def perform(  # noqa: PLR0913 (what an action may carry; see `Act`)
+    handoff_id: str,
+    action: str,
+    actor: Actor,
+    *,
+    version: int | None = None,
+    at: datetime | None = None,
+    data: Mapping[str, Any] | None = None,
+    evidence: str = "",
+    attested: bool = False,
+    base: Resource | None = None,
+) -> Outcome:
+    """Do one action, or nothing at all.
+
+    ``version`` is the handoff's version that the caller has seen (`Stale` if another is current); ``at`` is when it
+    happened (aware; limited to between the order and now); ``data`` fills the fields of the transition; ``evidence`` is the
+    reference of the resource that proves it; ``attested`` marks what a coordinator enters for a performer; ``base`` is
+    the Task as its other writer left it, on which ours is written. Raises `NotFound` for a handoff that the actor has no
+    part in, and as `lifecycle.decide` does.
+    """
+    act = Act(handoff_id, action, version, at, data or {}, evidence, attested, base)
+    return perform_many([act], actor)[0]
+
+
+def perform_many(acts: Sequence[Act], actor: Actor) -> list[Outcome]:
+    """Do several actions in one transaction, in their order: all of them or none."""
+    with transaction.atomic():
+        work = Work(actor, clock.now())
+        work.lock([act.handoff_id for act in acts])
+        outcomes = [_perform(work, act) for act in acts]
+        work.save()
+    return outcomes
+
+
+def available(actor: Actor, handoff: Handoff) -> list[Offer]:
+    """The actions that this actor may take now on this handoff, each with the fields of its form.
+
+    Where the performer works elsewhere, staff are also offered the performer's actions, to enter what they were told.
+    """
+    others = [other for other in handoff.loop.handoffs.filter(closed_at=None) if other.id != handoff.id]
+    situation = Situation(handoff.loop, handoff, others, {})
+    roles = frozenset(people.roles_in(actor, handoff))
+    own = lifecycle.possible(situation, roles)
+    offers = [_offer(transition, situation, attested=False) for transition in own]
+    if not handoff.owner.internal:
+        heard = lifecycle.possible(situation, roles, attested=True)
+        offers += [
+            _offer(transition, situation, attested=True)
+            for transition in heard
+            if transition not in own and transition.who & RECIPIENT
+        ]
+    return offers
+
+
+def open_loop(order: Order, actor: Actor, *, at: datetime | None = None) -> Loop:
+    """Open the loop of a care request with its first handoffs.
+
+    A referral or test order opens `dispatch`, or `fulfil` when its performer has it already; a follow-up opens its visit
+    and the contact with the patient.
+    """
+    with transaction.atomic():
+        work = Work(actor, clock.now())
+        loop = new_loop(order, at or work.now)
+        work.open_loop(loop)
+        if order.kind == "follow-up":
+            visit = work.open_handoff(loop, Opening("fulfil", "performer"), at=work.now)
+            work.open_handoff(loop, Opening("contact-patient", "accountable"), at=work.now, opener=visit)
+        elif order.is_sent or order.answer_only:
+            work.open_handoff(loop, Opening("fulfil", "performer"), at=loop.ordered_at, key=order.task_id)
+        else:
+            work.open_handoff(loop, Opening("dispatch", "accountable"), at=loop.ordered_at)
+        work.note(loop, None, "open", at=loop.ordered_at)
+        work.save()
+    return loop
+
+
+def open_handoff_loop(  # noqa: PLR0913 (the columns of a loop without a request)
+    kind: str,
+    handoff_kind: str,
+    *,
+    about: str,
+    accountable_pool: people.Owner,
+    actor: Actor,
+    patient_id: str = "",
+    priority: str = "routine",
+    title: str = "",
+    based_on: Loop | None = None,
+    at: datetime | None = None,
+) -> Loop:
+    """Open a loop without a request (`unsolicited` or `upkeep`) that holds one handoff on that pool's list."""
+    with transaction.atomic():
+        work = Work(actor, clock.now())
+        happened = at or work.now
+        loop = new_loop_for(kind, about, accountable_pool, happened)
+        loop.patient_id, loop.priority, loop.title, loop.based_on = patient_id, priority, title, based_on
+        work.open_loop(loop)
+        work.open_handoff(loop, Opening(handoff_kind, "accountable"), at=happened)
+        work.note(loop, None, "open", at=happened)
+        work.save()
+    return loop
+
+
+def _perform(work: Work, act: Act) -> Outcome:
+    handoff = work.handoff(act.handoff_id)
+    loop, is_new = _loop_for(work, handoff, act)
+    roles = frozenset(people.roles_in(work.actor, handoff))
+    if not roles:
+        raise NotFound(_("There is no such task."))
+    at = max(loop.ordered_at, min(act.at or work.now, work.now))
+    ask = lifecycle.Ask(act.action, roles, work.actor.display, at, act.data, act.version, act.attested)
+    decision = lifecycle.decide(loop, work.open_handoffs(loop), handoff, ask)
+    before = handoff.stage
+    opened = work.apply(loop, handoff, decision, at=at, base=act.base)
+    if is_new and _was_told(handoff.loop):
+        opened.append(work.open_handoff(loop, Opening("notify-patient", "accountable"), at=at, opener=handoff))
+    event = work.note(loop, handoff if handoff.loop_id == loop.id else None, act.action, at=at, before=before)
+    work.describe(event, decision, opened, evidence=act.evidence, attested=act.attested)
+    return Outcome(loop, handoff, opened, event)
+
+
+def _loop_for(work: Work, handoff: Handoff, act: Act) -> tuple[Loop, bool]:
+    """The handoff's own loop; for a report that comes after its end the one based on it, and whether that is new."""
+    loop = handoff.loop
+    if loop.closed_at is None or act.action != "amend":
+        return loop, False
+    later = work.lock_successor(loop)
+    if later is not None:
+        return later, False
+    fresh = successor_of(loop, work.now)
+    work.open_loop(fresh)
+    return fresh, True
+
+
+def _was_told(loop: Loop) -> bool:
+    """Whether the patient of an ended loop had been told of a report that has changed since."""
+    return loop.told_at is not None and loop.end_reason != "patient-died"
+
+
+def _offer(transition: Transition, situation: Situation, *, attested: bool) -> Offer:
+    required = lifecycle.required_now(transition, situation)
+    fields = tuple(
+        replace(one, required=True) if one.name in required else one
+        for one in lifecycle.fields_of(transition, attested=attested)
+    )
+    return Offer(transition.action, transition.label, fields, transition.is_primary and not attested, attested)
