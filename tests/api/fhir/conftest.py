@@ -23,7 +23,10 @@ class System:
     token: str
 
     def headers(self, **more: str) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token}", **{name.replace("_", "-"): value for name, value in more.items()}}
+        return {
+            "Authorization": f"Bearer {self.token}",
+            **{name.replace("_", "-"): value for name, value in more.items()},
+        }
 
     def get(self, path: str, **headers: str) -> Any:
         return Browser().get(f"/fhir/{path}", headers=self.headers(**headers))
@@ -54,3 +57,8 @@ def north(db: None) -> System:  # noqa: ARG001
 @pytest.fixture
 def south(db: None) -> System:  # noqa: ARG001
     return hospital("south")
+
+
+@pytest.fixture(autouse=True)
+def _quick_secrets(settings: Any) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
