@@ -1,0 +1,103 @@
+"""What a person sees when `make run` can't: one line, no trace, a status that is not 0."""
+
+import fcntl
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from config import run
+
+ROOT = Path(__file__).resolve().parents[2]
+NOWHERE = {"DATABASE_URL": "postgres://nobody@127.0.0.1:1/none", "REDIS_URL": "redis://127.0.0.1:1/0"}
+
+
+def refusal(command: list[str], **environment: str) -> str:
+    """Run it; check that it refuses with one line, and return that."""
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("baton: ")
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+RUN = [sys.executable, "-m", "config.run"]
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def free() -> str:
+    with socket.socket() as tried:
+        tried.bind(("127.0.0.1", 0))
+        return str(tried.getsockname()[1])
+
+
+def test_a_port_in_use_is_named(tmp_path: Path, taken: int) -> None:
+    assert f"127.0.0.1:{taken}" in refusal(RUN, BATON_DATA=str(tmp_path), PORT=str(taken))
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http", "-1"])
+def test_what_is_no_port_is_refused(tmp_path: Path, port: str) -> None:
+    assert f"PORT={port}" in refusal(RUN, BATON_DATA=str(tmp_path), PORT=port)
+
+
+def test_an_unreachable_database_is_said(tmp_path: Path, free: str) -> None:
+    assert "DATABASE_URL" in refusal(RUN, BATON_DATA=str(tmp_path), PORT=free, **NOWHERE)
+
+
+def test_an_address_that_is_none_is_said(tmp_path: Path, free: str) -> None:
+    assert "DATABASE_URL" in refusal(RUN, BATON_DATA=str(tmp_path), PORT=free, DATABASE_URL="what?")
+
+
+def test_an_unreachable_broker_is_said(tmp_path: Path, free: str) -> None:
+    environment = {"DATABASE_URL": os.environ["DATABASE_URL"].replace("/baton?", "/postgres?")}
+    said = refusal(RUN, BATON_DATA=str(tmp_path), PORT=free, REDIS_URL=NOWHERE["REDIS_URL"], **environment)
+    assert "REDIS_URL" in said
+
+
+def test_a_second_run_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        assert "runs already" in refusal(RUN, BATON_DATA=str(tmp_path))
+        assert "running" in refusal([sys.executable, "config/bootstrap.py", "clean"], BATON_DATA=str(tmp_path))
+
+
+def test_a_folder_that_can_not_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    said = refusal([sys.executable, "config/bootstrap.py", "run"], BATON_DATA=str(tmp_path / "file" / "data"))
+    assert "can't write" in said
+
+
+def test_a_python_without_venv_is_said(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['ensurepip'] = None\n")
+    said = refusal([sys.executable, "config/bootstrap.py", "run"], PYTHONPATH=str(tmp_path), BATON_DATA=str(tmp_path))
+    assert "venv" in said
+
+
+def test_an_old_postgresql_is_refused() -> None:
+    with pytest.raises(run.RefusedError, match=r"PostgreSQL 15.* 16 or newer"):
+        run.check_version(150_018)
+    run.check_version(160_000)
+
+
+def test_an_older_python_says_what_is_needed(tmp_path: Path) -> None:
+    asked = [shutil.which("python3.10") or "false", "-c", "import sys; print(sys.executable)"]
+    found = subprocess.run(asked, capture_output=True, text=True, check=False)
+    if found.returncode:
+        pytest.skip("an older Python needed: python3.10")
+    said = refusal([found.stdout.strip(), "config/bootstrap.py", "run"], PATH=str(tmp_path), BATON_DATA=str(tmp_path))
+    assert "3.11" in said
