@@ -18,8 +18,3 @@ class Client(AbstractApplication):
 
     class Meta(AbstractApplication.Meta):
         constraints = [models.UniqueConstraint(fields=["name", "organization"], name="client_once")]
-
-    @property
-    def actor_id(self) -> str:
-        """How the journal and the audit trail name this client."""
-        return f"client:{self.client_id}"

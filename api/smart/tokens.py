@@ -35,23 +35,18 @@ def issue(client: Client, scopes: frozenset[str], lifetime: timedelta) -> str:
 
 def actor_of(value: str) -> Actor | None:
     """Whom a token stands for; None when it is unknown, expired or revoked, or its client is switched off."""
-    token = (
-        AccessToken.objects.select_related("application")
-        .filter(
-            token_checksum=hashlib.sha256(value.encode()).hexdigest(),
-            expires__gt=clock.now(),
-            application__is_active=True,
-            user=None,
+    found = AccessToken.objects.filter(
+        token_checksum=hashlib.sha256(value.encode()).hexdigest(),
+        expires__gt=clock.now(),
+        application__is_active=True,
+        user=None,
+    ).values_list("scope", "application__client_id", "application__name", "application__organization")
+    for scope, client_id, name, organization in found:
+        return Actor(
+            id=f"client:{client_id}",
+            kind="client",
+            display=name,
+            organization=organization,
+            scopes=frozenset(scope.split()),
         )
-        .first()
-    )
-    if token is None:
-        return None
-    client = token.application
-    return Actor(
-        id=client.actor_id,
-        kind="client",
-        display=client.name,
-        organization=client.organization,
-        scopes=frozenset(token.scope.split()),
-    )
+    return None

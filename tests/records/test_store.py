@@ -36,7 +36,9 @@ def test_a_stale_version_is_refused() -> None:
 
 def test_an_organisation_sees_what_was_shared_with_it_and_no_more() -> None:
     store.write(store.parse(TASK), actor=SYSTEM, audience=["o1"])
-    ours, theirs = (Actor(id=o, kind="person", display="", organization=o, roles=frozenset({"x"})) for o in ("o1", "o2"))
+    ours, theirs = (
+        Actor(id=o, kind="person", display="", organization=o, roles=frozenset({"x"})) for o in ("o1", "o2")
+    )
 
     assert [access.visible(actor, "Task").count() for actor in (ours, theirs)] == [1, 0]
 

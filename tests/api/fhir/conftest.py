@@ -13,6 +13,7 @@ from records.access import SYSTEM
 from records.models import Tenant
 
 FHIR = "application/fhir+json"
+BROWSER = Browser()  # one for all: each new one loads all middleware anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +30,16 @@ class System:
         }
 
     def get(self, path: str, **headers: str) -> Any:
-        return Browser().get(f"/fhir/{path}", headers=self.headers(**headers))
+        return BROWSER.get(f"/fhir/{path}", headers=self.headers(**headers))
 
     def post(self, path: str, body: Any, content_type: str = FHIR, **headers: str) -> Any:
-        return Browser().post(f"/fhir/{path}", data=body, content_type=content_type, headers=self.headers(**headers))
+        return BROWSER.post(f"/fhir/{path}", data=body, content_type=content_type, headers=self.headers(**headers))
 
     def put(self, path: str, body: Any, content_type: str = FHIR, **headers: str) -> Any:
-        return Browser().put(f"/fhir/{path}", data=body, content_type=content_type, headers=self.headers(**headers))
+        return BROWSER.put(f"/fhir/{path}", data=body, content_type=content_type, headers=self.headers(**headers))
 
     def delete(self, path: str, **headers: str) -> Any:
-        return Browser().delete(f"/fhir/{path}", headers=self.headers(**headers))
+        return BROWSER.delete(f"/fhir/{path}", headers=self.headers(**headers))
 
 
 def hospital(name: str, scope: str = "system/*.cruds") -> System:
