@@ -16,7 +16,7 @@ from referrals import fields
 from referrals.conditions import UNMET, Situation, holds
 from referrals.models import Handoff, Loop
 from referrals.pathways import ATTESTATION, HANDOFFS, REASONS, RECIPIENT, RESUMES, STAGES, transitions_from
-from referrals.vocabulary import Data, Move, Opening, Transition
+from referrals.vocabulary import Data, Field, Move, Opening, Transition
 
 WITH_REQUEST = frozenset({"referral", "follow-up", "test-order"})
 ATTESTORS = frozenset({"coordinator", "requester", "supervisor"})
@@ -92,7 +92,7 @@ def required_now(transition: Transition, situation: Situation) -> frozenset[str]
     )
 
 
-def fields_of(transition: Transition, *, attested: bool) -> tuple[fields.Field, ...]:
+def fields_of(transition: Transition, *, attested: bool) -> tuple[Field, ...]:
     """The transition's fields, and those of a recollection entered for somebody else."""
     names = {field.name for field in transition.fields}
     extra = tuple(field for field in ATTESTATION if field.name not in names)

@@ -101,7 +101,7 @@ class Work:
             self._note_report(loop, handoff, decision.data["report"])
         return opened
 
-    def open_handoff(  # noqa: PLR0913 (what a handoff starts with)
+    def open_handoff(
         self,
         loop: Loop,
         opening: Opening,

@@ -18,7 +18,7 @@ from records.errors import NotFound
 from records.json import Resource
 from referrals import lifecycle, people
 from referrals.conditions import Situation
-from referrals.models import Event, Handoff, Loop
+from referrals.models import Event, Handoff, Loop, Owner
 from referrals.opening import Order, new_loop, new_loop_for, successor_of
 from referrals.pathways import RECIPIENT
 from referrals.vocabulary import Offer, Opening, Transition
@@ -141,7 +141,7 @@ def open_handoff_loop(  # noqa: PLR0913 (the columns of a loop without a request
     handoff_kind: str,
     *,
     about: str,
-    accountable_pool: people.Owner,
+    accountable_pool: Owner,
     actor: Actor,
     patient_id: str = "",
     priority: str = "routine",

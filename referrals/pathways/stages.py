@@ -48,7 +48,6 @@ def _overtaken(handoff: str) -> Stage:
 _ALL = f"{REFERRAL} {FOLLOW_UP} {TEST_ORDER}"
 
 FULFIL = (
-    # fmt: off
     _fulfil(REFERRAL, "authorisation-pending", _("waiting for authorisation"), "draft", "draft"),
     _fulfil(REFERRAL, "sent", _("sent"), "requested", "requested", first=True),
     _fulfil(REFERRAL, "in-triage", _("in triage"), "received", "requested received"),
@@ -78,7 +77,6 @@ FULFIL = (
     _fulfil(_ALL, "cancelled", _("cancelled"), "cancelled", "cancelled", end=True),
     _fulfil(_ALL, "failed", _("failed"), "failed", "failed", end=True),
     _fulfil(_ALL, "entered-in-error", _("entered in error"), "entered-in-error", "entered-in-error", end=True),
-    # fmt: on
 )
 
 OTHERS = (

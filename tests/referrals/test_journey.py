@@ -209,9 +209,9 @@ def test_one_thing_to_mend_is_a_loop_of_its_own(ward: Ward) -> None:
 def test_a_refusal_says_what_is_possible_and_changes_nothing(ward: Ward) -> None:
     loop, fulfil = ward.sent()
     before = (Handoff.objects.values_list().get(pk=fulfil.pk), Event.objects.count())
-    with pytest.raises(Incorrect, match="Possible now: .*accept.*decline"):
+    with pytest.raises(Incorrect, match=r"Possible now: .*accept.*decline"):
         ward.does(ward.clinic, fulfil, "interim-report", report="DocumentReference/1")
-    with pytest.raises(Forbidden, match="Possible now: .*cancel"):
+    with pytest.raises(Forbidden, match=r"Possible now: .*cancel"):
         ward.does(ward.referrer, fulfil, "accept")
     with pytest.raises(Stale):
         workflow.perform(fulfil.id, "accept", ward.clinic, version=7)

@@ -1,15 +1,14 @@
 """The standing people of the loops' tests: a practice that refers, a clinic that performs here, one that does elsewhere."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from records import clock, store
 from records.access import SYSTEM, Actor
 from records.models import Tenant
 from referrals import people, workflow
-from referrals.models import Handoff, Loop, Owner, Pool
+from referrals.models import Handoff, Loop, Membership, Owner, Pool, PoolMember, User
 from referrals.workflow import Order, Outcome
 
 MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -95,9 +94,9 @@ def found_ward() -> Ward:
         outside=people.owner_for("organisation", "elsewhere", organization="elsewhere", name="Elsewhere"),
         supervisor=supervisor,
         referrer=_person("referrer", "practice", "practitioner"),
-        coordinator=_person("coordinator", "practice", "coordinator"),
+        coordinator=_member("coordinator", "practice", "coordinator"),
         boss=_person("boss", "practice", "supervisor", "practitioner"),
-        clinic=_person("consultant", "clinic", "practitioner"),
+        clinic=_member("consultant", "clinic", "practitioner", "coordinator"),
         partner=Actor(id="partner:1", kind="partner", display="Elsewhere's EHR", organization="elsewhere"),
         stranger=_person("stranger", "nowhere", "practitioner", "supervisor"),
         patient=patient.id,
@@ -118,6 +117,9 @@ def _person(name: str, organization: str, *roles: str) -> Actor:
     )
 
 
-def later(**span: float) -> Callable[[], datetime]:
-    """A time after the beginning of the story."""
-    return lambda: MONDAY + timedelta(**span)
+def _member(name: str, organization: str, *roles: str) -> Actor:
+    """Somebody who signs in and works on the pool's list."""
+    user = User.objects.create(username=name, first_name=name.title(), practitioner=name)
+    Membership.objects.create(user=user, organization=organization, roles=list(roles))
+    PoolMember.objects.create(pool=Pool.objects.get(organization=organization), user=user)
+    return people.actor_for(user)

@@ -1,0 +1,107 @@
+"""What a list may be narrowed by, and the labels that a handoff can carry; each is one SQL condition.
+
+A label is derived from the clock in the query that reads it, never stored (law 2). In the conditions h is the handoff,
+l its loop, o its owner, a the accountable pool; words in braces are parameters.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from records.access import Actor
+from records.params import fold
+
+Scope = Literal["mine", "team", "organisation"]
+Direction = Literal["", "sent", "received"]
+
+_OUTSIDE = "o.organization <> a.organization"
+LABELS: dict[str, str] = {
+    "overdue": "h.due_at < {now}",
+    "due-soon": "h.due_at >= {now} AND h.due_at < {now} + interval '24 hours'",
+    "waiting": f"{_OUTSIDE} AND h.due_at >= {{now}}",
+    "chase": f"{_OUTSIDE} AND h.due_at < {{now}}",
+    "unclaimed": "h.kind = 'fulfil' AND o.kind = 'pool'",
+    "late-booking": "h.stage = 'scheduled' AND h.due_at > l.ordered_at + interval '29 days'",
+    "attendance-unknown": "h.stage IN ('scheduled', 'booked') AND h.due_at < {now}",
+}
+# Labels of what may stand on another organisation's list while it is watched from here.
+WATCHING = frozenset({"waiting", "chase"})
+
+_ACCESS = "{organization} IN (l.placer, l.performer, a.organization, o.organization)"
+_NAMED = "SELECT row FROM records_stringindex WHERE type = 'Patient' AND parameter = 'name' AND value LIKE {name}"
+_CONDITIONS: dict[str, str] = {
+    "kind": "l.kind = {kind}",
+    "handoff": "h.kind = {handoff}",
+    "stage": "h.stage = {stage}",
+    "priority": "l.priority = {priority}",
+    "patient": "l.patient_id = {patient}",
+    "owner": "h.owner_id = {owner}",
+    "text": f"(l.title ILIKE {{text}} OR l.patient_id IN ({_NAMED}))",
+}
+_DIRECTIONS = {"sent": "l.placer = {organization}", "received": "l.placer <> {organization}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """One worklist. Empty means all; ``owner`` is an `Owner` id, ``label`` a word of `LABELS`.
+
+    ``scope``: the own list, the own one and those of the pools that one works in, or all lists of the organisation.
+    ``text`` is part of a title or the beginning of a part of the patient's name.
+    """
+
+    scope: Scope = "team"
+    direction: Direction = ""
+    kind: str = ""
+    handoff: str = ""
+    stage: str = ""
+    priority: str = ""
+    label: str = ""
+    text: str = ""
+    patient: str = ""
+    owner: int = 0
+
+
+class Parameters(dict[str, Any]):
+    """The parameters of one statement, each value once: ``put`` gives the placeholder."""
+
+    def put(self, value: Any) -> str:
+        """Keep a value; gives what stands for it in the SQL."""
+        name = next(
+            (known for known, held in self.items() if held == value and type(held) is type(value)), f"p{len(self)}"
+        )
+        self[name] = value
+        return f"%({name})s"
+
+    def fill(self, condition: str, **values: Any) -> str:
+        """The condition with a placeholder for each word in braces."""
+        used = {name: value for name, value in values.items() if f"{{{name}}}" in condition}
+        return condition.format(**{name: self.put(value) for name, value in used.items()})
+
+
+def where(filters: Filters, actor: Actor, now: datetime, parameters: Parameters) -> Iterator[str]:
+    """The SQL conditions of a list; the first is the access rule."""
+    yield parameters.fill(_ACCESS, organization=actor.organization)
+    for name, condition in _CONDITIONS.items():
+        if value := getattr(filters, name):
+            yield parameters.fill(condition, **_values(name, value))
+    if filters.direction:
+        yield parameters.fill(_DIRECTIONS.get(filters.direction, "false"), organization=actor.organization)
+    if filters.label:
+        yield label(filters.label, now, parameters)
+
+
+def label(name: str, now: datetime, parameters: Parameters) -> str:
+    """The condition of one label; an unknown one holds for nothing."""
+    return parameters.fill(LABELS.get(name, "false"), now=now)
+
+
+def _values(name: str, value: Any) -> dict[str, Any]:
+    if name != "text":
+        return {name: value}
+    return {"text": f"%{_literal(value)}%", "name": f"{_literal(fold(value))}%"}
+
+
+def _literal(text: str) -> str:
+    """The text with the wildcards of LIKE taken literally."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

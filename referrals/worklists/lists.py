@@ -1,0 +1,186 @@
+"""The worklist: its rows page by page, and the counts on its tiles.
+
+Each internal list is read by its own index in the order (priority, due, id) and the first few of each are merged
+(LATERAL: one statement whatever the number of lists); the next page begins after a key, compared as a ROW.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from django.db import connection
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from records.access import Actor
+from records.errors import Malformed
+from referrals import people
+from referrals.models import Owner
+from referrals.worklists.filters import LABELS, WATCHING, Filters, Parameters, label, where
+from referrals.worklists.patients import display_names
+
+MOST_ROWS = 200
+MOST_COUNTED = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One handoff on a list: who has to do what by when, ready to show; ids to link, instants in UTC."""
+
+    handoff_id: str
+    loop_id: str
+    version: int
+    kind: str
+    handoff: str
+    stage: str
+    loop_stage: str
+    priority: str
+    priority_rank: int
+    title: str
+    patient_id: str
+    owner_id: int
+    owner_name: str
+    owner_kind: str
+    list_id: int
+    list_name: str
+    placer: str
+    performer: str
+    ordered_at: datetime
+    opened_at: datetime
+    stage_since: datetime
+    due_at: datetime
+    labels: frozenset[str]
+    patient_name: str = ""
+
+
+_COLUMNS = """
+h.id, h.loop_id, h.version, l.kind, h.kind, h.stage, l.stage, l.priority, h.priority_rank, l.title, l.patient_id,
+h.owner_id, o.name, o.kind, h.list_id, s.name, l.placer, l.performer, l.ordered_at, h.opened_at, h.stage_since, h.due_at
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows of a list and the key of the next ones, empty at the end."""
+
+    rows: list[Row]
+    next: str
+
+
+# What the worklist opens with: each tile is a list, and its number is the number of that list's rows.
+TILES: dict[str, Filters] = {
+    "mine": Filters(scope="mine"),
+    "team": Filters(scope="team"),
+    "overdue": Filters(scope="team", label="overdue"),
+    "due-soon": Filters(scope="team", label="due-soon"),
+    "waiting": Filters(scope="team", label="waiting"),
+    "chase": Filters(scope="team", label="chase"),
+    "decide": Filters(scope="organisation", handoff="decide-next-step"),
+    "review": Filters(scope="organisation", handoff="review-report"),
+    "tell": Filters(scope="organisation", handoff="notify-patient"),
+    "mend": Filters(scope="organisation", handoff="mend-exchange"),
+}
+
+
+def rows(actor: Actor, filters: Filters, *, now: datetime, after: str = "", limit: int = 50) -> Page:
+    """One page of a list, most urgent first, then by due time; ``after`` is the key that the page before gave.
+
+    A row whose due time changes between two pages may come again. Raises `Malformed` for a key that we never gave.
+    """
+    wanted = min(max(limit, 1), MOST_ROWS)
+    parameters = Parameters()
+    columns = [_COLUMNS, *(label(name, now, parameters) for name in LABELS)]
+    conditions = list(where(filters, actor, now, parameters))
+    if after:
+        conditions.append(_beyond(after, parameters))
+    branches = _branches(filters, _lists_of(actor), ", ".join(columns), conditions, parameters, wanted + 1)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM ({branches}) AS row {_ORDER} LIMIT {wanted + 1}", parameters)
+        found = [_row(line) for line in cursor.fetchall()]
+    names = display_names(actor, {row.patient_id for row in found})
+    page = [replace(row, patient_name=names.get(row.patient_id, "")) for row in found[:wanted]]
+    return Page(page, _key(page[-1]) if len(found) > wanted else "")
+
+
+def tiles(actor: Actor, now: datetime) -> dict[str, int]:
+    """The number of rows behind each tile, in one statement; counted up to `MOST_COUNTED` + 1."""
+    lists, parameters = _lists_of(actor), Parameters()
+    counts = [
+        f"(SELECT count(*) FROM (SELECT FROM ({branches}) AS row LIMIT {MOST_COUNTED + 1}) AS counted)"
+        for filters in TILES.values()
+        for conditions in [list(where(filters, actor, now, parameters))]
+        for branches in [_branches(filters, lists, "h.id", conditions, parameters, MOST_COUNTED + 1)]
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(counts)}", parameters)
+        return dict(zip(TILES, cursor.fetchone(), strict=True))
+
+
+# The names of the columns that the order needs, as a UNION gives them.
+_ORDER = "ORDER BY priority_rank, due_at, id"
+
+
+def _branches(
+    filters: Filters,
+    lists: dict[str, list[int]],
+    columns: str,
+    conditions: Collection[str],
+    parameters: Parameters,
+    limit: int,
+) -> str:
+    """The first rows of each list, and of what is watched from it while it stands on another organisation's."""
+    here = parameters.put(lists[filters.scope])
+    where_clause = " AND ".join(conditions)
+    branches = [
+        _LATERAL.format(columns=columns, lists=here, on="h.list_id = lists.id", where=where_clause, limit=limit)
+    ]
+    if filters.label in WATCHING or filters.scope == "organisation":
+        watched = "h.accountable_id = lists.id AND h.list_id <> h.accountable_id AND o.organization <> a.organization"
+        branches.append(_LATERAL.format(columns=columns, lists=here, on=watched, where=where_clause, limit=limit))
+    return " UNION ALL ".join(branches)
+
+
+_LATERAL = """
+SELECT first.* FROM unnest({lists}::bigint[]) AS lists (id) CROSS JOIN LATERAL (
+    SELECT {columns} FROM referrals_handoff AS h
+    JOIN referrals_loop AS l ON l.id = h.loop_id
+    JOIN referrals_owner AS o ON o.id = h.owner_id
+    JOIN referrals_owner AS a ON a.id = h.accountable_id
+    JOIN referrals_owner AS s ON s.id = h.list_id
+    WHERE {on} AND h.closed_at IS NULL AND {where}
+    ORDER BY h.priority_rank, h.due_at, h.id LIMIT {limit}
+) AS first
+"""
+
+
+def _lists_of(actor: Actor) -> dict[str, list[int]]:
+    """The ids of the lists of each scope."""
+    held = people.lists_of(actor)
+    known = Q(organization=actor.organization, internal=True) | Q(id__in=held)
+    kinds = dict(Owner.objects.filter(known).values_list("id", "kind"))
+    return {
+        "mine": [key for key in held if kinds.get(key) == "person"],
+        "team": held,
+        "organisation": sorted(kinds),
+    }
+
+
+def _row(line: tuple[object, ...]) -> Row:
+    flags = line[-len(LABELS) :]
+    labels = frozenset(name for name, holds in zip(LABELS, flags, strict=True) if holds)
+    return Row(*line[: -len(LABELS)], labels)  # type: ignore[arg-type]  # the columns are in the order of the fields
+
+
+def _key(row: Row) -> str:
+    return urlsafe_b64encode(f"{row.priority_rank}~{row.due_at.isoformat()}~{row.handoff_id}".encode()).decode()
+
+
+def _beyond(key: str, parameters: Parameters) -> str:
+    try:
+        rank, due, handoff_id = urlsafe_b64decode(key).decode().split("~")
+        place = (int(rank), datetime.fromisoformat(due), handoff_id)
+    except ValueError as error:
+        raise Malformed(_("This is no page of the list.")) from error
+    rank_, due_, id_ = (parameters.put(part) for part in place)
+    return f"ROW(h.priority_rank, h.due_at, h.id) > ROW({rank_}, {due_}, {id_})"

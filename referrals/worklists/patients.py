@@ -1,0 +1,36 @@
+"""The names of patients as lists show them, in one look-up for a whole page."""
+
+from collections.abc import Collection
+from typing import Any
+
+from records import access
+from records.access import Actor
+from records.json import Resource, loads
+
+# https://hl7.org/fhir/R4/valueset-name-use.html, the one to show first.
+_USES = ("usual", "official", "nickname", "anonymous", "maiden", "temp", "old")
+
+
+def display_names(actor: Actor, ids: Collection[str]) -> dict[str, str]:
+    """The name of each Patient that the actor may see."""
+    wanted = sorted(set(ids) - {""})
+    if not wanted:
+        return {}
+    found = access.visible(actor, "Patient").filter(id__in=wanted).values_list("id", "body")
+    return {key: display_name(loads(body)) for key, body in found}
+
+
+def display_name(patient: Resource) -> str:
+    """The patient's name as text: what the resource says, else its parts; empty when there is none."""
+    names = sorted(patient.get("name", []), key=_rank)
+    return next((text for name in names if (text := _text(name))), "")
+
+
+def _rank(name: dict[str, Any]) -> int:
+    use = name.get("use", "usual")
+    return _USES.index(use) if use in _USES else len(_USES)
+
+
+def _text(name: dict[str, Any]) -> str:
+    parts = [*name.get("given", []), name.get("family", "")]
+    return str(name.get("text") or " ".join(part for part in parts if part))
