@@ -140,6 +140,19 @@ class Work:
         self._ledger.put_handoff(handoff)
         return handoff
 
+    def hear(self, handoff: Handoff, said: Resource, *, at: datetime) -> None:
+        """Take over the Task of a performer who works elsewhere, with its status; a new status is noted."""
+        status = handoff.task_status if is_ours_to_say(handoff) else str(said["status"])
+        if self.actor.kind == "partner":
+            handoff.remote_lasted_at = at
+        if status != handoff.task_status:
+            handoff.version += 1
+            handoff.task_status = status
+            event = self.note(handoff.loop, handoff, "hear", at=at, before=handoff.stage)
+            event.details = {"status": status}
+        self._ledger.bases[handoff.id] = said
+        self._ledger.put_handoff(handoff)
+
     def note(self, loop: Loop, handoff: Handoff | None, action: str, *, at: datetime, before: str = "") -> Event:
         """Put a line into the journal."""
         event = Event(

@@ -29,6 +29,7 @@ __all__ = [
     "Order",
     "Outcome",
     "available",
+    "hear",
     "open_handoff_loop",
     "open_loop",
     "perform",
@@ -92,6 +93,15 @@ def perform_many(acts: Sequence[Act], actor: Actor) -> list[Outcome]:
         outcomes = [_perform(work, act) for act in acts]
         work.save()
     return outcomes
+
+
+def hear(handoff_id: str, said: Resource, actor: Actor, *, at: datetime) -> None:
+    """Keep the Task as its performer left it where that moves no stage: the status is the performer's last word."""
+    with transaction.atomic():
+        work = Work(actor, clock.now())
+        work.lock([handoff_id])
+        work.hear(work.handoff(handoff_id), said, at=at)
+        work.save()
 
 
 def available(actor: Actor, handoff: Handoff) -> list[Offer]:
