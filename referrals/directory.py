@@ -10,7 +10,7 @@ from django.db.models import Q
 from records import access, dates, search
 from records.access import Actor
 from records.json import Resource, lexeme, loads
-from referrals.intake.parties import local
+from referrals.parties import local
 from referrals.people import human_name
 
 MOST = 200  # services that one search looks at before it sorts by wait

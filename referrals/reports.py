@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from records.json import Resource, dumps
-from referrals.intake.parties import held, local
+from referrals.parties import held, local
 
 # DiagnosticReport.status → our word (http://hl7.org/fhir/diagnostic-report-status).
 REPORT_STATES = {

@@ -1,0 +1,193 @@
+"""What a performer's Task says that our handoff does not say yet, as actions along the legal path (PATHWAYS §3).
+
+Pure: reads rows and tables, touches nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from records.errors import Incorrect, Issue
+from records.json import Resource
+from referrals.models import Handoff
+from referrals.parties import local
+from referrals.pathways import STAGES, transitions_from
+from referrals.pathways.parts import REPORT
+from referrals.vocabulary import Field, Transition
+
+# The way that a performer's status takes through the actions, one version of the Task after the other.
+PATHS: dict[str, tuple[tuple[str, str], ...]] = {
+    "referral": (("received", "receive"), ("accepted", "accept"), ("in-progress", "start")),
+    "test-order": (("accepted", "book-collection"), ("in-progress", "collect")),
+    "follow-up": (("accepted", "book"),),
+}
+REPORTS = {"referral": "report", "test-order": "result", "follow-up": "complete"}
+ENDINGS = {"rejected": "decline", "failed": "fail", "cancelled": "call-off"}
+ANSWERS = {
+    ("request-cancellation", "completed"): "accept-cancellation",
+    ("request-cancellation", "rejected"): "refuse-cancellation",
+    ("recollect", "completed"): "recollected",
+}
+ORDER = ("draft", "requested", "received", "accepted", "in-progress", "completed")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One action to perform, with its data and the reference of what proves it."""
+
+    action: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    evidence: str = ""
+
+
+def steps_of(handoff: Handoff, said: Resource, held: Resource) -> list[Step]:
+    """The actions that lead from where the handoff stands to what its performer says; none when nothing has moved.
+
+    Raises `Incorrect` for a status that can't be reached from here.
+    """
+    status = said.get("status", "")
+    if handoff.kind != "fulfil":
+        return _answer(handoff, said, status)
+    if handoff.closed_at is not None:
+        return _afterwards(handoff, said, held)
+    if status in ENDINGS:
+        return [_ending(handoff, said, ENDINGS[status])]
+    if status == "completed":
+        return _completed(handoff, said)
+    finer = _by_business_status(handoff, said)
+    if finer or status in STAGES["fulfil", handoff.stage].reads or status == handoff.task_status:
+        return finer
+    return _along_the_path(handoff, status)
+
+
+def report_in(said: Resource, known: Resource | None = None) -> str:
+    """The first report that the Task names as output and ``known`` does not, as a reference; empty for none."""
+    before = set(_reports(known or {}))
+    return next((reference for reference in _reports(said) if reference not in before), "")
+
+
+def reason_in(said: Resource, offered: Field) -> dict[str, str]:
+    """The sender's statusReason as our code, where it uses ours, else `other` with its words (its coding is kept)."""
+    concept = said.get("statusReason", {})
+    codings = concept.get("coding", ())
+    ours, codes = f"{settings.BATON_BASE_URL}/CodeSystem/reason", dict(offered.codes)
+    code = next((one["code"] for one in codings if one.get("system") == ours and one.get("code") in codes), "other")
+    display = next((one["display"] for one in codings if one.get("display")), "")
+    words = concept.get("text") or display or (str(codes[code]) if code != "other" else _("No reason was given."))
+    return {"reason": code, "reason_text": words}
+
+
+def _reports(task: Resource) -> Iterator[str]:
+    for output in task.get("output", ()):
+        type_, key = local(output.get("valueReference"))
+        if type_ in REPORT.types:
+            yield f"{type_}/{key}"
+
+
+def _rows(handoff: Handoff, stage: str = "") -> dict[str, Transition]:
+    rows = transitions_from(handoff.kind, stage or handoff.stage, handoff.loop.kind)
+    return {row.action: row for row in rows}
+
+
+def _answer(handoff: Handoff, said: Resource, status: str) -> list[Step]:
+    if status == handoff.task_status:
+        return []
+    action = ANSWERS.get((handoff.kind, status), "")
+    return [_ending(handoff, said, action)]
+
+
+def _ending(handoff: Handoff, said: Resource, action: str) -> Step:
+    row = _rows(handoff).get(action)
+    if row is None:
+        raise _unreachable(handoff)
+    offered = next((one for one in row.fields if one.name == "reason"), None)
+    return Step(action, reason_in(said, offered) if offered else {})
+
+
+def _afterwards(handoff: Handoff, said: Resource, held: Resource) -> list[Step]:
+    """After its end a handoff only hears of another report; all else is kept as said."""
+    report = report_in(said, held)
+    if report and "amend" in _rows(handoff):
+        return [Step("amend", {"report": report, "state": "final"}, report)]
+    return []
+
+
+def _completed(handoff: Handoff, said: Resource) -> list[Step]:
+    report = report_in(said)
+    action = REPORTS[handoff.loop.kind]
+    if report:
+        before, stage = _walk(handoff, "in-progress")
+        return [*before, _the_report(action, report)] if action in _rows(handoff, stage) else []
+    rows = _rows(handoff)
+    if handoff.stage == "completed-no-report" or not ({action, "complete-without-report"} & rows.keys()):
+        return []
+    needs_report = any(one.name == "report" and one.required for one in rows[action].fields)
+    return [Step("complete-without-report" if needs_report else action)] if _possible(rows, needs_report) else []
+
+
+def _possible(rows: Mapping[str, Transition], needs_report: bool) -> bool:
+    return not needs_report or "complete-without-report" in rows
+
+
+def _the_report(action: str, report: str) -> Step:
+    return Step(action, {"report": report}, report)
+
+
+def _by_business_status(handoff: Handoff, said: Resource) -> list[Step]:
+    """The action that leads to the stage which the sender names in our own code system, where the status allows it."""
+    ours = f"{settings.BATON_BASE_URL}/CodeSystem/stage"
+    for coding in said.get("businessStatus", {}).get("coding", ()):
+        stage = STAGES.get(("fulfil", coding.get("code", ""))) if coding.get("system") == ours else None
+        if stage is None or stage.code == handoff.stage or said.get("status") not in stage.reads:
+            continue
+        for row in _rows(handoff).values():
+            data = _filled(row, said)
+            if row.target == stage.code and data is not None:
+                return [Step(row.action, data, data.get("report", ""))]
+    return []
+
+
+def _filled(row: Transition, said: Resource) -> dict[str, str] | None:
+    """What the Task can say to the action's form; None where it can't say what is required."""
+    words = said.get("statusReason", {}).get("text", "")
+    told = {"report": report_in(said), "question": words}
+    offered = next((one for one in row.fields if one.name == "reason"), None)
+    told |= reason_in(said, offered) if offered else {}
+    data = {one.name: told[one.name] for one in row.fields if told.get(one.name)}
+    return data if all(one.name in data for one in row.fields if one.required) else None
+
+
+def _along_the_path(handoff: Handoff, status: str) -> list[Step]:
+    known = {step for step, _action in PATHS["referral"]}
+    behind = status in ORDER and ORDER.index(status) <= ORDER.index(handoff.task_status)
+    if status not in known or (behind and handoff.task_status != status):
+        raise _unreachable(handoff)
+    return _walk(handoff, status)[0]
+
+
+def _walk(handoff: Handoff, until: str) -> tuple[list[Step], str]:
+    """The steps of the path beyond the performer's last status, up to ``until``, and the stage that they lead to.
+
+    A step that asks for more than a status can say (a booking asks for its time) waits for the evidence.
+    """
+    stage, steps = handoff.stage, []
+    for status, action in PATHS[handoff.loop.kind]:
+        is_between = ORDER.index(handoff.task_status) < ORDER.index(status) <= ORDER.index(until)
+        row = _rows(handoff, stage).get(action) if is_between else None
+        skips = action == "receive" and until != "received"
+        if row is not None and not skips and not any(one.required for one in row.fields):
+            steps.append(Step(action))
+            stage = row.target
+    return steps, stage
+
+
+def _unreachable(handoff: Handoff) -> Incorrect:
+    possible = ", ".join(_rows(handoff)) or _("nothing")
+    text = _("This status can't follow on the stage “%(stage)s”. Possible now: %(actions)s.") % {
+        "stage": handoff.stage,
+        "actions": possible,
+    }
+    return Incorrect(text, Issue(text, "Task.status", "business-rule"))

@@ -1,0 +1,167 @@
+"""A Task at the door: a performer's word on one of our handoffs, the order to perform itself, or a plain record.
+
+The difference in the elements that the sender owns becomes actions along the legal path (`steps`); all else merges
+(`merging`). A message older than the last one that we heard changes nothing (law 7).
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from records import clock, dates, store
+from records.access import Actor
+from records.errors import Forbidden, Incorrect, Issue, NotFound, Stale
+from records.json import Resource, loads
+from records.store import Stored, Written
+from referrals import evidence, workflow
+from referrals.intake.merging import PERFORMERS, merge, refuse_foreign
+from referrals.intake.steps import Step, reason_in, steps_of
+from referrals.models import Event, Handoff, Loop
+from referrals.parties import held, local, same_patient
+from referrals.pathways import RECIPIENT, transitions_from
+from referrals.pathways.handoffs import HL7_TASK_CODE
+from referrals.people import roles_in
+from referrals.workflow import Act
+
+
+def receive(task: Resource, actor: Actor, if_match: int | None, audience: Iterable[str]) -> tuple[Written, str | None]:
+    """Take a Task in; gives what was written and the id of the loop that it is part of.
+
+    Raises `Incorrect` for a difference that is no legal step, `Forbidden` for the Task of a loop itself.
+    """
+    handoff = _handoff_of(task)
+    if handoff is not None:
+        return _hear(handoff, {**task, "id": handoff.id}, actor, if_match), handoff.loop_id
+    loop = Loop.objects.filter(pk=task.get("id", "")).first()
+    if loop is not None:
+        raise Forbidden(_("Only Baton writes the Task of a loop."))
+    written = store.write(task, actor=actor, if_match=if_match, audience={*audience, actor.organization})
+    dispatch = _dispatch_of(task, actor) if written.created else None
+    if dispatch is None:
+        return written, None
+    sent = {**task, "id": written.id}
+    workflow.perform(dispatch.id, "send", actor, at=_said_at(task, dispatch.loop, actor), data=_sending(sent))
+    return _written(store.read("Task", written.id), changed=True), dispatch.loop_id
+
+
+def _handoff_of(task: Resource) -> Handoff | None:
+    """The handoff that a Task is: by its id, else by our identifier."""
+    ours = f"{settings.BATON_BASE_URL}/id/task"
+    named = [task.get("id"), *(one.get("value") for one in task.get("identifier", ()) if one.get("system") == ours)]
+    found = Handoff.objects.select_related("loop__accountable", "owner").filter(pk__in=[key for key in named if key])
+    return found.first()
+
+
+def _dispatch_of(task: Resource, actor: Actor) -> Handoff | None:
+    """The open `dispatch` that a `fulfill` Task of the placer's EHR ends: it has sent the request itself."""
+    codings = task.get("code", {}).get("coding", ())
+    is_fulfil = any((one.get("system"), one.get("code")) == (HL7_TASK_CODE, "fulfill") for one in codings)
+    type_, key = local(task.get("focus"))
+    if not is_fulfil or type_ != "ServiceRequest":
+        return None
+    waiting = Handoff.objects.select_related("loop__accountable", "owner").filter(kind="dispatch", closed_at=None)
+    found = waiting.filter(loop__request_id=key).first()
+    return found if found and "requester" in roles_in(actor, found) else None
+
+
+def _sending(task: Resource) -> dict[str, str]:
+    """The Task that stands for the handoff, and the performer that it names."""
+    owner = "/".join(local(task.get("owner")))
+    return {"task": f"Task/{task['id']}"} | ({"performer": owner} if len(owner) > 1 else {})
+
+
+def _hear(handoff: Handoff, said: Resource, actor: Actor, if_match: int | None) -> Written:
+    """Do what the sender's version of a handoff's Task says."""
+    # Two messages on one loop wait for each other here, so that each is compared with what the other left.
+    Loop.objects.select_for_update(of=("self",)).get(pk=handoff.loop_id)
+    handoff = Handoff.objects.select_related("loop__accountable", "owner").get(pk=handoff.pk)
+    before = store.read("Task", handoff.id)
+    if if_match is not None and if_match != before.version:
+        raise Stale(_("The resource has changed since the version that you name."))
+    roles = roles_in(actor, handoff)
+    if not roles:
+        raise NotFound(_("There is no such resource."))
+    if actor.kind != "partner" or not _is_late(handoff, said, actor):
+        speak = _by_performer if roles & RECIPIENT else _by_placer
+        speak(handoff, loads(before.body), said, actor)
+    after = store.read("Task", handoff.id)
+    return _written(after, changed=after.version != before.version)
+
+
+def _is_late(handoff: Handoff, said: Resource, actor: Actor) -> bool:
+    """Whether we have heard something newer from the performer."""
+    last = handoff.remote_lasted_at
+    return last is not None and _said_at(said, handoff.loop, actor) < last
+
+
+def _by_performer(handoff: Handoff, task: Resource, said: Resource, actor: Actor) -> None:
+    """The performer moves the stage by what it writes; what moves nothing is kept."""
+    if actor.kind != "partner":
+        refuse_foreign(task, said, PERFORMERS, _first(handoff))
+    at = _said_at(said, handoff.loop, actor)
+    steps = [one for one in steps_of(handoff, said, task) if _is_new(handoff, one, actor)]
+    merged = merge(task, said, PERFORMERS)
+    if steps:
+        acts = [Act(handoff.id, one.action, at=at, data=one.data, evidence=one.evidence, base=merged) for one in steps]
+        workflow.perform_many(acts, actor)
+    else:
+        workflow.hear(handoff.id, merged, actor, at=at)
+
+
+def _by_placer(handoff: Handoff, task: Resource, said: Resource, actor: Actor) -> None:
+    """The placer may cancel by the status, and add notes, identifiers and extensions."""
+    if actor.kind != "partner":
+        refuse_foreign(task, said, frozenset({"status", "statusReason"}), _first(handoff))
+    store.write(merge(task, said, frozenset()), actor=actor)
+    if said.get("status") == task.get("status"):
+        return
+    rows = {row.action: row for row in transitions_from(handoff.kind, handoff.stage, handoff.loop.kind)}
+    row = next((rows[one] for one in ("withdraw", "cancel", "request-cancellation") if one in rows), None)
+    if said.get("status") != "cancelled" or row is None:
+        text = _("The placer writes no other status than cancelled, before it has ended.")
+        raise Incorrect(text, Issue(text, "Task.status", "business-rule"))
+    offered = next(one for one in row.fields if one.name == "reason")
+    data = reason_in(said, offered) | {"second_person": actor.display}
+    workflow.perform(handoff.id, row.action, actor, data=data)
+
+
+def _first(handoff: Handoff) -> Resource:
+    first: Resource = loads(store.version("Task", handoff.id, 1).body)
+    return first
+
+
+def _is_new(handoff: Handoff, step: Step, actor: Actor) -> bool:
+    """Whether a step is still to be done: its report isn't in the journal yet, and is of the request's patient."""
+    if not step.evidence:
+        return True
+    type_, key = local({"reference": step.evidence})
+    report = held(type_, key)
+    if report and not same_patient(handoff.loop.patient_id, evidence.patient_of(report)):
+        evidence.ask_for_match(report, handoff.loop.accountable, actor)
+        return False
+    return not Event.objects.filter(loop__in=_line(handoff.loop), evidence=step.evidence).exists()
+
+
+def _line(loop: Loop) -> list[str]:
+    """The loop and those that have followed it, by id."""
+    found, ids = [loop.id], [loop.id]
+    while found:
+        found = list(Loop.objects.filter(based_on__in=found).values_list("id", flat=True))
+        ids += found
+    return ids
+
+
+def _said_at(task: Resource, loop: Loop, actor: Actor) -> datetime:
+    """When the sender said it: a partner's ``meta.lastUpdated``, limited to between the order and now; else now."""
+    text = task.get("meta", {}).get("lastUpdated") if actor.kind == "partner" else None
+    found = dates.period_of(text) if isinstance(text, str) else None
+    now = clock.now()
+    return max(loop.ordered_at, min(found[0], now)) if found else now
+
+
+def _written(stored: Stored, *, changed: bool) -> Written:
+    return Written(
+        stored.type, stored.id, stored.version, stored.last_updated, stored.body, created=False, changed=changed
+    )

@@ -1,0 +1,162 @@
+"""A ServiceRequest at the door: whose it is, when it opens a loop, and what its status does to it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from records import access, clock, store
+from records.errors import Forbidden, Incorrect
+from records.types import row_class
+from referrals.models import Event, Loop
+from tests.referrals import region
+from tests.referrals.exchange import concept, open_kinds, request, take, the, the_loop
+from tests.referrals.region import CLINIC, ELSEWHERE, HOSPITAL, PRACTICE, Region
+
+MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
+
+
+@pytest.fixture
+def here() -> Iterator[Region]:
+    with clock.at(MONDAY):
+        yield region.build()
+
+
+def test_an_active_order_of_ours_opens_a_loop_that_waits_to_be_sent(here: Region) -> None:
+    received = take(request(priority="urgent", occurrencePeriod={"end": "2026-03-20"}), here.ehr)
+    loop = the_loop()
+    assert received.loop_id == loop.id
+    assert (loop.kind, loop.patient_id, loop.placer, loop.performer) == ("referral", "ana", PRACTICE, HOSPITAL)
+    assert (loop.requester, loop.priority, loop.title, loop.ordered_at) == ("gp", "urgent", "Cardiology", MONDAY)
+    assert loop.needed_by == datetime(2026, 3, 21, tzinfo=UTC)
+    assert (loop.accountable, open_kinds(loop)) == (here.pool.owner, ["dispatch"])
+
+
+def test_the_same_request_twice_opens_one_loop(here: Region) -> None:
+    first, second = take(request(), here.ehr), take(request(), here.ehr)
+    assert (first.loop_id, second.written.changed) == (second.loop_id, False)
+    assert Loop.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"status": "draft"},
+        {"intent": "plan"},
+        {"intent": "proposal"},
+        {"code": concept("420227002", "Recommendation")},
+        {"subject": {"reference": "Group/g"}},
+        {"status": "completed"},
+    ],
+)
+def test_anything_else_is_a_record(here: Region, elements: dict[str, Any]) -> None:
+    assert take(request(**elements), here.ehr).loop_id is None
+    assert Loop.objects.count() == 0
+    assert store.get("ServiceRequest", "sr")
+
+
+def test_a_draft_opens_its_loop_when_it_becomes_active(here: Region) -> None:
+    take(request(status="draft"), here.ehr)
+    take(request(), here.ehr)
+    assert open_kinds(the_loop()) == ["dispatch"]
+
+
+@pytest.mark.parametrize(
+    ("element", "kind"),
+    [
+        ({"code": concept("103696004")}, "referral"),
+        ({"code": {"text": "FBC"}, "category": [concept("108252007")]}, "test-order"),
+        ({"code": {"text": "X-ray"}, "category": [concept("363679005")]}, "test-order"),
+        ({"code": {"text": "Food"}, "category": [concept("410606002")]}, "referral"),
+        ({"code": concept("390906007"), "category": [concept("3457005")]}, "follow-up"),
+    ],
+)
+def test_the_codes_say_which_kind_of_loop(here: Region, element: dict[str, Any], kind: str) -> None:
+    take(request(**element), here.ehr)
+    assert the_loop().kind == kind
+
+
+def test_what_only_our_clinic_has_to_perform_is_answered_not_closed(here: Region) -> None:
+    at_hospital = {"reference": f"Organization/{HOSPITAL}"}
+    take(request(requester=at_hospital, performer=[{"reference": f"Organization/{CLINIC}"}]), here.partner)
+    loop = the_loop()
+    assert (loop.answer_only, loop.placer, loop.accountable.organization) == (True, HOSPITAL, CLINIC)
+    assert open_kinds(loop) == ["fulfil"]
+
+
+def test_what_concerns_none_of_us_is_a_record(here: Region) -> None:
+    at_hospital = {"reference": f"Organization/{HOSPITAL}"}
+    assert take(request(requester=at_hospital), here.partner).loop_id is None
+
+
+def test_only_the_placer_writes_a_request(here: Region) -> None:
+    take(request(), here.ehr)
+    with pytest.raises(Forbidden):
+        take(request(priority="stat"), here.partner)
+    with pytest.raises(Forbidden):
+        take(request(key="forged"), here.outsider)
+    assert "priority" not in store.get("ServiceRequest", "sr")
+    assert not row_class("ServiceRequest").rows("ServiceRequest").filter(pk="forged").exists()
+
+
+def test_an_echo_of_our_own_request_changes_nothing(here: Region) -> None:
+    take(request(), here.ehr)
+    assert take(request(), here.partner).written.changed is False
+
+
+@pytest.mark.parametrize("patient", ["eve", "nobody"])
+def test_nobody_refers_a_patient_whom_they_may_not_see(here: Region, patient: str) -> None:
+    with pytest.raises(Incorrect) as refused:
+        take(request(subject={"reference": f"Patient/{patient}"}), here.ehr)
+    assert [one.expression for one in refused.value.issues] == ["ServiceRequest.subject"]
+    assert Loop.objects.count() == 0
+
+
+def test_the_performer_may_read_what_the_request_refers_to_but_only_what_the_placer_sees(here: Region) -> None:
+    for key, owner in (("mine", PRACTICE), ("theirs", ELSEWHERE)):
+        condition = {"resourceType": "Condition", "id": key, "subject": {"reference": "Patient/ana"}}
+        region.keep(condition, owner)
+    supporting = [{"reference": "Condition/mine"}, {"reference": "Condition/theirs"}]
+    take(request(performer=[{"reference": f"Organization/{CLINIC}"}], supportingInfo=supporting), here.ehr)
+    clinic = region.client("clinic", CLINIC)
+    assert access.visible(clinic, "Patient").get().pk == "ana"
+    assert access.visible(clinic, "Condition").get().pk == "mine"
+    assert not access.visible(here.outsider, "ServiceRequest").exists()
+
+
+def test_a_revoked_request_that_was_not_sent_is_withdrawn_with_a_reason(here: Region) -> None:
+    take(request(), here.ehr)
+    take(request(status="revoked"), here.ehr)
+    loop = the_loop()
+    assert (loop.stage, loop.end_reason) == ("cancelled", "withdrawn")
+    assert Event.objects.get(loop=loop, action="withdraw").evidence == "ServiceRequest/sr"
+
+
+def test_a_completed_request_closes_nothing(here: Region) -> None:
+    take(request(), here.ehr)
+    with clock.at(MONDAY + timedelta(hours=1)):
+        take(request(status="completed", authoredOn=MONDAY.isoformat()), here.ehr)
+    assert open_kinds(the_loop()) == ["dispatch"]
+
+
+def test_a_fulfil_task_of_the_placers_ehr_is_the_handoff(here: Region) -> None:
+    take(request(), here.ehr)
+    task = {
+        "resourceType": "Task",
+        "id": "from-ehr",
+        "status": "requested",
+        "intent": "order",
+        "code": concept("fulfill", system="http://hl7.org/fhir/CodeSystem/task-code"),
+        "focus": {"reference": "ServiceRequest/sr"},
+        "for": {"reference": "Patient/ana"},
+        "owner": {"reference": f"Organization/{HOSPITAL}"},
+        "note": [{"text": "by our EHR"}],
+    }
+    received = take(task, here.ehr)
+    loop = the_loop()
+    assert (open_kinds(loop), received.loop_id) == (["fulfil"], loop.id)
+    assert the(loop, "fulfil").id == "from-ehr"
+    assert store.get("Task", "from-ehr")["note"] == [{"text": "by our EHR"}]
+    assert take(task, here.ehr).loop_id == loop.id
