@@ -75,6 +75,13 @@ class BearerAuth(FHIRAuth):
 FHIRAuth.register.__func__(BearerAuth)
 
 
+class _Session(requests.Session):
+    """A session that knows no redirects; `requests` would read one's whole body even when told not to follow."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A successful answer. ``resource`` is None for an empty body; ``sent_at`` is the partner's Date header."""
@@ -96,8 +103,8 @@ class Server(FHIRServer):
         self.origin = _origin(self.base_url)
         self.total_seconds = total_seconds
         self.auth = FHIRAuth.create("bearer" if token else "none", {"token": token, "app_id": None})
+        self.session = _Session()
         self.session.trust_env = False
-        self.session.max_redirects = 0
         self.session.headers["User-Agent"] = "Baton"
 
     # The four verbs that we need, each one exchange

@@ -119,7 +119,8 @@ def _is_plain_host(host: str) -> bool:
         # "2130706433", "0x7f.1" and "127.1" are addresses to a resolver, and names to a reader
         last = host.rsplit(".", 1)[-1]
         return bool(_HOST.fullmatch(host)) and not re.fullmatch(r"[0-9]+|0x[0-9a-f]*", last)
-    return not (address.is_link_local or address.is_multicast or address.is_unspecified or address.is_reserved)
+    is_odd = address.is_link_local or address.is_multicast or address.is_unspecified or address.is_reserved
+    return address.is_loopback or not is_odd
 
 
 def _check_bearer(url: str, secret: str) -> None:

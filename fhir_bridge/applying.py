@@ -1,0 +1,271 @@
+"""What came in, applied: translated to our references and given to `referrals.intake`, one by one, in the order of
+the partner's ``lastUpdated``.
+
+Before an item is applied, what it refers to is taken over from the partner, recognised by our link, by our identifier, or by an
+identifier with the same system and value; never by a name. The network is used before the transaction, never in it.
+An item that can't be applied is quarantined in full with a `mend-exchange`, and the others go on (law 9).
+"""
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from django.conf import settings
+from django.db import DatabaseError, connection, transaction
+from django.db.models import F
+
+from fhir_bridge import conflicts, inbox, mending, partners, references
+from fhir_bridge.client import Server
+from fhir_bridge.models import Inbox, Link, Partner
+from fhir_bridge.retries import Waiting
+from fhir_bridge.routing import RANKS
+from fhir_bridge.sending import DIRECTORY, Copy
+from records import clock, errors, json, store
+from records.json import Resource
+from referrals import intake
+
+log = logging.getLogger(__name__)
+Progress = Callable[[Inbox], None]
+
+MAX_DEPTH = 4
+BATCH = 500
+
+# What is taken over when something that concerns us refers to it; any other reference stays one to the partner's server
+TAKEN = DIRECTORY | {
+    "PractitionerRole",
+    "Location",
+    "HealthcareService",
+    "ServiceRequest",
+    "Appointment",
+    "Encounter",
+    "DocumentReference",
+    "DiagnosticReport",
+    "Observation",
+    "Specimen",
+    "Procedure",
+    "QuestionnaireResponse",
+}
+# Of a person or place that is ours and only recognised at the partner, these news are taken and nothing else
+RELAYED = {"Patient": ("deceasedBoolean", "deceasedDateTime")}
+OPEN = (Inbox.State.PENDING, Inbox.State.WAITING)
+
+
+def apply_pending(partner: Partner, *, server: Server | None = None, progress: Progress | None = None) -> Counter[str]:
+    """Apply what is pending and try again what waits; give how many items ended in each state."""
+    outcome: Counter[str] = Counter()
+    connected = server or partners.connect(partner)
+    for item in _open_items(partner):
+        state = _Application(partner, connected).apply(item)
+        if state:
+            outcome[state] += 1
+            if progress:
+                progress(item)
+    return outcome
+
+
+def _open_items(partner: Partner) -> Iterator[Inbox]:
+    """Every open item once, oldest change first; those that waited come again after something was applied."""
+    rows = Inbox.objects.filter(partner=partner, state__in=OPEN)
+    order = (F("last_updated").asc(nulls_last=True), "id")
+    seen = list(rows.order_by(*order).values_list("pk", flat=True)[:BATCH])
+    for pk in seen:
+        yield from rows.filter(pk=pk)
+    waiting = rows.filter(pk__in=seen, state=Inbox.State.WAITING)
+    if len(seen) > waiting.count():
+        yield from waiting.order_by(*order)
+
+
+class _Application:
+    """One item's way in, with what it refers to; ``busy`` cuts circles of references."""
+
+    def __init__(self, partner: Partner, server: Server) -> None:
+        self.partner, self.server = partner, server
+        self.busy: set[tuple[str, str]] = set()
+
+    def apply(self, item: Inbox, depth: int = 0) -> str:
+        """Settle one item; give its state, empty when another worker has it."""
+        self.busy.add((item.type, item.remote_id))
+        try:
+            body = store.parse(item.body.encode())
+            self._take_over(body, depth)
+            return self._apply(item, body)
+        except Waiting as error:
+            return _set_aside(item, Inbox.State.WAITING, error)
+        except (errors.Unavailable, errors.Throttled):
+            raise
+        except errors.BatonError as error:
+            return _set_aside(item, Inbox.State.QUARANTINED, error)
+        except DatabaseError:
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever one item does to us, the next one goes on)
+            log.error("inbox item %s: %s", item.pk, type(error).__name__)  # noqa: TRY400 (a trace may quote its values)
+            return _set_aside(item, Inbox.State.QUARANTINED, errors.Incorrect("It could not be understood."))
+
+    def _take_over(self, body: Resource, depth: int) -> None:
+        """Read and apply what the item refers to and what is not here yet."""
+        targets = set(references.targets(body, self.partner.base_url)) - self.busy
+        wanted = {target for target in targets if target[0] in TAKEN} if depth < MAX_DEPTH else set()
+        rows = Link.objects.filter(partner=self.partner, remote_id__in={id_ for _type, id_ in wanted})
+        for type_, remote_id in sorted(wanted - set(rows.values_list("type", "remote_id"))):
+            self.busy.add((type_, remote_id))
+            try:
+                found = self.server.read(type_, remote_id).resource or {}
+            except (errors.NotFound, errors.Gone, errors.Forbidden):
+                continue
+            inbox.put(self.partner, [found])
+            row = Inbox.objects.filter(
+                partner=self.partner, type=type_, remote_id=remote_id, content_hash=inbox.content_hash(found)
+            ).last()
+            if row is not None and row.state in OPEN:
+                self.apply(row, depth + 1)
+
+    @transaction.atomic
+    def _apply(self, item: Inbox, body: Resource) -> str:
+        row = Inbox.objects.select_for_update(skip_locked=True).filter(pk=item.pk, state__in=OPEN).first()
+        if row is None:
+            return ""
+        _lock(self.partner, item.type, item.remote_id)
+        link = Link.objects.filter(partner=self.partner, type=item.type, remote_id=item.remote_id).first()
+        if link is not None and _is_late(link, row):
+            return _close(row, Inbox.State.DISCARDED, "It came after a newer version.")
+        translated = self._translated(body)
+        _needs_its_request(link, translated, self.partner)
+        if link is None:
+            self._first(row, body, translated)
+        else:
+            self._again(link, row, body, translated)
+        mending.mended(row)
+        return _close(row, Inbox.State.APPLIED)
+
+    def _translated(self, body: Resource) -> Resource:
+        targets = set(references.targets(body, self.partner.base_url))
+        rows = Link.objects.filter(partner=self.partner, remote_id__in={id_ for _type, id_ in targets})
+        known = {(type_, id_): local for type_, id_, local in rows.values_list("type", "remote_id", "local_id")}
+        return references.inward(
+            body, lambda type_, id_: known.get((type_, id_)), settings.BATON_BASE_URL, self.partner.base_url
+        )
+
+    def _first(self, row: Inbox, body: Resource, translated: Resource) -> None:
+        """A resource that is not linked yet: one that we know by its identifiers, or a new one."""
+        held = recognise(self.partner, translated) if row.type in DIRECTORY | {"Location"} else None
+        link = Link(
+            partner=self.partner,
+            type=row.type,
+            local_id=held or clock.new_id(),
+            origin=Link.Origin.THEIRS,
+            follows=held is None,
+            rank=RANKS.get(row.type, 0),
+            applied_last_updated=row.last_updated,
+        )
+        if held is None:
+            written = self._receive(link, translated, row)
+            link.wanted_version = link.sent_version = written
+        Copy.of(body).onto(link)
+        link.save()
+
+    def _again(self, link: Link, row: Inbox, body: Resource, translated: Resource) -> None:
+        """A new version of what is linked: a Task is merged by the owners of its elements, a copy follows."""
+        changes: dict[str, object] = {"applied_last_updated": row.last_updated}
+        if link.type == "Task":
+            self._receive(link, self._merged(link, translated), row)
+        elif link.follows:
+            changes["wanted_version"] = changes["sent_version"] = self._receive(link, translated, row)
+        else:
+            self._relay(link, translated, row)
+        if link.remote_last_updated is None or (row.last_updated and row.last_updated >= link.remote_last_updated):
+            Copy.of(body).onto(link)
+            copied = ("remote_version", "remote_last_updated", "remote_hash", "base")
+            changes |= {name: getattr(link, name) for name in copied}
+        if link.state == Link.State.GONE:
+            changes["state"] = Link.State.CLEAN
+        Link.objects.filter(pk=link.pk).update(**changes)
+
+    def _merged(self, link: Link, translated: Resource) -> Resource:
+        side: conflicts.Side = "performer" if link.origin == Link.Origin.THEIRS else "placer"
+        base = self._translated(json.loads(link.base)) if link.base else None
+        return conflicts.merge(base, store.get("Task", link.local_id), translated, side).body
+
+    def _relay(self, link: Link, translated: Resource, row: Inbox) -> None:
+        """Of a resource that is ours or shared, only the news that a partner may bring."""
+        held = store.get(link.type, link.local_id)
+        base = json.loads(link.base) if link.base else {}
+        news = {
+            element: translated[element]
+            for element in RELAYED.get(link.type, ())
+            if element in translated and not conflicts.same(translated[element], base.get(element))
+        }
+        if news:
+            self._receive(link, {**held, **news}, row)
+
+    def _receive(self, link: Link, resource: Resource, row: Inbox) -> int:
+        """Through the one door, with our id and the partner's time; give the local version."""
+        meta = {key: value for key, value in resource.get("meta", {}).items() if key != "versionId"}
+        if row.last_updated:
+            meta["lastUpdated"] = row.last_updated.isoformat()
+        ours = {**resource, "id": link.local_id, "meta": meta}
+        audience = [self.partner.tenant] if self.partner.tenant else []
+        return intake.receive(ours, partners.actor(self.partner), audience=audience).written.version
+
+
+def recognise(partner: Partner, resource: Resource) -> str | None:
+    """The id of the one local resource that this is, by identifiers with the same system and value; else None.
+
+    Two candidates are none: nothing is merged by guess. One that is linked to another of the partner's is none.
+    """
+    type_ = resource["resourceType"]
+    own_system = references.identifier(settings.BATON_BASE_URL, type_, "")["system"]
+    found: set[str] = set()
+    for each in resource.get("identifier", []):
+        system, value = each.get("system"), each.get("value")
+        if system == own_system and value:
+            found = {value}
+            break
+        if system and value and each.get("use") not in {"old", "temp"}:
+            found |= {stored.id for stored in store.find_by_identifier(type_, system, value)}
+    if len(found) != 1 or Link.objects.filter(partner=partner, type=type_, local_id__in=found).exists():
+        return None
+    return found.pop()
+
+
+def _lock(partner: Partner, type_: str, remote_id: str) -> None:
+    """One worker at a time per resource of a partner's; no row of ours is locked before the loop's (no deadlock)."""
+    digest = hashlib.sha256(f"{partner.pk}/{type_}/{remote_id}".encode()).digest()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [int.from_bytes(digest[:8], "big", signed=True)])
+
+
+def _is_late(link: Link, row: Inbox) -> bool:
+    """Whether a newer version has been applied already (law 7); equal instants are told apart by version numbers."""
+    if link.applied_last_updated is None or row.last_updated is None:
+        return False
+    return row.last_updated < link.applied_last_updated
+
+
+def _needs_its_request(link: Link | None, translated: Resource, partner: Partner) -> None:
+    """A partner's Task waits for the request that it is about."""
+    focus = translated.get("focus", {})
+    unknown = str(focus.get("reference", "")).startswith(f"{partner.base_url}/ServiceRequest/")
+    if translated["resourceType"] == "Task" and link is None and unknown:
+        raise Waiting("It waits for the request that it is about.")
+
+
+def _close(row: Inbox, state: Inbox.State, why: str = "") -> str:
+    row.state, row.settled_at = state, clock.now()
+    row.error_category, row.error_text = "", why
+    row.save(update_fields=["state", "settled_at", "error_category", "error_text"])
+    return str(state)
+
+
+@transaction.atomic
+def _set_aside(item: Inbox, state: Inbox.State, error: errors.BatonError) -> str:
+    """Keep an item that was not applied, with the reason; quarantined, it is somebody's work."""
+    row = Inbox.objects.select_for_update(skip_locked=True).filter(pk=item.pk, state__in=OPEN).first()
+    if row is None:
+        return ""
+    row.state, row.attempts = state, row.attempts + 1
+    row.error_category, row.error_text = type(error).__name__, error.message
+    row.save(update_fields=["state", "attempts", "error_category", "error_text"])
+    if state == Inbox.State.QUARANTINED:
+        mending.open_for(row)
+    return str(state)

@@ -1,0 +1,89 @@
+"""``manage.py partner``: register a partner's FHIR server, look at it, pause it."""
+
+import getpass
+import os
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+from rich.console import Console
+from rich.table import Table
+
+from fhir_bridge import operations, partners, status
+from fhir_bridge.models import Partner
+from records.access import SYSTEM
+from records.errors import BatonError
+
+SECRET = "PARTNER_SECRET"  # noqa: S105 (the name of an environment variable)
+
+
+class Command(BaseCommand):
+    help = gettext_noop("Add, list, show, test, pause and resume the FHIR servers that Baton exchanges with.")
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        add = actions.add_parser("add", help=_("register a FHIR R4 server"))
+        add.add_argument("name")
+        add.add_argument("base_url")
+        add.add_argument("--organization", required=True, help=_("id of the local Organization that performs there"))
+        add.add_argument("--tenant", default="", help=_("id of the tenant whose own EHR it is"))
+        add.add_argument("--steward-pool", default="", help=_("id of the pool that mends the exchange"))
+        add.add_argument("--auth", choices=Partner.Auth.values, default=Partner.Auth.NONE)
+        actions.add_parser("list")
+        for action in ("show", "test", "pause", "resume"):
+            actions.add_parser(action).add_argument("name")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        try:
+            getattr(self, f"_{options['action']}")(options)
+        except BatonError as error:
+            raise CommandError(error.message) from error
+
+    def _add(self, options: dict[str, Any]) -> None:
+        partner = partners.add(
+            options["name"],
+            options["base_url"],
+            organization=options["organization"],
+            tenant=options["tenant"],
+            steward_pool=options["steward_pool"],
+            auth=options["auth"],
+            secret=_secret() if options["auth"] == Partner.Auth.BEARER else "",
+        )
+        self.stdout.write(f"{partner.name}: {partner.base_url}")
+        try:
+            self._print(operations.test(partner))
+        except BatonError as error:
+            self.stderr.write(self.style.WARNING(_("It is registered, and does not answer yet: ") + error.message))
+
+    def _list(self, _options: dict[str, Any]) -> None:
+        table = Table("", "URL", _("state"), _("waiting"), _("to mend"), _("last heard"))
+        for each in status.overview():
+            heard = f"{each.last_success_at:%Y-%m-%d %H:%M} UTC" if each.last_success_at else "–"
+            table.add_row(each.name, each.base_url, each.state, str(each.waiting), str(each.troubled), heard)
+        Console(file=self.stdout).print(table)  # type: ignore[arg-type]
+
+    def _show(self, options: dict[str, Any]) -> None:
+        shown = status.of(partners.by_name(options["name"]))
+        self._print({name: getattr(shown, name) for name in shown.__slots__})
+        for trouble in status.troubles(shown.id):
+            self.stdout.write(f"{trouble.key} {trouble.type} {trouble.state}: {trouble.category} {trouble.text}")
+
+    def _test(self, options: dict[str, Any]) -> None:
+        self._print(operations.test(partners.by_name(options["name"])))
+
+    def _pause(self, options: dict[str, Any]) -> None:
+        operations.pause(partners.by_name(options["name"]), SYSTEM, _("by command"))
+
+    def _resume(self, options: dict[str, Any]) -> None:
+        operations.resume(partners.by_name(options["name"]), SYSTEM)
+
+    def _print(self, values: dict[str, Any]) -> None:
+        for name, value in values.items():
+            self.stdout.write(f"  {name}: {'' if value is None else value}")
+
+
+def _secret() -> str:
+    """The bearer token from the environment or a prompt; never from the command line, which others can read."""
+    return os.environ.get(SECRET) or getpass.getpass(_("Bearer token: "))

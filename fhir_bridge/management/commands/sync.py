@@ -1,0 +1,71 @@
+"""``manage.py sync``: one exchange with a partner, for a person who wants to see it happen."""
+
+from argparse import ArgumentParser
+from collections import Counter
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+from rich.console import Console
+from rich.progress import Progress
+
+from fhir_bridge import applying, inbound, outbound, partners
+from fhir_bridge.models import Inbox, Partner
+from records.errors import BatonError
+
+ROUNDS = 5
+
+
+class Command(BaseCommand):
+    help = gettext_noop("Send what is due to a partner, read what it has changed, apply it, and say what happened.")
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--partner", required=True)
+        parser.add_argument("--once", action="store_true", help=_("the only way for now: one exchange, then end"))
+        parser.add_argument("--sweep", action="store_true", help=_("also read every open item by its id"))
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        try:
+            partner = partners.by_name(options["partner"])
+            if not partner.is_active:
+                raise CommandError(_("This partner is paused: %(why)s") % {"why": partner.state_reason})
+            self._sync(partner, sweep=options["sweep"])
+        except BatonError as error:
+            raise CommandError(error.message) from error
+
+    def _sync(self, partner: Partner, *, sweep: bool) -> None:
+        with Progress(console=Console(file=self.stderr)) as progress:  # type: ignore[arg-type]
+            sent = self._push(partner, progress)
+            reading = progress.add_task(_("Reading"), total=1)
+            new = inbound.poll(partner) + (inbound.sweep(partner) if sweep else 0)
+            progress.update(reading, completed=1)
+            applied = self._apply(partner, progress)
+            sent += self._push(partner, progress)
+        self.stdout.write(_("Sent: %(counts)s") % {"counts": _words(sent)})
+        self.stdout.write(_("New from the partner: %(number)d") % {"number": new})
+        self.stdout.write(_("Applied: %(counts)s") % {"counts": _words(applied)})
+        partner.refresh_from_db()
+        if partner.last_error and (partner.last_failure_at or partner.created_at) > (
+            partner.last_success_at or partner.created_at
+        ):
+            raise CommandError(partner.last_error)
+
+    def _push(self, partner: Partner, progress: Progress) -> Counter[str]:
+        total: Counter[str] = Counter()
+        bar = progress.add_task(_("Sending"), total=outbound.due(partner))
+        for _round in range(ROUNDS):
+            done = outbound.run_once(partner, progress=lambda _link: progress.advance(bar))
+            total += done
+            if not done:
+                break
+        return total
+
+    def _apply(self, partner: Partner, progress: Progress) -> Counter[str]:
+        pending = Inbox.objects.filter(partner=partner, state__in=applying.OPEN).count()
+        bar = progress.add_task(_("Applying"), total=pending)
+        return applying.apply_pending(partner, progress=lambda _item: progress.advance(bar))
+
+
+def _words(counts: Counter[str]) -> str:
+    return ", ".join(f"{number} {state}" for state, number in sorted(counts.items())) or "0"

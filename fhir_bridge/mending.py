@@ -1,0 +1,69 @@
+"""What the exchange can't settle by itself becomes a person's work: a `mend-exchange` handoff in an upkeep loop.
+
+Its owner is the partner's steward pool; it neither blocks nor reopens the patient's loop (DESIGN §6). There is one at
+a time per link or inbox item; when the exchange succeeds after all, Baton ends it as mended.
+"""
+
+from collections.abc import Mapping
+
+from fhir_bridge.models import Inbox, Link
+from records import store
+from records.access import SYSTEM, Actor
+from records.errors import BatonError
+from referrals import workflow
+from referrals.models import Handoff
+
+Item = Link | Inbox
+URGENT = frozenset({"stat", "asap", "urgent"})
+
+
+def open_for(item: Item) -> None:
+    """Open the item's mend-exchange, unless one is open; in the caller's transaction. The row is saved."""
+    if _handoff(item) is not None:
+        return
+    loop = workflow.open_handoff_loop(
+        "upkeep",
+        "mend-exchange",
+        about=f"{type(item).__name__}/{item.pk}",
+        accountable_pool=item.partner.steward_pool,
+        priority=_priority(item),
+        actor=SYSTEM,
+    )
+    item.mend_loop = loop.pk
+    item.save(update_fields=["mend_loop"])
+
+
+def mended(item: Item) -> None:
+    """End the item's mend-exchange: the exchange has succeeded."""
+    _end(item, "mend", SYSTEM, {})
+
+
+def discarded(item: Item, actor: Actor, reason: str, text: str) -> None:
+    """End the item's mend-exchange as discarded by a person, with a code of its reasons and words."""
+    _end(item, "discard", actor, {"reason": reason, "reason_text": text})
+
+
+def _end(item: Item, action: str, actor: Actor, data: Mapping[str, str]) -> None:
+    handoff = _handoff(item)
+    if handoff is not None:
+        workflow.perform(handoff.pk, action, actor, data=data)
+    if item.mend_loop:
+        item.mend_loop = ""
+        item.save(update_fields=["mend_loop"])
+
+
+def _handoff(item: Item) -> Handoff | None:
+    if not item.mend_loop:
+        return None
+    return Handoff.objects.filter(loop=item.mend_loop, closed_at__isnull=True).first()
+
+
+def _priority(item: Item) -> str:
+    """As urgent as the care that waits for it."""
+    if not isinstance(item, Link) or item.type not in {"Task", "ServiceRequest"}:
+        return "routine"
+    try:
+        priority = str(store.get(item.type, item.local_id).get("priority", "routine"))
+    except BatonError:
+        return "routine"
+    return priority if priority in URGENT else "routine"

@@ -1,0 +1,133 @@
+"""What a person may do to the exchange: try again, discard, pause, resume, test. Each is audited.
+
+The audit is the journal of the item's upkeep loop, and one log line without patient data.
+"""
+
+import logging
+from collections.abc import Iterable
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from fhir_bridge import mending, partners, wakeups
+from fhir_bridge.models import Inbox, Link, Partner
+from fhir_bridge.status import TROUBLED
+from records import clock
+from records.access import Actor
+from records.errors import Incorrect, NotFound
+from records.json import Resource
+
+log = logging.getLogger(__name__)
+RETRIED_LINKS = (*TROUBLED, Link.State.UNKNOWN, Link.State.WANTED)
+RETRIED_ITEMS = (Inbox.State.QUARANTINED, Inbox.State.WAITING)
+
+
+@transaction.atomic
+def retry(key: str, actor: Actor) -> None:
+    """Try one thing again now; ``key`` as in `status.Trouble`. Its handoff ends when that succeeds."""
+    item = _find(key)
+    _retry([item])
+    _told("retry", actor, key)
+
+
+@transaction.atomic
+def retry_all(partner: Partner, actor: Actor) -> int:
+    """Try everything of one partner again that a person would have to look at; give how many."""
+    links = Link.objects.select_for_update().filter(partner=partner, state__in=TROUBLED)
+    items = Inbox.objects.select_for_update().filter(partner=partner, state__in=RETRIED_ITEMS)
+    found: list[Link | Inbox] = [*links, *items]
+    _retry(found)
+    _told("retry-all", actor, f"Partner/{partner.pk}", str(len(found)))
+    return len(found)
+
+
+@transaction.atomic
+def discard(key: str, actor: Actor, *, reason: str, text: str = "") -> None:
+    """Give up on one thing, with a code of the reasons for *discard* and words; its handoff ends with them."""
+    item = _find(key)
+    if not reason:
+        raise Incorrect(_("Say why this is given up."))
+    if isinstance(item, Link):
+        item.state, item.due_at, item.sent_version = Link.State.CLEAN, None, item.wanted_version
+    else:
+        item.state, item.settled_at = Inbox.State.DISCARDED, clock.now()
+    item.save()
+    mending.discarded(item, actor, reason, text)
+    _told("discard", actor, key, reason)
+
+
+@transaction.atomic
+def pause(partner: Partner, actor: Actor, reason: str = "") -> None:
+    """Stop the exchange with a partner; what is to be sent waits."""
+    Partner.objects.filter(pk=partner.pk).update(state=Partner.State.PAUSED, state_reason=reason)
+    _told("pause", actor, f"Partner/{partner.pk}")
+
+
+@transaction.atomic
+def resume(partner: Partner, actor: Actor) -> None:
+    """Go on with the exchange."""
+    Partner.objects.filter(pk=partner.pk).update(
+        state=Partner.State.ACTIVE, state_reason="", not_before_at=None, last_error=""
+    )
+    wakeups.after_commit("push", [partner.pk])
+    _told("resume", actor, f"Partner/{partner.pk}")
+
+
+def test(partner: Partner) -> dict[str, str]:
+    """Ask a partner for its CapabilityStatement, and note what it promises; raise the category of what fails.
+
+    Gives what a person wants to see: software, FHIR version, and the two promises.
+    """
+    statement = partners.connect(partner).exchange("GET", "metadata").resource or {}
+    promises = _promises(statement)
+    Partner.objects.filter(pk=partner.pk).update(last_success_at=clock.now(), **promises)
+    software = statement.get("software", {})
+    return {
+        "software": f"{software.get('name', '')} {software.get('version', '')}".strip(),
+        "fhir": str(statement.get("fhirVersion", "")),
+        **{name: "yes" if kept else "no" for name, kept in promises.items()},
+    }
+
+
+def _promises(statement: Resource) -> dict[str, bool]:
+    """What a CapabilityStatement says of Task: If-Match on update, If-None-Exist on create."""
+    rest = statement.get("rest")
+    servers = [each for each in rest if isinstance(each, dict)] if isinstance(rest, list) else []
+    told = [each for server in servers for each in server.get("resource", []) if each.get("type") == "Task"]
+    return {
+        "takes_if_match": any(each.get("versioning") == "versioned-update" for each in told),
+        "takes_if_none_exist": any(each.get("conditionalCreate") is True for each in told),
+    }
+
+
+def _find(key: str) -> Link | Inbox:
+    kind, _slash, number = key.partition("/")
+    rows: Iterable[Link | Inbox] = ()
+    if number.isascii() and number.isdigit():
+        if kind == "Link":
+            rows = Link.objects.select_for_update().filter(pk=number)
+        elif kind == "Inbox":
+            rows = Inbox.objects.select_for_update().filter(pk=number)
+    found = next(iter(rows), None)
+    if found is None:
+        raise NotFound(_("There is no such item in the exchange."))
+    return found
+
+
+def _retry(items: Iterable[Link | Inbox]) -> None:
+    now, touched = clock.now(), set[int]()
+    for item in items:
+        if isinstance(item, Inbox) and item.state in RETRIED_ITEMS:
+            item.state = Inbox.State.PENDING
+        elif isinstance(item, Link) and item.state in RETRIED_LINKS:
+            is_open = item.state == Link.State.UNKNOWN
+            item.state = Link.State.UNKNOWN if is_open else Link.State.WANTED
+            item.due_at, item.attempts, item.remote_version = now, 0, ""
+        item.save()
+        touched.add(item.partner_id)
+    wakeups.after_commit("push", touched)
+    wakeups.after_commit("pull", touched)
+
+
+def _told(what: str, actor: Actor, about: str, details: str = "") -> None:
+    log.info("exchange: %s of %s by %s %s", what, about, actor.id, details)

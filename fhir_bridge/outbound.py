@@ -1,0 +1,237 @@
+"""What the partners should have: marked in the domain's transaction, sent by whoever comes first, outside any.
+
+`mark` (a reaction of `records`) raises a link's wanted version. `run_once` claims one due link at a time with
+``FOR UPDATE SKIP LOCKED``, commits it as in flight with a lease and a fencing number, sends it with `fhir_bridge.sending`, and
+settles. A worker that dies leaves a lease that runs out: the next one takes the link as *unknown* and looks it up at
+the partner before it repeats anything (law 10). Links are claimed in the order of their rank, so that what is referred to goes first.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
+
+from fhir_bridge import mending, partners, retries, routing, wakeups
+from fhir_bridge.client import Server
+from fhir_bridge.models import Link, Partner
+from fhir_bridge.retries import Verdict, Waiting
+from fhir_bridge.sending import Sent, send
+from records import clock, errors
+from records.reactions import Change
+
+LEASE_SECONDS = 300.0
+WAIT_SECONDS = 30.0
+WAITING = "waiting"
+RANK_OF_OTHERS = 9
+
+Progress = Callable[[Link], None]
+
+# What exists at the partner and has a new version here. Of theirs, a Task alone has elements that we write.
+_RAISE = """
+UPDATE fhir_bridge_link AS link
+   SET wanted_version = greatest(link.wanted_version, change.version),
+       state = CASE WHEN link.state IN ('clean', 'stuck') THEN 'wanted' ELSE link.state END,
+       due_at = CASE WHEN link.state IN ('clean', 'stuck') THEN %s ELSE link.due_at END,
+       attempts = CASE WHEN link.state = 'stuck' THEN 0 ELSE link.attempts END
+  FROM unnest(%s::text[], %s::text[], %s::int[]) AS change (type, id, version)
+ WHERE link.type = change.type AND link.local_id = change.id AND link.wanted_version < change.version
+   AND (link.origin = 'ours' OR link.type = 'Task')
+RETURNING link.partner_id
+"""
+
+
+def mark(changes: Sequence[Change]) -> None:
+    """Note what the partners should get after these versions; one statement, three more for a Task that is to leave."""
+    written = [change for change in changes if change.body is not None]
+    if not written:
+        return
+    with connection.cursor() as cursor:
+        columns = ([c.type for c in written], [c.id for c in written], [c.version for c in written])
+        cursor.execute(_RAISE, [clock.now(), *columns])
+        affected = {row[0] for row in cursor.fetchall()}
+    links = routing.plan(written, our_base())
+    if links:
+        Link.objects.bulk_create(links, ignore_conflicts=True)
+        affected |= {link.partner_id for link in links}
+    wakeups.after_commit("push", affected)
+
+
+def our_base() -> str:
+    """The base URL of our own FHIR API."""
+    return f"{settings.BATON_BASE_URL}/fhir"
+
+
+def run_once(
+    partner: Partner, *, server: Server | None = None, limit: int = 1000, progress: Progress | None = None
+) -> Counter[str]:
+    """Send what is due to one partner, at most ``limit`` links; give how many ended in each state."""
+    outcome: Counter[str] = Counter()
+    connected = server or partners.connect(partner)
+    for link, is_doubtful in _claims(partner, limit):
+        state = _carry(connected, link, is_doubtful=is_doubtful)
+        outcome[state] += 1
+        if progress:
+            progress(link)
+        partner.refresh_from_db()
+    return outcome
+
+
+def due(partner: Partner) -> int:
+    """How many links could be claimed now."""
+    return Link.objects.filter(_due(partner)).count()
+
+
+def _claims(partner: Partner, limit: int) -> Iterator[tuple[Link, bool]]:
+    """Claim after claim, until nothing is due, the partner is paused, or it asked us to wait."""
+    for _number in range(limit):
+        is_held = partner.not_before_at is not None and partner.not_before_at > clock.now()
+        claimed = None if is_held or not partner.is_active else claim(partner)
+        if claimed is None:
+            return
+        yield claimed
+
+
+def _due(partner: Partner) -> Q:
+    now = clock.now()
+    waiting = Q(state__in=(Link.State.WANTED, Link.State.UNKNOWN), due_at__lte=now)
+    return Q(partner=partner) & (waiting | Q(state=Link.State.INFLIGHT, lease_until__lte=now))
+
+
+def claim(partner: Partner) -> tuple[Link, bool] | None:
+    """Take the next due link for this worker, committed as in flight; whether its last outcome is unknown."""
+    with transaction.atomic():
+        link = (
+            Link.objects.select_for_update(skip_locked=True)
+            .filter(_due(partner))
+            .order_by("rank", "due_at", "id")
+            .first()
+        )
+        if link is None:
+            return None
+        is_doubtful = link.state != Link.State.WANTED
+        link.state = Link.State.INFLIGHT
+        link.lease_until = clock.now() + timedelta(seconds=LEASE_SECONDS)
+        link.fence += 1
+        link.save(update_fields=["state", "lease_until", "fence"])
+    link.partner = partner
+    return link, is_doubtful
+
+
+def _carry(server: Server, link: Link, *, is_doubtful: bool) -> str:
+    """Send a claimed link and settle it, whatever happens; give its state."""
+    try:
+        sent = send(server, link, is_doubtful=is_doubtful)
+    except Waiting as error:
+        return _settle_waiting(link, error, is_doubtful=is_doubtful)
+    except errors.BatonError as error:
+        return _settle_failure(link, error, is_doubtful=is_doubtful)
+    try:
+        return _settle(link, sent)
+    except IntegrityError:
+        return _settle_failure(
+            link, errors.Incorrect("Another resource of ours is linked to that one already."), is_doubtful=False
+        )
+
+
+def _held(link: Link) -> Link | None:
+    """The row, locked, if this worker still holds its claim."""
+    return (
+        Link.objects.select_for_update()
+        .filter(pk=link.pk, fence=link.fence, state=Link.State.INFLIGHT)
+        .select_related(None)
+        .first()
+    )
+
+
+@transaction.atomic
+def _settle(link: Link, sent: Sent) -> str:
+    """Record what the partner has now; another worker's newer claim makes ours void."""
+    row = _held(link)
+    if row is None:
+        return "overtaken"
+    is_done = sent.is_complete and row.wanted_version <= sent.version
+    was_unsent = row.remote_id is None
+    row.state = Link.State.CLEAN if is_done else Link.State.WANTED
+    row.due_at = None if is_done else clock.now()
+    row.sent_version = sent.version if sent.is_complete else row.sent_version
+    sent.copy.onto(row)
+    row.origin = sent.origin
+    row.lease_until, row.attempts, row.first_failed_at = None, 0, None
+    row.error_category = row.error_text = ""
+    with transaction.atomic():
+        row.save()
+    if was_unsent:
+        _release(row.partner_id)
+    if is_done:
+        mending.mended(row)
+    _note_success(row.partner_id)
+    return str(row.state)
+
+
+def _release(partner: int) -> None:
+    """What waited for a resource to exist at the partner may go now."""
+    Link.objects.filter(partner=partner, state=Link.State.WANTED, error_category=WAITING).update(due_at=clock.now())
+
+
+@transaction.atomic
+def _settle_waiting(link: Link, reason: Waiting, *, is_doubtful: bool) -> str:
+    row = _held(link)
+    if row is None:
+        return "overtaken"
+    row.state = Link.State.UNKNOWN if is_doubtful else Link.State.WANTED
+    row.due_at = clock.now() + timedelta(seconds=WAIT_SECONDS)
+    row.lease_until = None
+    row.error_category, row.error_text = WAITING, reason.message
+    row.save()
+    return WAITING
+
+
+@transaction.atomic
+def _settle_failure(link: Link, error: errors.BatonError, *, is_doubtful: bool) -> str:
+    """Record what went wrong, by the table of `fhir_bridge.retries`, and make work of it where a person is needed."""
+    row = _held(link)
+    if row is None:
+        return "overtaken"
+    now = clock.now()
+    verdict = retries.decide(error, row.attempts, was_unknown=is_doubtful)
+    row.state = verdict.state
+    row.due_at = None if verdict.pause_seconds is None else now + timedelta(seconds=verdict.pause_seconds)
+    row.attempts += verdict.is_attempt
+    row.first_failed_at = row.first_failed_at or now
+    row.lease_until = None
+    row.error_category, row.error_text = type(error).__name__, error.message
+    if verdict.then == "merge":
+        row.remote_version = ""  # what we know of their copy is old: read before the next try
+    row.save()
+    _tell_partner(row.partner_id, verdict, error)
+    if verdict.then == "stop":
+        mending.open_for(row)
+    return str(row.state)
+
+
+def _tell_partner(partner: int, verdict: Verdict, error: errors.BatonError) -> None:
+    """What the failure of one exchange says about the partner as a whole."""
+    now = clock.now()
+    row = Partner.objects.select_for_update().get(pk=partner)
+    row.last_failure_at, row.last_error = now, error.message
+    if verdict.then == "pause-partner":
+        row.state, row.state_reason = Partner.State.PAUSED, error.message
+    if isinstance(error, (errors.Throttled, retries.Unreachable)):
+        row.not_before_at = now + timedelta(seconds=verdict.pause_seconds or 0.0)
+    row.save(update_fields=["last_failure_at", "last_error", "state", "state_reason", "not_before_at"])
+
+
+def _note_success(partner: int) -> None:
+    Partner.objects.filter(pk=partner).update(last_success_at=clock.now(), not_before_at=None)
+
+
+def settle_later(link: Link) -> None:
+    """Give a claim back untouched, for a worker that has to stop."""
+    with suppress(Link.DoesNotExist):
+        Link.objects.filter(pk=link.pk, fence=link.fence, state=Link.State.INFLIGHT).update(
+            state=Link.State.UNKNOWN, due_at=clock.now(), lease_until=None
+        )

@@ -1,0 +1,59 @@
+"""Celery's entry points: wake-ups that carry a partner's number. What is to be done are rows (law 8)."""
+
+from celery import shared_task
+
+from fhir_bridge import applying, inbound, outbound
+from fhir_bridge.models import Partner
+from records.errors import BatonError
+
+
+@shared_task(ignore_result=True)
+def push(partner_id: int) -> None:
+    """Send what is due to one partner."""
+    for partner in _active(partner_id):
+        outbound.run_once(partner)
+
+
+@shared_task(ignore_result=True)
+def pull(partner_id: int) -> None:
+    """Read what one partner has changed, and apply it. An unreachable partner is noted on its row."""
+    for partner in _active(partner_id):
+        try:
+            inbound.poll(partner)
+            applying.apply_pending(partner)
+        except BatonError as error:
+            inbound.note_failure(partner, error)
+
+
+@shared_task(ignore_result=True)
+def sweep(partner_id: int) -> None:
+    """Read every open item of one partner by its id."""
+    for partner in _active(partner_id):
+        try:
+            inbound.sweep(partner)
+            applying.apply_pending(partner)
+        except BatonError as error:
+            inbound.note_failure(partner, error)
+
+
+def push_due() -> None:
+    """The poller of lost wake-ups: push to every active partner that has something due."""
+    for partner in Partner.objects.filter(state=Partner.State.ACTIVE):
+        if outbound.due(partner):
+            push(partner.pk)
+
+
+def pull_due() -> None:
+    """Poll every active partner."""
+    for number in Partner.objects.filter(state=Partner.State.ACTIVE).values_list("pk", flat=True):
+        pull(number)
+
+
+def sweep_due() -> None:
+    """Sweep every active partner."""
+    for number in Partner.objects.filter(state=Partner.State.ACTIVE).values_list("pk", flat=True):
+        sweep(number)
+
+
+def _active(partner_id: int) -> list[Partner]:
+    return list(Partner.objects.filter(pk=partner_id, state=Partner.State.ACTIVE).select_related("steward_pool"))

@@ -1,0 +1,204 @@
+"""The wire: our token goes to the registered origin alone, and no answer however odd does harm."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from bench.fake_ehr import Answer, FakeEhr, Request
+from fhir_bridge.client import Server, token
+from fhir_bridge.retries import Unreachable, Unreadable
+from records import errors, json
+
+TOKEN = "a-long-enough-token"
+
+
+@pytest.fixture
+def canary() -> Iterator[FakeEhr]:
+    """Somebody else's server; it must not hear of us."""
+    with FakeEhr() as server:
+        yield server
+
+
+@pytest.fixture
+def server(ehr: FakeEhr) -> Server:
+    return Server(ehr.base_url, TOKEN, total_seconds=2.0)
+
+
+def replies(answer: Answer, ehr: FakeEhr) -> None:
+    ehr.refusal = lambda _request: answer
+
+
+def test_the_token_goes_to_the_partner(server: Server, ehr: FakeEhr) -> None:
+    ehr.put({"resourceType": "Task", "id": "1", "status": "requested"})
+
+    assert (server.read("Task", "1").resource or {})["status"] == "requested"
+    assert ehr.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
+
+
+def test_a_next_link_to_another_host_is_not_followed(server: Server, ehr: FakeEhr, canary: FakeEhr) -> None:
+    link = {"relation": "next", "url": f"{canary.base_url}/Task?page=2"}
+    replies(Answer(200, {"resourceType": "Bundle", "type": "searchset", "link": [link]}), ehr)
+
+    with pytest.raises(errors.Forbidden):
+        list(server.search("Task", []))
+    assert canary.requests == []
+
+
+@pytest.mark.parametrize(
+    "trick",
+    [
+        "//{host}/fhir/Task",
+        "http://user@{host}/Task",
+        "http://127.0.0.1@{host}/Task",
+        "http:\\\\{host}\\Task",
+        "HTTP://{host}/Task",
+        "https://{host}/Task",
+        "file:///etc/passwd",
+        "http://localhost:{port}/fhir/Task",
+    ],
+)
+def test_no_spelling_of_a_next_link_gets_around_that(trick: str, server: Server, ehr: FakeEhr, canary: FakeEhr) -> None:
+    host = canary.base_url.split("/")[2]
+    url = trick.format(host=host, port=host.rpartition(":")[2])
+    replies(Answer(200, {"resourceType": "Bundle", "link": [{"relation": "next", "url": url}]}), ehr)
+
+    with pytest.raises(errors.BatonError):
+        list(server.search("Task", []))
+    assert canary.requests == []
+
+
+def test_a_redirect_is_not_followed(server: Server, ehr: FakeEhr, canary: FakeEhr) -> None:
+    replies(Answer(307, None, {"Location": f"{canary.base_url}/Task"}), ehr)
+
+    with pytest.raises(Unreadable):
+        server.create({"resourceType": "Task"})
+    assert canary.requests == []
+
+
+def test_pages_without_end_come_to_one(server: Server, ehr: FakeEhr) -> None:
+    link = {"relation": "next", "url": f"{ehr.base_url}/Task?again"}
+    replies(Answer(200, {"resourceType": "Bundle", "link": [link]}), ehr)
+
+    with pytest.raises(Unreadable):
+        list(server.search("Task", []))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(200, None, {"Content-Type": "text/html"}, text="<html>Sign in</html>"),
+        Answer(200, text="<html>Sign in</html>"),
+        Answer(200, text='{"resourceType":"Task","id":"1"'),
+        Answer(200, text="[]"),
+        Answer(200, {"resourceType": "Task", "id": "2"}),
+        Answer(200, {"resourceType": "Patient", "id": "1"}),
+        Answer(200, {"resourceType": "OperationOutcome", "issue": [{"severity": "fatal", "code": "exception"}]}),
+    ],
+)
+def test_an_answer_that_is_not_the_resource_is_unreadable(answer: Answer, server: Server, ehr: FakeEhr) -> None:
+    replies(answer, ehr)
+
+    with pytest.raises(Unreadable):
+        server.read("Task", "1")
+
+
+def test_an_absurd_number_is_refused_at_once(server: Server, ehr: FakeEhr) -> None:
+    replies(Answer(200, text='{"resourceType":"Task","id":"1","x":1e999999}'), ehr)
+    started = time.monotonic()
+
+    with pytest.raises(Unreadable):
+        server.read("Task", "1")
+    assert time.monotonic() - started < 1.0
+
+
+def test_decimals_come_as_they_were_sent(server: Server, ehr: FakeEhr) -> None:
+    replies(Answer(200, text='{"resourceType":"Observation","id":"1","valueQuantity":{"value":1.50}}'), ehr)
+
+    resource = server.read("Observation", "1").resource or {}
+
+    assert json.dumps(resource["valueQuantity"]) == '{"value":1.50}'
+
+
+@pytest.mark.parametrize(
+    ("status", "category"),
+    [
+        (400, errors.Malformed),
+        (401, errors.Unauthenticated),
+        (404, errors.NotFound),
+        (409, errors.Conflict),
+        (410, errors.Gone),
+        (412, errors.Stale),
+        (422, errors.Incorrect),
+        (429, errors.Throttled),
+        (500, errors.Unavailable),
+        (503, errors.Unavailable),
+    ],
+)
+def test_a_status_means_a_category(
+    status: int, category: type[errors.BatonError], server: Server, ehr: FakeEhr
+) -> None:
+    replies(Answer(status), ehr)
+
+    with pytest.raises(category) as caught:
+        server.read("Task", "1")
+    assert type(caught.value) is category
+
+
+def test_the_words_of_a_refusal_name_places_and_no_values(server: Server, ehr: FakeEhr) -> None:
+    issue = {
+        "severity": "error",
+        "code": "required",
+        "diagnostics": "Ana Canary has no intent",
+        "expression": ["Task.intent"],
+    }
+    quoting = {"severity": "error", "code": "value", "expression": ["Patient.name.where(family='Canary')"]}
+    replies(Answer(422, {"resourceType": "OperationOutcome", "issue": [issue, quoting]}), ehr)
+
+    with pytest.raises(errors.Incorrect) as caught:
+        server.create({"resourceType": "Task"})
+    assert caught.value.message == "The partner answered 422: required Task.intent, value."
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("7", 7.0), ("-5", 30.0), ("soon", 30.0), ("", 30.0)])
+def test_retry_after_is_obeyed_where_it_makes_sense(said: str, seconds: float, server: Server, ehr: FakeEhr) -> None:
+    replies(Answer(429, headers={"Retry-After": said}), ehr)
+
+    with pytest.raises(errors.Throttled) as caught:
+        server.read("Task", "1")
+    assert caught.value.retry_after == seconds
+
+
+def test_a_dropped_reply_is_not_the_same_as_no_connection(server: Server, ehr: FakeEhr) -> None:
+    replies(Answer(is_dropped=True), ehr)
+
+    with pytest.raises(errors.Unavailable) as lost:
+        server.create({"resourceType": "Task"})
+    with pytest.raises(Unreachable):
+        Server("http://127.0.0.1:1/fhir").read("Task", "1")
+    assert not isinstance(lost.value, Unreachable)
+
+
+def test_a_server_that_does_not_answer_is_given_up(
+    server: Server, ehr: FakeEhr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Server, "time_outs", (0.2, 0.2))
+    held = threading.Event()
+    replies(Answer(hold=held), ehr)
+
+    with pytest.raises(errors.Unavailable) as lost:
+        server.read("Task", "1")
+    held.set()
+    assert not isinstance(lost.value, Unreachable)
+
+
+def test_special_characters_of_an_identifier_are_escaped() -> None:
+    assert token("https://a.example", "1|2,3$4\\5") == "https://a.example|1\\|2\\,3\\$4\\\\5"
+
+
+def test_a_partners_request_log_shows_no_credentials_in_urls(server: Server, ehr: FakeEhr) -> None:
+    list(server.search("Task", [("identifier", token("s", "v"))]))
+
+    seen: Request = ehr.requests[0]
+    assert TOKEN not in f"{seen.path}{seen.query}"
