@@ -157,7 +157,7 @@ def root(organization: str) -> str:
     current = organization
     while current not in seen:
         seen.append(current)
-        parent = TYPES["Organization"].objects.filter(id=current).values_list("partof", flat=True).first()
+        parent = TYPES["Organization"].rows("Organization").filter(id=current).values_list("partof", flat=True).first()
         kind, _slash, above = (parent or "").partition("/")
         current = above if kind == "Organization" and above else current
     return current if current == seen[-1] else organization

@@ -124,7 +124,10 @@ def _refuse_unresolved(entries: list[_Entry], found: dict[Question, list[str]], 
     if issues:
         raise Incorrect(
             _("The Bundle has references that lead nowhere."),
-            *(Issue(text, f"{at}.resource.{path.partition('.')[2]}.reference", "not-found") for text, at, path in issues),
+            *(
+                Issue(text, f"{at}.resource.{path.partition('.')[2]}.reference", "not-found")
+                for text, at, path in issues
+            ),
         )
 
 

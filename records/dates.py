@@ -45,7 +45,7 @@ def _zone(text: str | None) -> timezone:
     return timezone(sign * timedelta(hours=int(text[1:3]), minutes=int(text[4:6])))
 
 
-def _end(  # noqa: PLR0913 (one argument per precision)
+def _end(
     low: datetime, month: str | None, day: str | None, hour: str | None, second: str | None, fraction: str | None
 ) -> datetime:
     if month is None:

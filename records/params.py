@@ -46,7 +46,7 @@ class Param:
     kind: ClassVar[str]
     many: ClassVar[bool] = False
 
-    def __init__(  # noqa: PLR0913 (a declaration; all but the paths are optional)
+    def __init__(
         self,
         *paths: str,
         name: str = "",

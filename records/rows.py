@@ -4,7 +4,7 @@ Declarations are expanded *before* Django's own metaclass runs, because an index
 ``contribute_to_class``) never reaches a migration.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
@@ -28,8 +28,7 @@ class RowMeta(ModelBase):
             attrs |= param.fields()
         if not getattr(attrs.get("Meta"), "abstract", False):
             attrs["Meta"] = type("Meta", (), {"indexes": _indexes(params, attrs.get("key_prefix", ()))})
-        made: RowMeta = super().__new__(mcs, name, bases, attrs, **kwargs)
-        return made
+        return cast("RowMeta", super().__new__(mcs, name, bases, attrs, **kwargs))
 
 
 def _indexes(params: dict[str, Param], prefix: tuple[str, ...]) -> list[models.Index]:
@@ -59,7 +58,7 @@ class ResourceRow(models.Model, metaclass=RowMeta):
     last_updated = models.DateTimeField()
     deleted = models.BooleanField(default=False)
     hash = models.BinaryField()
-    patient = models.TextField(default="", db_collation="C")
+    patient: Any = models.TextField(default="", db_collation="C")  # Any: a type declares its `Compartment` by this name
     body = models.TextField()
     reference_identifiers = list_field()
 

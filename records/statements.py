@@ -85,7 +85,7 @@ _FIXED = ("id", "version", "last_updated", "deleted", "hash", "body")
 
 @cache
 def _columns(type_name: str) -> tuple[str, ...]:
-    return tuple(field.column for field in row_class(type_name)._meta.concrete_fields)
+    return tuple(str(field.column) for field in row_class(type_name)._meta.concrete_fields)
 
 
 @cache
@@ -110,7 +110,8 @@ def _insert(table: str, columns: Sequence[str], values: Sequence[tuple[Any, ...]
 def index_strings(type_name: str, resources: Sequence[tuple[str, Resource | None, Resource | None]]) -> None:
     """Bring the string index from each previous body to the new one; nothing where no text has changed."""
     row_type = row_class(type_name)
-    stale, fresh = [], []
+    stale: list[str] = []
+    fresh: list[tuple[str, ...]] = []
     for resource_id, body, previous in resources:
         now = row_type.strings_of(body) if body is not None else set()
         before = row_type.strings_of(previous) if previous is not None else set()

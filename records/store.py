@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any
 
 import orjson
 from django.db import connection, transaction
@@ -60,7 +59,7 @@ class Written(Stored):
     changed: bool
 
 
-def write(  # noqa: PLR0913 (each option is a condition of FHIR's update interaction)
+def write(
     body: Resource,
     *,
     actor: Actor,
@@ -166,7 +165,9 @@ def delete(type_name: str, resource_id: str, *, actor: Actor, if_match: int | No
         if if_match is not None and if_match != before.version:
             raise _stale()
         if before.deleted:
-            return Written(type_name, resource_id, before.version, before.last_updated, "", created=False, changed=False)
+            return Written(
+                type_name, resource_id, before.version, before.last_updated, "", created=False, changed=False
+            )
         draft = _Draft(type_name, resource_id, None, before, b"")
         return _store([draft], actor, ())[0]
 
@@ -264,7 +265,9 @@ def _store(drafts: list[_Draft], actor: Actor, audience: Iterable[str]) -> list[
             records = [_record(draft, written[draft.id]) for draft in changed]
             statements.append_versions(type_name, records, actor.id)
             statements.upsert(type_name, records)
-            statements.index_strings(type_name, [(d.id, d.body, c.previous) for d, c in zip(changed, changes, strict=True)])
+            statements.index_strings(
+                type_name, [(d.id, d.body, c.previous) for d, c in zip(changed, changes, strict=True)]
+            )
             statements.note_audience(type_name, [draft.id for draft in changed], organizations, now)
             reactions.announce(changes)
     unchanged = [draft.id for draft in drafts if draft.is_unchanged]

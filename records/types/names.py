@@ -1,7 +1,6 @@
 """The names of all resource types of FHIR R4 (https://hl7.org/fhir/R4/resourcelist.html, 4.0.1)."""
 
-R4_TYPES = frozenset(
-    """
+_NAMES = """
     Account ActivityDefinition AdverseEvent AllergyIntolerance Appointment AppointmentResponse AuditEvent Basic
     Binary BiologicallyDerivedProduct BodyStructure Bundle CapabilityStatement CarePlan CareTeam CatalogEntry
     ChargeItem ChargeItemDefinition Claim ClaimResponse ClinicalImpression CodeSystem Communication
@@ -26,5 +25,5 @@ R4_TYPES = frozenset(
     SubstancePolymer SubstanceProtein SubstanceReferenceInformation SubstanceSourceMaterial
     SubstanceSpecification SupplyDelivery SupplyRequest Task TerminologyCapabilities TestReport TestScript
     ValueSet VerificationResult VisionPrescription
-    """.split()
-)
+"""
+R4_TYPES = frozenset(_NAMES.split())

@@ -20,7 +20,7 @@ from records.types import TYPES, row_class
 from records.types.names import R4_TYPES
 from records.validation.invariants import INVARIANTS
 from records.validation.primitives import PRIMITIVES
-from records.validation.tables import Element, shape
+from records.validation.tables import Element, Shape, shape
 
 MAX_ISSUES = 50
 _NAMED = 5
@@ -84,11 +84,9 @@ class _Walk:
 
     def object(self, body: Any, type_name: str, path: Path) -> None:
         """An object against the shape of its type."""
-        if not isinstance(body, dict):
-            self.say(path, _("An object is needed here."), "structure")
+        if not isinstance(body, dict) or not body:
+            self.say(path, _("An object that is not empty is needed here."), "structure")
             return
-        if not body:
-            self.say(path, _("An object must not be empty."), "structure")
         described = shape(type_name)
         for key, value in body.items():
             element = described.elements.get(key)
@@ -96,14 +94,22 @@ class _Walk:
                 self.element(value, element, (path, key))
             else:
                 self.undescribed(key, value, described.elements, path)
-        for name in described.required:
-            if name not in body and f"_{name}" not in body:
-                self.say((path, name), _("This element is required."), "required")
-        if described.choices:
-            self.choices(body, type_name, path)
+        self.presence(body, described, path)
         for invariant in INVARIANTS.get(type_name, ()):
             if not invariant.holds(body):
                 self.say((path, invariant.element) if invariant.element else path, str(invariant.text), "invariant")
+
+    def presence(self, body: dict[str, Any], described: Shape, path: Path) -> None:
+        """What must be there, and of a choice of types at most one."""
+        for name in described.required:
+            if name not in body and f"_{name}" not in body:
+                self.say((path, name), _("This element is required."), "required")
+        for stem, names in described.choices.items():
+            present = [name for name in names if name in body or f"_{name}" in body]
+            if len(present) > 1:
+                self.say((path, present[1]), _("Only one of the types of this element may be used."), "structure")
+            elif not present and stem in described.required_choices:
+                self.say((path, f"{stem}[x]"), _("This element is required."), "required")
 
     def undescribed(self, key: str, value: Any, elements: dict[str, Element], path: Path) -> None:
         """The companion of a primitive, ``resourceType``, or an element that R4 doesn't know."""
@@ -115,16 +121,6 @@ class _Walk:
                     self.object(item, "Element", (path, key))
         elif not self.is_lenient and not (key == "resourceType" and "id" in elements):
             self.say((path, key), _("FHIR R4 doesn't know this element."), "structure")
-
-    def choices(self, body: dict[str, Any], type_name: str, path: Path) -> None:
-        """Of a choice of types at most one, and one where it is required."""
-        described = shape(type_name)
-        for stem, names in described.choices.items():
-            present = [name for name in names if name in body or f"_{name}" in body]
-            if len(present) > 1:
-                self.say((path, present[1]), _("Only one of the types of this element may be used."), "structure")
-            elif not present and stem in described.required_choices:
-                self.say((path, f"{stem}[x]"), _("This element is required."), "required")
 
     def element(self, value: Any, element: Element, path: Path) -> None:
         """A value, or the values of an element that repeats."""
@@ -143,28 +139,32 @@ class _Walk:
     def value(self, value: Any, element: Element, path: Path) -> None:
         """One value by its type, code list and targets."""
         if element.is_primitive:
-            if not PRIMITIVES[element.type](value):
-                self.say(path, _("Not a valid %(type)s.") % {"type": element.type}, "value")
-            elif element.codes is not None and value not in element.codes:
-                self.say(path, _("Not one of the codes that FHIR R4 allows here."), "code-invalid")
-            return
-        if element.type == "Resource":
+            self.primitive(value, element, path)
+        elif element.type == "Resource":
             self.resource(value, path)
-            return
-        self.object(value, element.type, path)
-        if isinstance(value, dict):
-            if element.targets is not None and element.type == "Reference":
-                self.target(value.get("reference"), element.targets, path)
-            if element.concept is not None and not _is_bound(value, *element.concept):
-                self.say(path, _("None of the codings is one that FHIR R4 allows here."), "code-invalid")
+        else:
+            self.object(value, element.type, path)
+            if isinstance(value, dict) and (element.targets is not None or element.concept is not None):
+                self.bound(value, element, path)
 
-    def target(self, reference: Any, targets: frozenset[str], path: Path) -> None:
-        """The type of a literal reference, where it tells one of R4."""
-        kind = references.type_of(reference) if isinstance(reference, str) else ""
-        if kind in R4_TYPES and kind not in targets:
+    def primitive(self, value: Any, element: Element, path: Path) -> None:
+        """A value that is no object."""
+        if not PRIMITIVES[element.type](value):
+            self.say(path, _("Not a valid %(type)s.") % {"type": element.type}, "value")
+        elif element.codes is not None and value not in element.codes:
+            self.say(path, _("Not one of the codes that FHIR R4 allows here."), "code-invalid")
+
+    def bound(self, value: dict[str, Any], element: Element, path: Path) -> None:
+        """The type of a literal reference, where it tells one of R4; the codings of a concept with a code list."""
+        reference = value.get("reference")
+        kind = references.type_of(reference) if element.type == "Reference" and isinstance(reference, str) else ""
+        if element.targets is not None and kind in R4_TYPES and kind not in element.targets:
             self.say((path, "reference"), _("A reference to this type is not allowed here."), "structure")
+        if element.concept is not None and not _is_bound(value, *element.concept):
+            self.say(path, _("None of the codings is one that FHIR R4 allows here."), "code-invalid")
 
 
 def _is_bound(concept: dict[str, Any], system: str, codes: frozenset[str]) -> bool:
-    codings = [coding for coding in concept.get("coding", []) if isinstance(coding, dict)]
+    given = concept.get("coding")
+    codings = [coding for coding in given if isinstance(coding, dict)] if isinstance(given, list) else []
     return any(coding.get("system") == system and coding.get("code") in codes for coding in codings)

@@ -56,18 +56,20 @@ def _begins_with(kind: str, type_name: str) -> Callable[[dict[str, Any]], bool]:
 
 INVARIANTS: dict[str, tuple[Invariant, ...]] = {
     "Period": (Invariant("per-1", "", _("The start must not be after the end."), _is_in_order),),
-    "Extension": (Invariant("ext-1", "", _("An extension has a value or extensions, not both."), _has_value_or_extensions),),
-    "Reference": (
-        Invariant("ref", "reference", _("A reference has no white space."), _has_text_or_target),
+    "Extension": (
+        Invariant("ext-1", "", _("An extension has a value or extensions, not both."), _has_value_or_extensions),
     ),
+    "Reference": (Invariant("ref", "reference", _("A reference has no white space."), _has_text_or_target),),
     "Organization": (
         Invariant("org-1", "", _("An organization needs a name or an identifier."), _has_name_or_identifier),
     ),
-    "Appointment": (
-        Invariant("app-2", "", _("Start and end are given both or not at all."), _has_both_times_or_none),
-    ),
+    "Appointment": (Invariant("app-2", "", _("Start and end are given both or not at all."), _has_both_times_or_none),),
     "Bundle": (
-        Invariant("bdl-11", "entry", _("A document begins with its Composition."), _begins_with("document", "Composition")),
-        Invariant("bdl-12", "entry", _("A message begins with its MessageHeader."), _begins_with("message", "MessageHeader")),
+        Invariant(
+            "bdl-11", "entry", _("A document begins with its Composition."), _begins_with("document", "Composition")
+        ),
+        Invariant(
+            "bdl-12", "entry", _("A message begins with its MessageHeader."), _begins_with("message", "MessageHeader")
+        ),
     ),
 }

@@ -44,7 +44,9 @@ def _integer(low: int) -> Check:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= _MAX_STRING and not value.isspace() and not _CONTROL.search(value)
+    return (
+        isinstance(value, str) and 0 < len(value) <= _MAX_STRING and not value.isspace() and not _CONTROL.search(value)
+    )
 
 
 def _is_xhtml(value: Any) -> bool:

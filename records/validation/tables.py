@@ -27,8 +27,14 @@ _CUT_OFF = "+"
 _OBSERVATION = "registered preliminary final amended corrected cancelled entered-in-error unknown"
 _ENCOUNTER = "planned arrived triaged in-progress onleave finished cancelled entered-in-error unknown"
 _COMPARATORS = "< <= >= >"
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 CODES = {
-    path: frozenset(codes.split())
+    path: _words(codes)
     for path, codes in {
         "Task.status": "draft requested received accepted rejected ready cancelled in-progress on-hold failed completed"
         " entered-in-error",
@@ -43,7 +49,9 @@ CODES = {
         "AuditEvent.outcome": "0 4 8 12",
         "AuditEventAgentNetwork.type": "1 2 3 4 5",
         "Composition.confidentiality": "U L M N R V",
-        **dict.fromkeys((f"{name}.comparator" for name in "Quantity Age Duration Count Distance".split()), _COMPARATORS),
+        **dict.fromkeys(
+            (f"{name}.comparator" for name in ("Quantity", "Age", "Duration", "Count", "Distance")), _COMPARATORS
+        ),
         "TimingRepeat.when": "MORN MORN.early MORN.late NOON AFT AFT.early AFT.late EVE EVE.early EVE.late NIGHT PHS"
         " HS WAKE C CM CD CV AC ACM ACD ACV PC PCM PCD PCV",
     }.items()
@@ -52,11 +60,11 @@ _TERMINOLOGY = "http://terminology.hl7.org/CodeSystem/"
 CONCEPTS = {
     "Condition.clinicalStatus": (
         f"{_TERMINOLOGY}condition-clinical",
-        frozenset("active recurrence relapse inactive remission resolved".split()),
+        _words("active recurrence relapse inactive remission resolved"),
     ),
     "Condition.verificationStatus": (
         f"{_TERMINOLOGY}condition-ver-status",
-        frozenset("unconfirmed provisional differential confirmed refuted entered-in-error".split()),
+        _words("unconfirmed provisional differential confirmed refuted entered-in-error"),
     ),
 }
 _NOT_IN_R4 = frozenset({"valueCodeableReference", "valueRatioRange"})
@@ -108,7 +116,9 @@ def shape(type_name: str) -> Shape:
 
 def _elements(type_name: str) -> Iterator[Element]:
     model = get_fhir_model_class(type_name)
-    annotations = {key: text for base in reversed(model.__mro__) for key, text in vars(base).get("__annotations__", {}).items()}
+    annotations = {
+        key: text for base in reversed(model.__mro__) for key, text in vars(base).get("__annotations__", {}).items()
+    }
     for key, field in model.model_fields.items():
         extra = field.json_schema_extra
         name = field.alias or key
