@@ -41,9 +41,26 @@ class Record:
 
 def lock(type_name: str, ids: Sequence[str]) -> dict[str, Locked]:
     """Lock the rows in the order of their ids (so that two writers never wait for each other); what is new is absent."""
-    rows = row_class(type_name).rows(type_name).filter(id__in=ids).order_by("id").select_for_update()
-    found = rows.values_list("id", "version", "last_updated", "deleted", "hash", "body")
-    return {key: Locked(number, at, gone, bytes(digest), body) for key, number, at, gone, digest, body in found}
+    with connection.cursor() as cursor:
+        cursor.execute(_lock(type_name), [type_name, list(ids)] if _is_shared(type_name) else [list(ids)])
+        rows = cursor.fetchall()
+    return {key: Locked(number, at, gone, bytes(digest), body) for key, number, at, gone, digest, body in rows}
+
+
+@cache
+def _lock(type_name: str) -> str:
+    of_type = "type = %s AND " if _is_shared(type_name) else ""
+    columns = "id, version, last_updated, deleted, hash, body"
+    return f'SELECT {columns} FROM "{_table(type_name)}" WHERE {of_type}id = ANY(%s) ORDER BY id FOR UPDATE'  # noqa: S608
+
+
+def _is_shared(type_name: str) -> bool:
+    """Whether the type shares the table of all that we declare nothing for."""
+    return row_class(type_name) is OtherResource
+
+
+def _table(type_name: str) -> str:
+    return row_class(type_name)._meta.db_table
 
 
 def find_by_identifiers(questions: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
@@ -71,13 +88,13 @@ def upsert(type_name: str, records: Sequence[Record]) -> None:
     """Write the current rows with all their search columns."""
     row_type = row_class(type_name)
     columns = _columns(type_name)
-    fixed = {"type": type_name} if row_type is OtherResource else {}
+    fixed = {"type": type_name} if _is_shared(type_name) else {}
     values = []
     for row in records:
         found = row_type.columns_of(row.resource) if row.resource is not None else {"patient": ""}
         found |= {name: getattr(row, name) for name in _FIXED} | fixed
         values.append(tuple(found.get(column) for column in columns))
-    _insert(row_type._meta.db_table, columns, values, _on_conflict(type_name))
+    _insert(_table(type_name), columns, values, _on_conflict(type_name))
 
 
 _FIXED = ("id", "version", "last_updated", "deleted", "hash", "body")
@@ -90,7 +107,7 @@ def _columns(type_name: str) -> tuple[str, ...]:
 
 @cache
 def _on_conflict(type_name: str) -> str:
-    keys = ("type", "id") if row_class(type_name) is OtherResource else ("id",)
+    keys = ("type", "id") if _is_shared(type_name) else ("id",)
     updates = ", ".join(f'"{column}" = EXCLUDED."{column}"' for column in _columns(type_name) if column not in keys)
     return f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {updates}"
 
