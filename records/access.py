@@ -116,16 +116,29 @@ def visible(actor: Actor, type_name: str) -> QuerySet[Any]:
     rows = row_class(type_name).rows(type_name).filter(deleted=False)
     if actor.kind == "system":
         return rows
-    if rule == "closed" and actor.kind == "person" and ADMINISTRATOR not in actor.roles:
-        return rows.none()
-    if not actor.organization and not actor.patient:
+    if not _may_look(actor, type_name, rule):
         return rows.none()
     if rule == "directory":
         return rows
     if actor.organization:
-        shared = Audience.objects.filter(type=type_name, organization=actor.organization, row=OuterRef("id"))
-        rows = rows.filter(Exists(shared))
+        rows = rows.filter(Exists(_shared_with(actor.organization, type_name)))
     return rows.filter(patient=actor.patient) if _is_limited_to_patient(actor, type_name, rule) else rows
+
+
+def _may_look(actor: Actor, type_name: str, rule: Policy) -> bool:
+    """Whether there can be anything for this actor: somebody's place, a scope for a client, the rule of the type."""
+    levels = _levels(actor, type_name, "r") | _levels(actor, type_name, "s")
+    if actor.kind == "client" and not levels:
+        return False
+    if rule == "closed":
+        return bool(actor.organization) and (
+            actor.kind == "partner" or ADMINISTRATOR in actor.roles or "system" in levels
+        )
+    return bool(actor.organization or (actor.patient and rule != "audience"))
+
+
+def _shared_with(organization: str, type_name: str) -> QuerySet[Audience]:
+    return Audience.objects.filter(type=type_name, organization=organization, row=OuterRef("id"))
 
 
 def shared(actor: Actor, type_name: str) -> QuerySet[Any]:
@@ -139,8 +152,7 @@ def shared(actor: Actor, type_name: str) -> QuerySet[Any]:
         return rows
     if not actor.organization:
         return rows.none()
-    audience = Audience.objects.filter(type=type_name, organization=actor.organization, row=OuterRef("id"))
-    return rows.filter(Exists(audience))
+    return rows.filter(Exists(_shared_with(actor.organization, type_name)))
 
 
 def _is_limited_to_patient(actor: Actor, type_name: str, rule: Policy) -> bool:

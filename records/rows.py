@@ -22,7 +22,7 @@ class RowMeta(ModelBase):
         declared = [value.named(key) for key, value in attrs.items() if isinstance(value, Param)]
         attrs = {key: value for key, value in attrs.items() if not isinstance(value, Param)}
         inherited = [param for base in bases for param in getattr(base, "search_params", {}).values()]
-        params = {param.name: param for param in (*inherited, *declared)}
+        params = {param.name: param for param in (*inherited, *declared) if param.name not in attrs.get("lacks", ())}
         attrs["search_params"] = params
         for param in declared:
             attrs |= param.fields()
@@ -46,11 +46,13 @@ class ResourceRow(models.Model, metaclass=RowMeta):
     """One resource at rest. ``body`` is its JSON text as we hand it out; the columns beside it only serve the search.
 
     ``hash`` is of the content without ``meta.versionId`` and ``meta.lastUpdated``; ``patient`` the id of the Patient
-    in whose compartment it is, ``''`` if none.
+    in whose compartment it is, ``''`` if none. ``lacks`` names the parameters of all types that a type has no element
+    for, ``key_prefix`` what every index begins with.
     """
 
     search_params: ClassVar[dict[str, Param]] = {}
     key_prefix: ClassVar[tuple[str, ...]] = ()
+    lacks: ClassVar[tuple[str, ...]] = ()
     fhir_type: ClassVar[str] = ""
 
     id = models.TextField(primary_key=True, db_collation="C")

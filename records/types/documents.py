@@ -63,10 +63,13 @@ class Bundle(ResourceRow):
 class Binary(ResourceRow):
     """https://hl7.org/fhir/R4/binary.html."""
 
+    lacks = ("identifier",)
+
 
 class Provenance(ResourceRow):
     """https://hl7.org/fhir/R4/provenance.html."""
 
+    lacks = ("identifier",)
     agent_role = Tokens("agent.role")
     agent_type = Tokens("agent.type")
     signature_type = Tokens("signature.type")
@@ -82,6 +85,7 @@ class Provenance(ResourceRow):
 class AuditEvent(ResourceRow):
     """https://hl7.org/fhir/R4/auditevent.html."""
 
+    lacks = ("identifier",)
     action = Token("action")
     outcome = Token("outcome")
     type = Tokens("type")
@@ -138,6 +142,7 @@ class Coverage(ResourceRow):
 class Subscription(ResourceRow):
     """https://hl7.org/fhir/R4/subscription.html."""
 
+    lacks = ("identifier",)
     status = Token("status")
     type = Token("channel.type")
     payload = Token("channel.payload")
