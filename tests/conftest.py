@@ -9,11 +9,14 @@ from pathlib import Path
 
 import environ
 import pytest
+from django.apps import apps
 from django.conf import settings
-from django.db import connections
+from django.db import connection, connections
+from pytest_django import DjangoDbBlocker
 
 from config import embedded
 
+OURS = ("records", "referrals", "fhir_bridge", "api", "oauth2_provider")
 ROOT = Path(__file__).resolve().parent.parent
 _parts = pytest.StashKey[ExitStack]()
 
@@ -74,3 +77,17 @@ def chromium() -> str:
     if not path:
         pytest.skip("Chromium needed: install it, or set CHROMIUM to its path")
     return path
+
+
+@pytest.fixture
+def commits(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:  # noqa: ARG001
+    """Real commits, for tests with several connections; afterwards our tables are empty, append-only ones too."""
+    with django_db_blocker.unblock():
+        yield
+        tables = ", ".join(
+            f'"{model._meta.db_table}"' for app in OURS for model in apps.get_app_config(app).get_models()
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SET session_replication_role = replica; TRUNCATE {tables} CASCADE; RESET session_replication_role"
+            )

@@ -49,7 +49,7 @@ def _resource(name: str, row: type[ResourceRow]) -> Resource:
         "versioning": "versioned",
         "readHistory": True,
         "updateCreate": name not in READ_ONLY,
-        "conditionalCreate": False,
+        "conditionalCreate": name not in READ_ONLY,
         "conditionalUpdate": False,
         "searchParam": [{"name": param.name, "type": param.kind} for param in row.search_params.values()],
     }

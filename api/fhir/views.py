@@ -14,14 +14,14 @@ from rest_framework.parsers import FormParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.fhir import addresses, bundles, capability, headers
+from api.fhir import addresses, bundles, capability, conditional, headers
 from api.fhir.base import FhirView
 from api.fhir.outcomes import outcome
 from records import access, store
 from records.access import Actor
 from records.errors import Forbidden, Gone, Incorrect, Issue, Malformed, NotFound, Unsupported
 from records.json import Resource
-from records.search import search
+from records.search import Match, search
 from records.store import Stored, Written
 from records.types import row_class
 from referrals import intake
@@ -64,8 +64,12 @@ class TypeView(FhirView):
         access.may(self.actor, type_name, "c")
         body = _body(request, type_name)
         body.pop("id", None)
-        received = intake.receive(body, self.actor, audience=(self.actor.organization,))
-        return _written(request, received.written)
+        condition = request.headers.get("If-None-Exist")
+        if condition is None:
+            return _written(request, _received(self.actor, body))
+        with conditional.alone(self.actor, type_name):
+            match = conditional.existing(self.actor, type_name, condition)
+            return _written(request, _as_found(match) if match else _received(self.actor, body))
 
 
 class SearchView(FhirView):
@@ -97,8 +101,7 @@ class InstanceView(FhirView):
             raise Malformed(text, Issue(text, f"{type_name}.id"))
         _refuse_foreign(self.actor, type_name, resource_id)
         expected = headers.expected_version(request)
-        received = intake.receive(body, self.actor, if_match=expected, audience=(self.actor.organization,))
-        return _written(request, received.written)
+        return _written(request, _received(self.actor, body, expected))
 
     def delete(self, request: Request, type_name: str, resource_id: str) -> Response:
         """Delete; its versions stay, and deleting again changes nothing."""
@@ -175,6 +178,16 @@ def _pairs(params: Any) -> list[tuple[str, str]]:
 def _found(actor: Actor, request: Request, type_name: str, params: list[tuple[str, str]]) -> Response:
     strict = headers.preferences(request).get("handling") == "strict"
     return Response(bundles.searchset(type_name, search(actor, type_name, params, strict=strict)))
+
+
+def _received(actor: Actor, body: Resource, if_match: int | None = None) -> Written:
+    """Through the one door, for the caller's organisation to see."""
+    return intake.receive(body, actor, if_match=if_match, audience=(actor.organization,)).written
+
+
+def _as_found(match: Match) -> Written:
+    """What was there already, as the outcome of a write that changed nothing."""
+    return Written(match.type, match.id, match.version, match.last_updated, match.body, created=False, changed=False)
 
 
 def _stored(request: Request, stored: Stored) -> Response:

@@ -76,7 +76,8 @@ def stretch(text: str) -> tuple[datetime, datetime]:
         low = datetime.fromisoformat(text)
         return low, low + (timedelta(milliseconds=1) if "." in text else timedelta(seconds=1))
     numbers = [int(part) for part in text.split("-")]
-    first = datetime(*[*numbers, 1, 1][:3], tzinfo=UTC)
+    year, month, day = [*numbers, 1, 1][:3]
+    first = datetime(year, month, day, tzinfo=UTC)
     if len(numbers) == 1:
         return first, datetime(numbers[0] + 1, 1, 1, tzinfo=UTC)
     days = 1 if len(numbers) == 3 else calendar.monthrange(*numbers)[1]

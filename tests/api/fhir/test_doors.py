@@ -18,7 +18,7 @@ from tests.api.fhir.conftest import System, hospital
 def addresses() -> list[tuple[Any, str]]:
     """Every route of the interface with a path that it answers."""
     paths = ["metadata", "", "Task", "Task/_search", "Task/x", "Task/x/_history/1", "any/other/thing"]
-    routes = [pattern.callback.view_class for pattern in urls.urlpatterns]
+    routes = [vars(pattern.callback)["view_class"] for pattern in urls.urlpatterns]
     assert len(paths) == len(routes), "a new route needs a sample path here"
     for path, pattern in zip(paths, urls.urlpatterns, strict=True):
         assert pattern.resolve(path) is not None
