@@ -1,0 +1,113 @@
+"""One loop: whom it is about, how far it is, what this person may do now, and everything that happened."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from records import clock
+from records.errors import Conflict, Forbidden, Incorrect, NotFound, Stale
+from referrals import workflow, worklists
+from referrals.models import Handoff
+from referrals.vocabulary import Offer
+from web import cards, linked, patients, reading, written
+from web.forms.offers import OfferForm, offer_form
+from web.workplace import StaffRequest, page
+
+
+@page
+def show(request: StaffRequest, loop_id: str) -> HttpResponse:
+    """The page of a loop."""
+    return _page(request, loop_id)
+
+
+@page
+@require_POST
+def act(request: StaffRequest, loop_id: str, handoff_id: str, action: str) -> HttpResponse:
+    """Do one action as its form says; a form that isn't right comes back with what was typed."""
+    view = worklists.loop_view(request.actor, loop_id, clock.now())
+    handoff = next((one for one in view.handoffs if one.id == handoff_id), None)
+    if handoff is None:
+        raise NotFound("No such handoff in this loop.")
+    offer = _offered(request, handoff, action)
+    if offer is None or str(handoff.version) != request.POST.get("version", ""):
+        return _page(request, loop_id, stale=True)
+    form = offer_form(offer, cards.known(request.actor, view), cards.prefix(handoff, offer), request.POST)
+    if form.is_valid():
+        try:
+            _perform(request, view, handoff, offer, form)
+        except (Stale, Conflict):
+            return _page(request, loop_id, stale=True)
+        except (Incorrect, Forbidden) as error:
+            form.refuse(error)
+        else:
+            messages.success(request, _("Done: %(what)s.") % {"what": offer.label})
+            return redirect("loop", loop_id)
+    return _page(request, loop_id, forms={(handoff.id, offer.action, offer.attested): form})
+
+
+@page
+def evidence(request: StaffRequest, loop_id: str, type: str, key: str) -> HttpResponse:  # noqa: A002 (its FHIR name)
+    """One report or document that the loop's journal names, as plain text."""
+    view = worklists.loop_view(request.actor, loop_id, clock.now())
+    found = next((one for one in linked.of(request.actor, view.events) if (one.type, one.id) == (type, key)), None)
+    if found is None:
+        raise NotFound("No such document in this loop.")
+    context = {
+        "loop_id": loop_id,
+        "title": found.title,
+        "facts": linked.facts(found),
+        "text": reading.narrative(found.body),
+        "attachments": list(reading.attachments(found.body)),
+        "banner": patients.banner(request.actor, view.loop.patient_id),
+        "here": "worklist",
+    }
+    return render(request, "web/evidence.html", context)
+
+
+def _offered(request: StaffRequest, handoff: Handoff, action: str) -> Offer | None:
+    attested = request.POST.get("attested") == "yes"
+    offers = workflow.available(request.actor, handoff)
+    return next((one for one in offers if one.action == action and one.attested == attested), None)
+
+
+def _perform(
+    request: StaffRequest, view: worklists.LoopView, handoff: Handoff, offer: Offer, form: OfferForm
+) -> None:
+    if form.is_written:
+        written.take_in(view.loop, form.report_text, offer.action, request.actor)
+        return
+    workflow.perform(
+        handoff.id,
+        offer.action,
+        request.actor,
+        version=handoff.version,
+        data=form.answers(),
+        attested=offer.attested,
+    )
+
+
+def _page(
+    request: StaffRequest, loop_id: str, *, stale: bool = False, forms: Mapping[cards.Key, OfferForm] | None = None
+) -> HttpResponse:
+    now = clock.now()
+    view = worklists.loop_view(request.actor, loop_id, now)
+    context: dict[str, Any] = {
+        "banner": patients.banner(request.actor, view.loop.patient_id) if view.loop.patient_id else None,
+        "loop": cards.heading(view),
+        "steps": cards.steps(view),
+        "cards": cards.cards(request.actor, view, now, forms or {}),
+        "journal": cards.journal(view),
+        "evidence": linked.of(request.actor, view.events),
+        "request_facts": cards.request_facts(request.actor, view),
+        "related": cards.related(view),
+        "stale": cards.last_change(view) if stale else "",
+        "here": "worklist",
+        "back": reverse("worklist"),
+    }
+    return render(request, "web/loop.html", context, status=409 if stale else 422 if forms else 200)

@@ -1,0 +1,94 @@
+"""How the exchange with each partner stands, and the buttons to try again."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_POST
+
+from fhir_bridge import operations, status
+from fhir_bridge.status import PartnerStatus, Trouble
+from records import clock
+from records.errors import NotFound
+from referrals.vocabulary import Words
+from web import dues
+from web.workplace import StaffRequest, page
+
+OPERATORS = frozenset({"coordinator", "supervisor", "administrator"})
+STATES: dict[str, Words] = {
+    "active": gettext_lazy("active"),
+    "paused": gettext_lazy("paused"),
+    "unknown": gettext_lazy("outcome unknown"),
+    "stuck": gettext_lazy("refused"),
+    "conflict": gettext_lazy("conflict"),
+    "gone": gettext_lazy("deleted there"),
+    "quarantined": gettext_lazy("quarantined"),
+}
+
+
+@page
+def overview(request: StaffRequest) -> HttpResponse:
+    """Each partner whose steward pool is this organisation's: counts, lag, last error, and what a person must look at."""
+    organization = request.actor.organization
+    partners = [_partner(one) for one in status.overview(organization)]
+    troubles = [_trouble(one) for one in status.troubles(organization=organization)]
+    may = bool(request.actor.roles & OPERATORS)
+    return render(request, "web/sync.html", {"partners": partners, "troubles": troubles, "may": may})
+
+
+@page
+@require_POST
+def retry(request: StaffRequest) -> HttpResponse:
+    """Try one thing again now (``key``), or all that is in trouble with one partner (``partner``)."""
+    if not request.actor.roles & OPERATORS:
+        raise NotFound("No such item.")
+    key, partner = request.POST.get("key", ""), request.POST.get("partner", "")
+    known = status.troubles(organization=request.actor.organization)
+    chosen = [one for one in known if one.key == key or (partner and one.partner == partner)]
+    if not chosen:
+        raise NotFound("No such item.")
+    for one in chosen:
+        operations.retry(one.key, request.actor)
+    again = ngettext("%(count)d will be tried again now.", "%(count)d will be tried again now.", len(chosen))
+    messages.success(request, again % {"count": len(chosen)})
+    return redirect("sync")
+
+
+def _partner(one: PartnerStatus) -> dict[str, Any]:
+    now = clock.now()
+    lag = dues.span(one.oldest_at, now) if one.oldest_at else _("none")
+    heard = dues.span(one.last_success_at, now) if one.last_success_at else ""
+    silent = one.silent_since is not None
+    return {
+        "id": one.id,
+        "name": one.name,
+        "address": one.base_url,
+        "state": _("silent") if silent else STATES.get(one.state, one.state),
+        "tone": "danger" if silent else "good" if one.state == "active" else "warn",
+        "error": one.last_error,
+        "troubled": one.troubled,
+        "counts": [
+            (_("in step"), one.links.get("clean", 0), ""),
+            (_("on the way"), one.waiting, "warn" if one.waiting else ""),
+            (_("to look at"), one.troubled, "danger" if one.troubled else ""),
+            (_("to be applied"), one.inbox.get("pending", 0) + one.inbox.get("waiting", 0), ""),
+            (_("waiting since"), lag, "warn" if one.oldest_at else ""),
+            (_("last heard of"), _("%(span)s ago") % {"span": heard} if heard else _("never"), "danger" if silent else ""),
+        ],
+    }
+
+
+def _trouble(one: Trouble) -> dict[str, Any]:
+    return {
+        "key": one.key,
+        "partner": one.partner,
+        "what": f"{one.type}/{one.local_id or one.remote_id}",
+        "state": STATES.get(one.state, one.state),
+        "text": one.text,
+        "since": one.since,
+        "attempts": one.attempts,
+        "loop_id": one.loop_id,
+    }
