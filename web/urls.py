@@ -2,17 +2,25 @@
 
 from django.urls import path
 
-from web.views import account, home
+from web.views import account, composer, loop, patient, sync, worklist
 
 urlpatterns = [
-    path("", home.worklist, name="worklist"),
+    path("", worklist.worklist, name="worklist"),
     path("sign-in/", account.SignIn.as_view(), name="sign-in"),
     path("sign-out/", account.SignOut.as_view(), name="sign-out"),
     path("workplace/", account.workplace, name="workplace"),
     path("language/", account.language, name="language"),
-    path("new/referral/", home.worklist, name="new-referral"),
-    path("new/follow-up/", home.worklist, name="new-follow-up"),
-    path("new/test-order/", home.worklist, name="new-test-order"),
-    path("patients/", home.worklist, name="patients"),
-    path("sync/", home.worklist, name="sync"),
+    path("loops/<str:loop_id>/", loop.show, name="loop"),
+    path("loops/<str:loop_id>/handoffs/<str:handoff_id>/<slug:action>/", loop.act, name="act"),
+    path("loops/<str:loop_id>/evidence/<str:type>/<str:key>/", loop.evidence, name="evidence"),
+    path("new/referral/", composer.start, {"kind": "referral"}, name="new-referral"),
+    path("new/follow-up/", composer.start, {"kind": "follow-up"}, name="new-follow-up"),
+    path("new/test-order/", composer.start, {"kind": "test-order"}, name="new-test-order"),
+    path("new/for-patient/", composer.start_for, name="compose-for"),
+    path("new/<slug:kind>/discard/", composer.discard, name="compose-discard"),
+    path("new/<slug:kind>/<slug:step>/", composer.step, name="compose"),
+    path("patients/", patient.search, name="patients"),
+    path("patients/<str:patient_id>/", patient.timeline, name="patient"),
+    path("sync/", sync.overview, name="sync"),
+    path("sync/retry/", sync.retry, name="sync-retry"),
 ]

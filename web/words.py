@@ -1,17 +1,10 @@
 """Words for what the rows hold as codes. What `referrals.pathways` already labels is taken from there."""
 
-from django.utils.translation import gettext_lazy as _
-
+from referrals.models.loops import Loop, Priority
+from referrals.people import ROLES as PEOPLES_ROLES
 from referrals.vocabulary import Words
 
-ROLES: dict[str, Words] = {
-    "clinician": _("clinician"),
-    "coordinator": _("coordinator"),
-    "supervisor": _("supervisor"),
-    "administrator": _("administrator"),
-    "requester": _("referrer"),
-    "performer": _("recipient"),
-    "patient": _("patient"),
-    "partner": _("partner"),
-    "system": _("system"),
-}
+ROLES: dict[str, Words] = dict(PEOPLES_ROLES)
+KINDS: dict[str, Words] = dict(Loop.Kind.choices)
+PRIORITIES: dict[str, Words] = dict(Priority.choices)
+PRIORITY_TONES = {"stat": "danger", "asap": "danger", "urgent": "warn"}

@@ -1,13 +1,21 @@
-"""The people who stand in every story of the screens: Ana refers, Boris coordinates, Olga is an outsider."""
+"""The people who stand in every story of the screens.
+
+Ana refers at the hospital, Boris coordinates there, Clara works at the clinic that performs, Olga is an outsider.
+Their patient is María; the clinic's service is Cardiology, with a wait of 18 days.
+"""
+
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
-from records import store
+from records import clock, store
 from records.access import SYSTEM
 from records.models import Tenant
-from referrals import people
-from referrals.models import Membership, Pool, PoolMember, User
+from referrals import people, workflow
+from referrals.models import Handoff, Loop, Membership, Pool, PoolMember, User
 from web.management.commands.translations import compile_all
 
 PASSWORD = "correct horse battery staple"
@@ -80,3 +88,74 @@ def as_boris(boris: User) -> Client:
 @pytest.fixture
 def as_olga(olga: User) -> Client:
     return browser_of(olga)
+
+
+@pytest.fixture
+def clara(clinic: str) -> User:
+    return person("clara", "Clara", "Consultant", at=clinic, roles=["practitioner"])
+
+
+@pytest.fixture
+def as_clara(clara: User) -> Client:
+    return browser_of(clara)
+
+
+@pytest.fixture
+def maria(hospital: str, clinic: str) -> str:
+    body = {
+        "resourceType": "Patient",
+        "id": "patient-maria",
+        "identifier": [{"system": "urn:mrn", "value": "MRN-4471"}],
+        "name": [{"given": ["María José"], "family": "García"}],
+        "gender": "female",
+        "birthDate": "1961-04-12",
+    }
+    return store.write(body, actor=SYSTEM, audience=[hospital, clinic]).id
+
+
+@pytest.fixture
+def cardiology(clinic: str) -> str:
+    wait = {"url": f"{settings.BATON_BASE_URL}/StructureDefinition/wait-days", "valueInteger": 18}
+    body = {
+        "resourceType": "HealthcareService",
+        "id": "service-cardiology",
+        "active": True,
+        "name": "Heart failure clinic",
+        "providedBy": {"reference": f"Organization/{clinic}"},
+        "specialty": [{"text": "Cardiology"}],
+        "extension": [wait],
+    }
+    return store.write(body, actor=SYSTEM).id
+
+
+@dataclass(frozen=True)
+class Story:
+    """A referral that Ana made for María to Clara's clinic, and the verbs to tell what happens to it."""
+
+    loop: Loop
+    ana: User
+    clara: User
+
+    def handoff(self, kind: str = "fulfil") -> Handoff:
+        return Handoff.objects.select_related("loop__accountable", "owner").get(
+            loop=self.loop, kind=kind, closed_at=None
+        )
+
+    def does(self, user: User, action: str, kind: str = "fulfil", **data: Any) -> None:
+        workflow.perform(self.handoff(kind).id, action, people.actor_for(user), data=data)
+
+
+def refer(ana: User, patient: str, performer: str, title: str = "Cardiology", **more: Any) -> Loop:
+    """A referral that has been sent."""
+    actor = people.actor_for(ana)
+    facts = {"title": title, "requester": ana.practitioner, "ordered_at": clock.now()} | more
+    order = workflow.Order("referral", clock.new_id(), patient, actor.organization, performer=performer, **facts)
+    loop = workflow.open_loop(order, actor)
+    dispatch = Handoff.objects.get(loop=loop, kind="dispatch")
+    workflow.perform(dispatch.id, "send", actor)
+    return Loop.objects.get(pk=loop.pk)
+
+
+@pytest.fixture
+def story(ana: User, clara: User, maria: str, clinic: str) -> Story:
+    return Story(refer(ana, maria, clinic), ana, clara)

@@ -11,28 +11,62 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from records.errors import BatonError
 from referrals.vocabulary import Field, Offer, Words
 
 Choices = Sequence[tuple[str, Words]]
+REPORT_TEXT = "report_text"
 Known = Mapping[str, Choices]
 LONG = frozenset({"note", "message", "reason", "text", "plan", "answer", "question"})
 
 
 class OfferForm(forms.Form):
-    """A form for one offer; the concrete fields are added by `offer_form`."""
+    """A form for one offer; the concrete fields are added by `offer_form`.
+
+    ``REPORT_TEXT`` stands beside a field for a report, for somebody who writes it here and has no document to point to.
+    """
+
+    use_required_attribute = False
+    needs_report = False
+
+    @property
+    def report_text(self) -> str:
+        """The report that was written into the form itself."""
+        return str(self.cleaned_data.get(REPORT_TEXT, ""))
+
+    @property
+    def is_written(self) -> bool:
+        """Whether there is such a report."""
+        return bool(self.report_text)
 
     def answers(self) -> dict[str, Any]:
         """What was entered, without what was left empty."""
         cleaned = {name: value for name, value in self.cleaned_data.items() if value not in (None, "")}
-        return {name: _plain(value) for name, value in cleaned.items()}
+        return {name: _plain(value) for name, value in cleaned.items() if name != REPORT_TEXT}
+
+    def clean(self) -> dict[str, Any]:
+        """A report is chosen or written."""
+        cleaned = super().clean() or {}
+        if self.needs_report and not cleaned.get("report") and not cleaned.get(REPORT_TEXT):
+            self.add_error(REPORT_TEXT, _("Write the report, or choose one that is here already."))
+        return cleaned
+
+    def refuse(self, error: BatonError) -> None:
+        """Say what the workflow found wrong, at its field where it names one."""
+        for issue in error.issues:
+            self.add_error(issue.expression if issue.expression in self.fields else None, issue.text or error.message)
 
 
 def offer_form(offer: Offer, known: Known, prefix: str, data: Mapping[str, Any] | None = None) -> OfferForm:
     """The form for ``offer``; ``known`` maps a resource type or ``owner`` to what may be chosen of it."""
     form = OfferForm(data, prefix=prefix)
     for field in offer.fields:
-        form.fields[field.name] = MAKERS[field.kind](field, known)
-    _describe_errors(form)
+        if field.kind != "reference" or field.required or _choosable(field, known):
+            form.fields[field.name] = MAKERS[field.kind](field, known)
+        if field.name == "report" and not offer.attested:
+            form.needs_report = field.required
+            form.fields[field.name].required = False
+            form.fields[REPORT_TEXT] = _report_text(field)
     return form
 
 
@@ -67,9 +101,18 @@ def _yes(field: Field, known: Known) -> forms.Field:
     return forms.BooleanField(**_common(field))
 
 
+def _choosable(field: Field, known: Known) -> list[tuple[str, Words]]:
+    return [choice for type_ in field.types for choice in known.get(type_, ())]
+
+
 def _reference(field: Field, known: Known) -> forms.Field:
-    found = [choice for type_ in field.types for choice in known.get(type_, ())]
-    return forms.ChoiceField(choices=[("", _("Choose …")), *found], **_common(field))
+    return forms.ChoiceField(choices=[("", _("Choose …")), *_choosable(field, known)], **_common(field))
+
+
+def _report_text(field: Field) -> forms.Field:
+    return forms.CharField(
+        label=_("Text of the report"), required=False, max_length=50_000, widget=forms.Textarea(attrs={"rows": 8})
+    )
 
 
 def _owner(field: Field, known: Known) -> forms.Field:
@@ -85,8 +128,3 @@ MAKERS: dict[str, Callable[[Field, Known], forms.Field]] = {
     "reference": _reference,
     "owner": _owner,
 }
-
-
-def _describe_errors(form: forms.Form) -> None:
-    """Errors are part of what a screen reader says of the field (``aria-describedby`` is Django's own since 5.2)."""
-    form.use_required_attribute = False

@@ -1,0 +1,131 @@
+"""One loop's page: whom it is about, how far it is, what may be done, and what happened."""
+
+import pytest
+from django.test import Client
+
+from records import store
+from records.access import SYSTEM
+from referrals.models import Loop, User
+from tests.web.conftest import Story
+
+pytestmark = pytest.mark.django_db
+
+
+def act(client: Client, story: Story, action: str, kind: str = "fulfil", **fields: str) -> object:
+    handoff = story.handoff(kind)
+    data = {"version": str(handoff.version)} | {f"{handoff.id}-{action}-{name}": text for name, text in fields.items()}
+    return client.post(f"/loops/{story.loop.id}/handoffs/{handoff.id}/{action}/", data)
+
+
+def test_the_page_tells_whom_it_is_about_and_what_comes_next(as_clara: Client, story: Story) -> None:
+    page = as_clara.get(f"/loops/{story.loop.id}/").content.decode()
+
+    for words in ("María José García", "12 Apr 1961", "MRN-4471", "Not known", "Do what was asked", "Accept", "Decline"):
+        assert words in page, words
+
+
+def test_an_outsider_gets_the_same_answer_as_for_nothing(as_olga: Client, story: Story) -> None:
+    handoff = story.handoff()
+    addresses = (
+        f"/loops/{story.loop.id}/",
+        f"/patients/{story.loop.patient_id}/",
+        f"/loops/{story.loop.id}/evidence/DocumentReference/x/",
+    )
+    for address in addresses:
+        there, nowhere = as_olga.get(address), as_olga.get("/loops/nothing/")
+        assert (there.status_code, there.content) == (404, nowhere.content.replace(b"/loops/nothing/", address.encode()))
+    done = as_olga.post(f"/loops/{story.loop.id}/handoffs/{handoff.id}/accept/", {"version": "1"})
+    assert done.status_code == 404
+
+
+def test_the_clinic_accepts_and_the_journal_says_so(as_clara: Client, story: Story) -> None:
+    assert act(as_clara, story, "accept").status_code == 302  # type: ignore[attr-defined]
+
+    page = as_clara.get(f"/loops/{story.loop.id}/").content.decode()
+    assert "Clara Consultant accepted it." in page
+    assert "accepted, to be booked" in page
+
+
+def test_a_decline_needs_a_reason_and_the_summary_links_to_the_field(as_clara: Client, story: Story) -> None:
+    answer = act(as_clara, story, "decline", reason_text="No room <b>at all</b>")
+
+    page = answer.content.decode()  # type: ignore[attr-defined]
+    assert answer.status_code == 422  # type: ignore[attr-defined]
+    field = f"id_{story.handoff().id}-decline-reason"
+    assert f'href="#{field}"' in page
+    assert f'id="{field}"' in page
+    assert "No room &lt;b&gt;at all&lt;/b&gt;" in page, "what was typed is kept"
+
+
+def test_an_old_page_is_told_who_changed_it_and_nothing_happens(as_clara: Client, story: Story) -> None:
+    handoff = story.handoff()
+    story.does(story.clara, "accept")
+
+    answer = as_clara.post(f"/loops/{story.loop.id}/handoffs/{handoff.id}/accept/", {"version": "1"})
+
+    page = answer.content.decode()
+    assert answer.status_code == 409
+    assert "This changed while you had it open" in page
+    assert "Clara Consultant accepted it." in page
+
+
+def test_somebody_who_may_do_nothing_sees_for_whom_it_waits(as_ana: Client, story: Story) -> None:
+    page = as_ana.get(f"/loops/{story.loop.id}/").content.decode()
+
+    assert "Cancel the request" in page
+    assert ">Accept<" not in page
+
+
+def test_a_report_written_here_is_reviewed_and_the_patient_told(
+    as_clara: Client, as_ana: Client, as_boris: Client, story: Story
+) -> None:
+    store.write(
+        {
+            "resourceType": "ServiceRequest",
+            "id": story.loop.request_id,
+            "status": "active",
+            "intent": "order",
+            "subject": {"reference": f"Patient/{story.loop.patient_id}"},
+            "reasonCode": [{"text": "Dyspnoea at rest"}],
+        },
+        actor=SYSTEM,
+        audience=[story.loop.placer, story.loop.performer],
+    )
+    assert act(as_clara, story, "report").status_code == 422  # type: ignore[attr-defined]
+    act(as_clara, story, "report", report_text="Ejection fraction 35 %.\n<script>alert(1)</script>")
+
+    page = as_ana.get(f"/loops/{story.loop.id}/").content.decode()
+    assert "Review the report" in page
+    assert "Dyspnoea at rest" in page
+    link = next(part for part in page.split('"') if "/evidence/DocumentReference/" in part)
+    document = as_ana.get(link).content.decode()
+    assert "Ejection fraction 35 %." in document
+    assert "<script>alert" not in document
+
+    act(as_ana, story, "acknowledge", "review-report", plan="Start an ACE inhibitor", question_answered="on")
+    act(as_boris, story, "tell", "notify-patient", channel="phone")
+    assert Loop.objects.get(pk=story.loop.pk).stage == "closed"
+    assert "This loop is closed" in as_ana.get(f"/loops/{story.loop.id}/").content.decode()
+
+
+def test_a_narrative_never_becomes_markup(as_ana: Client, story: Story, ana: User) -> None:
+    div = '<div xmlns="http://www.w3.org/1999/xhtml"><p>Left ventricle <b>dilated</b></p><script>steal()</script></div>'
+    store.write(
+        {
+            "resourceType": "DocumentReference",
+            "id": "doc-1",
+            "status": "current",
+            "description": "Echo <i>report</i>",
+            "text": {"status": "generated", "div": div},
+            "content": [{"attachment": {"contentType": "text/html", "data": "PHNjcmlwdD54PC9zY3JpcHQ+PHA+SGVsbG88L3A+"}}],
+        },
+        actor=SYSTEM,
+        audience=[story.loop.placer, story.loop.performer],
+    )
+    story.does(story.clara, "report", report="DocumentReference/doc-1")
+
+    page = as_ana.get(f"/loops/{story.loop.id}/evidence/DocumentReference/doc-1/").content.decode()
+    assert "Left ventricle dilated" in page
+    assert "Hello" in page
+    assert "steal()" not in page
+    assert "Echo &lt;i&gt;report&lt;/i&gt;" in page

@@ -1,0 +1,102 @@
+"""The worklist shows what must be done by whom by when, and each count is the number of rows behind it."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from records import clock
+from referrals.models import User
+from tests.web.conftest import Story, refer
+
+pytestmark = pytest.mark.django_db
+ROW = re.compile(r'<tr class="line')
+
+
+def rows(client: Client, query: str = "?scope=organisation") -> int:
+    return len(ROW.findall(client.get(f"/{query}").content.decode()))
+
+
+def test_an_empty_list_says_what_to_do(as_ana: Client) -> None:
+    page = as_ana.get("/").content.decode()
+
+    assert "Nothing waits here" in page
+    assert 'href="/new/referral/"' in page
+
+
+def test_a_row_says_who_what_and_by_when(as_clara: Client, story: Story) -> None:
+    page = as_clara.get("/").content.decode()
+
+    for words in ("María José García", "12 Apr 1961", "Cardiology", "sent", "due in", "from Northfield Hospital", "Accept"):
+        assert words in page, words
+
+
+def test_what_is_late_says_by_how_much(as_clara: Client, story: Story) -> None:
+    with clock.at(story.handoff().due_at + timedelta(days=3, hours=1)):
+        page = as_clara.get("/").content.decode()
+
+    assert "overdue by 3 d" in page
+
+
+def test_each_tile_counts_the_rows_behind_it(as_ana: Client, story: Story, maria: str, clinic: str) -> None:
+    story.does(story.clara, "decline", reason="no-capacity", reason_text="Full until spring")
+    for number in range(4):
+        refer(story.ana, maria, clinic, f"Cardiology {number}")
+    with clock.at(clock.now() + timedelta(days=4)):
+        for tile in as_ana.get("/").context["tiles"]:
+            assert rows(as_ana, tile["url"]) == tile["count"], tile["label"]
+
+
+def test_the_filters_live_in_the_address(as_ana: Client, story: Story, maria: str, clinic: str) -> None:
+    refer(story.ana, maria, clinic, "Dermatology", priority="urgent")
+
+    assert rows(as_ana) == 2
+    assert rows(as_ana, "?scope=organisation&priority=urgent") == 1
+    assert rows(as_ana, "?scope=organisation&direction=received") == 0
+    assert rows(as_ana, "?scope=organisation&kind=referral&stage=sent") == 2
+
+
+def test_nonsense_in_the_address_is_not_an_error(as_ana: Client, story: Story) -> None:
+    for query in ("?scope=x", "?owner=²", "?owner=99999999999999999999", "?kind=%00", "?find=x", "?stage=x&label=x"):
+        assert as_ana.get(f"/{query}").status_code == 200, query
+    assert as_ana.get("/?after=nonsense").status_code == 400
+
+
+def test_a_name_that_was_searched_for_is_in_no_address(as_ana: Client, story: Story) -> None:
+    answer = as_ana.post("/?scope=organisation", {"text": "García"})
+
+    assert "Garc" not in answer["Location"]
+    assert rows(as_ana, answer["Location"]) == 1
+    assert rows(as_ana, as_ana.post("/?scope=organisation", {"text": "Nobody"})["Location"]) == 0
+
+
+def test_more_is_loaded_by_key_without_gap_or_repeat(as_ana: Client, ana: User, maria: str, clinic: str) -> None:
+    for number in range(60):
+        refer(ana, maria, clinic, f"Referral {number}")
+    seen: list[str] = []
+    url = "/?scope=organisation"
+    while url:
+        answer = as_ana.get(url)
+        seen += [line["id"] for line in answer.context["lines"]]
+        url = f"/{answer.context['more_url']}" if answer.context["more_url"] else ""
+
+    assert len(seen) == len(set(seen)) == 60
+
+
+def test_an_outsider_sees_nothing_of_it(as_olga: Client, story: Story) -> None:
+    page = as_olga.get("/?scope=organisation").content.decode()
+
+    assert "García" not in page
+    assert rows(as_olga) == 0
+
+
+def test_the_number_of_queries_does_not_grow_with_the_rows(
+    as_ana: Client, ana: User, maria: str, clinic: str, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(20):
+        refer(ana, maria, clinic, f"Referral {number}")
+
+    with django_assert_max_num_queries(16):
+        as_ana.get("/?scope=organisation")

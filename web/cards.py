@@ -1,0 +1,172 @@
+"""What the page of a loop shows, made from `referrals.worklists.LoopView`: plain dicts, every word in place."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from records import access
+from records.access import Actor
+from records.json import loads
+from referrals import directory, workflow
+from referrals.models import Handoff, Owner
+from referrals.pathways import HANDOFFS, LOOP_STAGES, REASONS, STAGES
+from referrals.vocabulary import Offer, Words
+from referrals.worklists import LoopView
+from web import dues, journal as sentences
+from web import linked, patients, reading, words
+from web.forms.offers import Known, OfferForm, offer_form
+
+Key = tuple[str, str, bool]
+
+
+def heading(view: LoopView) -> dict[str, Any]:
+    """The loop itself."""
+    loop = view.loop
+    facts = [
+        (_("Ordered"), reading.when(loop.ordered_at)),
+        (_("From"), view.placer_name),
+        (_("To"), view.performer_name),
+        (_("Needed by"), reading.when(loop.needed_by)),
+        (_("Accountable"), loop.accountable.name),
+    ]
+    return {
+        "id": loop.id,
+        "kind": loop.kind,
+        "kind_label": words.KINDS.get(loop.kind, loop.kind),
+        "title": loop.title or words.KINDS.get(loop.kind, loop.kind),
+        "priority": loop.priority,
+        "priority_label": words.PRIORITIES.get(loop.priority, loop.priority),
+        "priority_tone": words.PRIORITY_TONES.get(loop.priority, ""),
+        "stage_label": LOOP_STAGES[loop.stage].label,
+        "stage_tone": "good" if loop.closed_at else "info",
+        "facts": [(label, value) for label, value in facts if value],
+        "end_words": _end_words(view),
+    }
+
+
+def _end_words(view: LoopView) -> str:
+    loop = view.loop
+    if not loop.closed_at:
+        return ""
+    reason = str(REASONS[loop.end_reason].label) if loop.end_reason in REASONS else ""
+    ended = {"stage": LOOP_STAGES[loop.stage].label, "at": reading.when(loop.closed_at), "who": loop.closed_by}
+    return ". ".join(part for part in (_("%(stage)s on %(at)s by %(who)s") % ended, reason) if part)
+
+
+def steps(view: LoopView) -> list[dict[str, Any]]:
+    """The progress, from the order to the end."""
+    return [
+        {"label": step.label, "state": step.state, "at": step.at, "actor": step.actor} for step in view.steps
+    ]
+
+
+def cards(actor: Actor, view: LoopView, now: datetime, forms: Mapping[Key, OfferForm]) -> list[dict[str, Any]]:
+    """Each open handoff with its clock, its owner and the forms for what this person may do."""
+    choices = known(actor, view)
+    return [_card(actor, handoff, now, choices, forms) for handoff in view.handoffs if handoff.is_open]
+
+
+def _card(
+    actor: Actor, handoff: Handoff, now: datetime, choices: Known, forms: Mapping[Key, OfferForm]
+) -> dict[str, Any]:
+    due = dues.due(handoff.due_at, now)
+    offers = [
+        _offer(offer, handoff, choices, forms.get((handoff.id, offer.action, offer.attested)))
+        for offer in workflow.available(actor, handoff)
+    ]
+    reason = str(REASONS[handoff.reason_code].label) if handoff.reason_code in REASONS else handoff.reason_code
+    return {
+        "id": handoff.id,
+        "version": handoff.version,
+        "handoff_label": HANDOFFS[handoff.kind].label,
+        "stage_label": STAGES[handoff.kind, handoff.stage].label,
+        "due_at": handoff.due_at,
+        "due_words": due.words,
+        "tone": due.tone,
+        "sign": due.sign,
+        "owner": handoff.owner.name,
+        "list": handoff.list.name if handoff.list_id != handoff.owner_id else "",
+        "reason": ": ".join(part for part in (reason, handoff.reason_text) if part),
+        "offers": offers,
+        "heard": any(offer["attested"] for offer in offers),
+        "heard_open": any(offer["attested"] and offer["is_open"] for offer in offers),
+    }
+
+
+def _offer(offer: Offer, handoff: Handoff, choices: Known, bound: OfferForm | None) -> dict[str, Any]:
+    return {
+        "action": offer.action,
+        "label": offer.label,
+        "is_primary": offer.is_primary,
+        "attested": offer.attested,
+        "is_open": bound is not None,
+        "form": bound or offer_form(offer, choices, prefix(handoff, offer)),
+    }
+
+
+def prefix(handoff: Handoff, offer: Offer) -> str:
+    """What tells the fields of one form on the page from those of another."""
+    return f"{handoff.id}-{offer.action}{'-told' if offer.attested else ''}"
+
+
+def known(actor: Actor, view: LoopView) -> dict[str, list[tuple[str, Words]]]:
+    """What may be chosen in a form: the resources that the loop names, and the organisations of the directory."""
+    choices: dict[str, list[tuple[str, Words]]] = {}
+    for one in linked.of(actor, view.events):
+        choices.setdefault(one.type, []).append((one.reference, f"{one.title} · {one.sub}"))
+    places = {found.organization_id: found.organization for found in directory.find_services(actor, limit=200)}
+    choices["owner"] = sorted(((f"Organization/{key}", name) for key, name in places.items() if key), key=lambda c: c[1])
+    return choices
+
+
+def journal(view: LoopView) -> list[dict[str, Any]]:
+    """Everything that happened, newest first."""
+    kinds = {handoff.id: handoff.kind for handoff in view.handoffs}
+    return [
+        {
+            "sentence": sentences.sentence(event.action, kinds.get(event.handoff_id or "", ""), event.actor_display),
+            "said": sentences.said(event.details, event.reason_code, event.reason_text),
+            "at": event.at,
+            "recorded_at": event.recorded_at,
+            "attested": event.attested,
+        }
+        for event in reversed(view.events)
+    ]
+
+
+def last_change(view: LoopView) -> str:
+    """Who changed the loop last, how and when: what somebody with an old page must know."""
+    if not view.events:
+        return ""
+    entry = journal(view)[0]
+    return f"{entry['sentence']} {reading.when(entry['at'])}"
+
+
+def request_facts(actor: Actor, view: LoopView) -> list[tuple[str, str]]:
+    """What was asked, from the request's own words."""
+    held = access.visible(actor, "ServiceRequest").filter(pk=view.loop.request_id or "", deleted=False)
+    text = held.values_list("body", flat=True).first()
+    if text is None:
+        return []
+    body = loads(text)
+    told = [
+        (_("What"), reading.concept(body.get("code"))),
+        (_("Why"), "\n".join(filter(None, map(reading.concept, body.get("reasonCode", []))))),
+        (_("Requested by"), patients.name_of(body.get("requester"))),
+        (_("When"), reading.period(body.get("occurrencePeriod")) or reading.moment(body.get("occurrenceDateTime", ""))),
+        (_("Note"), "\n".join(str(note.get("text", "")) for note in body.get("note", []))),
+        (_("Instructions"), str(body.get("patientInstruction", ""))),
+    ]
+    return [(label, value) for label, value in told if value]
+
+
+def related(view: LoopView) -> list[dict[str, Any]]:
+    """The loop that this one follows, and those that follow it."""
+    before = [(view.loop.based_on, _("this loop follows it"))] if view.loop.based_on else []
+    after = [(later, _("follows this loop")) for later in view.loop.followed_by.all()]
+    return [
+        {"id": other.id, "kind": other.kind, "title": other.title or words.KINDS[other.kind], "words": told}
+        for other, told in (*before, *after)
+    ]

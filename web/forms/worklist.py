@@ -1,0 +1,87 @@
+"""The worklist's filters as a form, and as the query of an address.
+
+What was typed to search for is often a name, and a name must be in no address: the session keeps it, and the address
+holds an opaque word for it (``find``), so that Back and reload still work.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+from django.contrib.sessions.backends.base import SessionBase
+from django.utils.translation import gettext_lazy as _
+
+from referrals.models.loops import Loop, Priority
+from referrals.pathways import HANDOFFS, STAGES
+from referrals.vocabulary import Words
+from referrals.worklists import Filters
+
+FINDS = "finds"
+KEPT = 30
+DEFAULTS = Filters()
+LABELS: dict[str, Words] = {
+    "overdue": _("overdue"),
+    "due-soon": _("due soon"),
+    "chase": _("to be chased"),
+    "waiting": _("waiting for others"),
+    "unclaimed": _("unclaimed"),
+    "late-booking": _("late booking"),
+    "attendance-unknown": _("attendance unknown"),
+}
+OPEN_STAGES = {stage.code: stage.label for stage in STAGES.values() if not stage.is_end}
+
+
+class FilterForm(forms.Form):
+    """The filters beside the scope; every one is optional."""
+
+    direction = forms.ChoiceField(
+        label=_("Direction"), required=False, choices=[("", _("all")), ("received", _("received")), ("sent", _("sent"))]
+    )
+    kind = forms.ChoiceField(label=_("Kind"), required=False, choices=[("", _("all")), *Loop.Kind.choices])
+    handoff = forms.ChoiceField(
+        label=_("Task"), required=False, choices=[("", _("all")), *((code, row.label) for code, row in HANDOFFS.items())]
+    )
+    stage = forms.ChoiceField(label=_("Stage"), required=False, choices=[("", _("all")), *OPEN_STAGES.items()])
+    priority = forms.ChoiceField(label=_("Priority"), required=False, choices=[("", _("all")), *Priority.choices])
+    label = forms.ChoiceField(label=_("Label"), required=False, choices=[("", _("all")), *LABELS.items()])
+    text = forms.CharField(label=_("Patient or title"), required=False, max_length=200)
+
+
+def read(query: Mapping[str, str], session: SessionBase) -> Filters:
+    """The filters that an address says; what makes no sense counts as not said."""
+    form = FilterForm(query)
+    form.is_valid()
+    chosen = {name: value for name, value in form.cleaned_data.items() if value and name != "text"}
+    scope = query.get("scope", "")
+    owner = query.get("owner", "")
+    return replace(
+        DEFAULTS,
+        **chosen,
+        scope=scope if scope in ("mine", "team", "organisation") else DEFAULTS.scope,
+        patient=query.get("patient", "")[:64],
+        owner=int(owner) if owner.isascii() and owner.isdecimal() and len(owner) < 10 else 0,  # noqa: PLR2004
+        text=session.get(FINDS, {}).get(query.get("find", ""), ""),
+    )
+
+
+def address(filters: Filters, session: SessionBase | None = None, **more: str) -> str:
+    """The query string that `read` understands; nothing of it is about a person but opaque ids."""
+    said: dict[str, Any] = {
+        field.name: getattr(filters, field.name)
+        for field in fields(filters)
+        if field.name != "text" and getattr(filters, field.name) != getattr(DEFAULTS, field.name)
+    }
+    if filters.text and session is not None:
+        said["find"] = _keep(session, filters.text)
+    return "?" + urlencode(said | {name: value for name, value in more.items() if value})
+
+
+def _keep(session: SessionBase, text: str) -> str:
+    """The opaque word that stands for a text in this session."""
+    word = hashlib.blake2s(text.encode(), key=(session.session_key or "").encode()[:32], digest_size=9).hexdigest()
+    kept = {key: value for key, value in session.get(FINDS, {}).items() if key != word}
+    session[FINDS] = dict([*kept.items(), (word, text)][-KEPT:])
+    return word

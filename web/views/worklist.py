@@ -1,0 +1,82 @@
+"""The worklist: what must be done, by whom, by when; the counts above it; and its filters in the address."""
+
+from dataclasses import replace
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
+
+from records import clock
+from referrals import worklists
+from referrals.vocabulary import Words
+from referrals.worklists import MOST_COUNTED, TILES, Filters
+from web.context import organisation_name
+from web.forms import worklist as filtering
+from web.forms.worklist import DEFAULTS, FilterForm
+from web.lines import lines
+from web.workplace import StaffRequest, page
+
+SCOPES: tuple[tuple[str, Words], ...] = (("mine", _("Me")), ("team", _("Team")), ("organisation", _("Organisation")))
+FACES: dict[str, tuple[Words, str, str]] = {
+    "mine": (_("Mine"), "accent", "person"),
+    "team": (_("My team's"), "accent", "list"),
+    "overdue": (_("Overdue"), "danger", "alert"),
+    "due-soon": (_("Due within a day"), "warn", "clock"),
+    "chase": (_("To be chased"), "danger", "bell"),
+    "waiting": (_("Waiting for others"), "info", "wait"),
+    "decide": (_("To decide"), "warn", "referral"),
+    "review": (_("Reports to review"), "accent", "document"),
+    "tell": (_("Patients to tell"), "accent", "person"),
+    "mend": (_("Exchanges to mend"), "warn", "sync"),
+}
+
+
+@page
+def worklist(request: StaffRequest) -> HttpResponse:
+    """GET shows the list that the address says; POST turns the form into such an address."""
+    filters = filtering.read(request.GET, request.session)
+    if request.method == "POST":
+        return redirect(filtering.address(_chosen(request, filters), request.session))
+    now = clock.now()
+    found = worklists.rows(request.actor, filters, now=now, after=request.GET.get("after", ""))
+    context = {
+        "filters": filters,
+        "tiles": _tiles(worklists.tiles(request.actor, now), filters),
+        "scopes": [(code, label, filtering.address(_scoped(filters, code), request.session)) for code, label in SCOPES],
+        "scope_words": organisation_name(request.actor.organization),
+        "form": FilterForm(initial={name: getattr(filters, name) for name in FilterForm.base_fields}),
+        "lines": lines(request.actor, found.rows, now),
+        "is_filtered": replace(filters, scope=DEFAULTS.scope) != DEFAULTS,
+        "reset_url": filtering.address(Filters(scope=filters.scope)),
+        "organisation_url": filtering.address(Filters(scope="organisation")),
+        "more_url": filtering.address(filters, request.session, after=found.next) if found.next else "",
+    }
+    return render(request, "web/worklist.html", context)
+
+
+def _chosen(request: StaffRequest, filters: Filters) -> Filters:
+    form = FilterForm(request.POST)
+    form.is_valid()
+    said = {name: form.cleaned_data.get(name, "") for name in FilterForm.base_fields}
+    return replace(filters, **said)
+
+
+def _scoped(filters: Filters, scope: str) -> Filters:
+    return replace(filters, scope=scope)  # type: ignore[arg-type]
+
+
+def _tiles(counts: dict[str, int], current: Filters) -> list[dict[str, Any]]:
+    """The tiles; behind each is exactly the list that its address shows."""
+    return [
+        {
+            "label": label,
+            "tone": tone if counts[code] else "calm",
+            "sign": sign,
+            "count": f"{MOST_COUNTED:,}+" if counts[code] > MOST_COUNTED else counts[code],
+            "url": filtering.address(TILES[code]) if TILES[code] != DEFAULTS else "?",
+            "current": TILES[code] == current,
+        }
+        for code, (label, tone, sign) in FACES.items()
+        if code in counts
+    ]
