@@ -4,30 +4,32 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from records import access
 from records.access import Actor
 from records.json import loads
 from referrals import directory, workflow
-from referrals.models import Handoff, Owner
-from referrals.pathways import HANDOFFS, LOOP_STAGES, REASONS, STAGES
+from referrals.models import Handoff
+from referrals.pathways import REASONS
 from referrals.vocabulary import Offer, Words
-from referrals.worklists import LoopView
-from web import dues, journal as sentences
-from web import linked, patients, reading, words
+from referrals.worklists import HandoffView, LoopView
+from web import dues, linked, organisations, patients, reading, words
+from web import journal as sentences
 from web.forms.offers import Known, OfferForm, offer_form
 
 Key = tuple[str, str, bool]
 
 
-def heading(view: LoopView) -> dict[str, Any]:
+def heading(actor: Actor, view: LoopView) -> dict[str, Any]:
     """The loop itself."""
-    loop = view.loop
+    loop = view.row
+    names = organisations.names(actor, {loop.placer, loop.performer})
     facts = [
         (_("Ordered"), reading.when(loop.ordered_at)),
-        (_("From"), view.placer_name),
-        (_("To"), view.performer_name),
+        (_("From"), names.get(loop.placer, "")),
+        (_("To"), names.get(loop.performer, "")),
         (_("Needed by"), reading.when(loop.needed_by)),
         (_("Accountable"), loop.accountable.name),
     ]
@@ -39,7 +41,7 @@ def heading(view: LoopView) -> dict[str, Any]:
         "priority": loop.priority,
         "priority_label": words.PRIORITIES.get(loop.priority, loop.priority),
         "priority_tone": words.PRIORITY_TONES.get(loop.priority, ""),
-        "stage_label": LOOP_STAGES[loop.stage].label,
+        "stage_label": view.stage_label,
         "stage_tone": "good" if loop.closed_at else "info",
         "facts": [(label, value) for label, value in facts if value],
         "end_words": _end_words(view),
@@ -47,48 +49,41 @@ def heading(view: LoopView) -> dict[str, Any]:
 
 
 def _end_words(view: LoopView) -> str:
-    loop = view.loop
+    loop = view.row
     if not loop.closed_at:
         return ""
     reason = str(REASONS[loop.end_reason].label) if loop.end_reason in REASONS else ""
-    ended = {"stage": LOOP_STAGES[loop.stage].label, "at": reading.when(loop.closed_at), "who": loop.closed_by}
+    ended = {"stage": capfirst(view.stage_label), "at": reading.when(loop.closed_at), "who": loop.closed_by}
     return ". ".join(part for part in (_("%(stage)s on %(at)s by %(who)s") % ended, reason) if part)
-
-
-def steps(view: LoopView) -> list[dict[str, Any]]:
-    """The progress, from the order to the end."""
-    return [
-        {"label": step.label, "state": step.state, "at": step.at, "actor": step.actor} for step in view.steps
-    ]
 
 
 def cards(actor: Actor, view: LoopView, now: datetime, forms: Mapping[Key, OfferForm]) -> list[dict[str, Any]]:
     """Each open handoff with its clock, its owner and the forms for what this person may do."""
     choices = known(actor, view)
-    return [_card(actor, handoff, now, choices, forms) for handoff in view.handoffs if handoff.is_open]
+    return [_card(actor, one, now, choices, forms) for one in view.handoffs if one.row.is_open]
 
 
 def _card(
-    actor: Actor, handoff: Handoff, now: datetime, choices: Known, forms: Mapping[Key, OfferForm]
+    actor: Actor, view: HandoffView, now: datetime, choices: Known, forms: Mapping[Key, OfferForm]
 ) -> dict[str, Any]:
+    handoff = view.row
     due = dues.due(handoff.due_at, now)
     offers = [
         _offer(offer, handoff, choices, forms.get((handoff.id, offer.action, offer.attested)))
         for offer in workflow.available(actor, handoff)
     ]
-    reason = str(REASONS[handoff.reason_code].label) if handoff.reason_code in REASONS else handoff.reason_code
     return {
         "id": handoff.id,
         "version": handoff.version,
-        "handoff_label": HANDOFFS[handoff.kind].label,
-        "stage_label": STAGES[handoff.kind, handoff.stage].label,
+        "handoff_label": view.label,
+        "stage_label": view.stage_label,
         "due_at": handoff.due_at,
         "due_words": due.words,
         "tone": due.tone,
         "sign": due.sign,
-        "owner": handoff.owner.name,
+        "owner": view.owner_name,
         "list": handoff.list.name if handoff.list_id != handoff.owner_id else "",
-        "reason": ": ".join(part for part in (reason, handoff.reason_text) if part),
+        "reason": ": ".join(str(part) for part in (view.reason_label, handoff.reason_text) if part),
         "offers": offers,
         "heard": any(offer["attested"] for offer in offers),
         "heard_open": any(offer["attested"] and offer["is_open"] for offer in offers),
@@ -123,11 +118,10 @@ def known(actor: Actor, view: LoopView) -> dict[str, list[tuple[str, Words]]]:
 
 def journal(view: LoopView) -> list[dict[str, Any]]:
     """Everything that happened, newest first."""
-    kinds = {handoff.id: handoff.kind for handoff in view.handoffs}
     return [
         {
-            "sentence": sentences.sentence(event.action, kinds.get(event.handoff_id or "", ""), event.actor_display),
-            "said": sentences.said(event.details, event.reason_code, event.reason_text),
+            "sentence": sentences.sentence(event),
+            "said": sentences.said(event),
             "at": event.at,
             "recorded_at": event.recorded_at,
             "attested": event.attested,
@@ -146,7 +140,7 @@ def last_change(view: LoopView) -> str:
 
 def request_facts(actor: Actor, view: LoopView) -> list[tuple[str, str]]:
     """What was asked, from the request's own words."""
-    held = access.visible(actor, "ServiceRequest").filter(pk=view.loop.request_id or "", deleted=False)
+    held = access.visible(actor, "ServiceRequest").filter(pk=view.row.request_id or "", deleted=False)
     text = held.values_list("body", flat=True).first()
     if text is None:
         return []
@@ -164,8 +158,8 @@ def request_facts(actor: Actor, view: LoopView) -> list[tuple[str, str]]:
 
 def related(view: LoopView) -> list[dict[str, Any]]:
     """The loop that this one follows, and those that follow it."""
-    before = [(view.loop.based_on, _("this loop follows it"))] if view.loop.based_on else []
-    after = [(later, _("follows this loop")) for later in view.loop.followed_by.all()]
+    before = [(view.row.based_on, _("this loop follows it"))] if view.row.based_on else []
+    after = [(later, _("follows this loop")) for later in view.row.followed_by.all()]
     return [
         {"id": other.id, "kind": other.kind, "title": other.title or words.KINDS[other.kind], "words": told}
         for other, told in (*before, *after)

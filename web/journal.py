@@ -4,15 +4,12 @@
 is told by its label in `referrals.pathways`, so that nothing that happened stays untold.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from referrals.pathways import REASONS, TRANSITIONS
 from referrals.pathways.parts import CHANNELS, SEVERITIES
 from referrals.vocabulary import Words
+from referrals.worklists import EventView
 from web import reading
 
 SENTENCES: dict[str, Words] = {
@@ -71,25 +68,24 @@ SENTENCES: dict[str, Words] = {
     "confirm-death/confirm": gettext_lazy("%(who)s confirmed that the patient has died."),
     "refute": gettext_lazy("%(who)s found that the patient lives."),
 }
-LABELS = {(row.handoff, row.action): row.label for row in TRANSITIONS}
 CODES: dict[str, dict[str, Words]] = {"channel": dict(CHANNELS), "severity": dict(SEVERITIES)}
-SPOKEN = ("question", "answer", "plan", "note", "reason_text", "spoken_to")
+SPOKEN = ("question", "answer", "plan", "note", "spoken_to", "second_person")
 
 
-def sentence(action: str, handoff_kind: str, who: str) -> str:
+def sentence(event: EventView) -> str:
     """What happened, as one sentence."""
-    words = SENTENCES.get(f"{handoff_kind}/{action}") or SENTENCES.get(action)
+    words = SENTENCES.get(f"{event.handoff_kind}/{event.action}") or SENTENCES.get(event.action)
     if words:
-        return str(words) % {"who": who}
-    return _("%(who)s: %(what)s.") % {"who": who, "what": LABELS.get((handoff_kind, action), action)}
+        return str(words) % {"who": event.actor}
+    return _("%(who)s: %(what)s.") % {"who": event.actor, "what": event.label}
 
 
-def said(details: Mapping[str, Any], reason_code: str, reason_text: str) -> list[str]:
+def said(event: EventView) -> list[str]:
     """What the action carried, as lines to read: the reason, the slot, codes, and what somebody wrote."""
-    reason = str(REASONS[reason_code].label) if reason_code in REASONS else reason_code
-    lines = [": ".join(part for part in (reason, reason_text) if part)]
+    details = event.details
+    lines = [": ".join(str(part) for part in (event.reason_label, event.reason_text) if part)]
     if details.get("slot_start") or details.get("slot_end"):
         lines.append(reading.period({"start": details.get("slot_start"), "end": details.get("slot_end")}))
     lines += [str(labels.get(details.get(name, ""), "")) for name, labels in CODES.items()]
-    lines += [str(details.get(name, "")) for name in SPOKEN if name != "reason_text"]
+    lines += [str(details.get(name, "")) for name in SPOKEN]
     return [line for line in lines if line]

@@ -10,11 +10,10 @@ from django.utils.translation import gettext as _
 
 from records import access
 from records.access import Actor
-from records.json import loads
 from referrals.pathways import HANDOFFS, STAGES, transitions_from
 from referrals.vocabulary import Words
-from referrals.worklists import Row
-from web import dues, words
+from referrals.worklists import LoopView, Row
+from web import dues, organisations, words
 from web.forms.worklist import LABELS
 
 CHIPS = {
@@ -30,7 +29,7 @@ def lines(actor: Actor, rows: Iterable[Row], now: datetime) -> list[dict[str, An
     """The rows of a worklist; two queries for all of them together."""
     shown = list(rows)
     births = _births(actor, {row.patient_id for row in shown if row.patient_id})
-    names = _names(actor, {row.placer for row in shown} | {row.performer for row in shown})
+    names = organisations.names(actor, {row.placer for row in shown} | {row.performer for row in shown})
     return [_line(actor, row, now, births, names) for row in shown]
 
 
@@ -86,6 +85,21 @@ def _births(actor: Actor, patients: set[str]) -> dict[str, str]:
     return {key: formats.date_format(born, "DATE_FORMAT") for key, born in rows}
 
 
-def _names(actor: Actor, organizations: set[str]) -> dict[str, str]:
-    rows = access.visible(actor, "Organization").filter(pk__in=organizations - {""}).values_list("id", "body")
-    return {key: str(loads(body).get("name", key)) for key, body in rows}
+def timeline_item(view: LoopView, now: datetime) -> dict[str, Any]:
+    """One loop of a patient's timeline."""
+    loop, waiting = view.row, view.next
+    due = dues.due(waiting.row.due_at, now) if waiting else None
+    return {
+        "id": loop.id,
+        "kind": loop.kind,
+        "kind_label": words.KINDS.get(loop.kind, loop.kind),
+        "title": loop.title or words.KINDS.get(loop.kind, loop.kind),
+        "ordered_at": loop.ordered_at,
+        "stage_label": view.stage_label,
+        "stage_tone": "good" if loop.closed_at else "info",
+        "due_words": due.words if due else "",
+        "tone": due.tone if due else "",
+        "sign": due.sign if due else "",
+        "waiting": waiting.label if waiting else "",
+        "owner": waiting.owner_name if waiting else "",
+    }

@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy
 from records import access
 from records.access import Actor
 from records.json import Resource, lexeme, loads
-from referrals.models import Event
 from referrals.vocabulary import Words
+from referrals.worklists import EventView
 from web import reading
 
 CARRIED = ("report", "document", "appointment")
@@ -63,7 +63,7 @@ class Linked:
         return f"{self.type}/{self.id}"
 
 
-def of(actor: Actor, events: Iterable[Event]) -> list[Linked]:
+def of(actor: Actor, events: Iterable[EventView]) -> list[Linked]:
     """The resources that the journal names and the actor may see, one query per type, newest first."""
     wanted: dict[str, set[str]] = defaultdict(set)
     for event in events:

@@ -31,7 +31,7 @@ def show(request: StaffRequest, loop_id: str) -> HttpResponse:
 def act(request: StaffRequest, loop_id: str, handoff_id: str, action: str) -> HttpResponse:
     """Do one action as its form says; a form that isn't right comes back with what was typed."""
     view = worklists.loop_view(request.actor, loop_id, clock.now())
-    handoff = next((one for one in view.handoffs if one.id == handoff_id), None)
+    handoff = next((one.row for one in view.handoffs if one.row.id == handoff_id), None)
     if handoff is None:
         raise NotFound("No such handoff in this loop.")
     offer = _offered(request, handoff, action)
@@ -64,7 +64,7 @@ def evidence(request: StaffRequest, loop_id: str, type: str, key: str) -> HttpRe
         "facts": linked.facts(found),
         "text": reading.narrative(found.body),
         "attachments": list(reading.attachments(found.body)),
-        "banner": patients.banner(request.actor, view.loop.patient_id),
+        "banner": patients.banner(request.actor, view.row.patient_id),
         "here": "worklist",
     }
     return render(request, "web/evidence.html", context)
@@ -80,7 +80,7 @@ def _perform(
     request: StaffRequest, view: worklists.LoopView, handoff: Handoff, offer: Offer, form: OfferForm
 ) -> None:
     if form.is_written:
-        written.take_in(view.loop, form.report_text, offer.action, request.actor)
+        written.take_in(view.row, form.report_text, offer.action, request.actor)
         return
     workflow.perform(
         handoff.id,
@@ -98,9 +98,9 @@ def _page(
     now = clock.now()
     view = worklists.loop_view(request.actor, loop_id, now)
     context: dict[str, Any] = {
-        "banner": patients.banner(request.actor, view.loop.patient_id) if view.loop.patient_id else None,
-        "loop": cards.heading(view),
-        "steps": cards.steps(view),
+        "banner": patients.banner(request.actor, view.row.patient_id) if view.row.patient_id else None,
+        "loop": cards.heading(request.actor, view),
+        "steps": view.steps,
         "cards": cards.cards(request.actor, view, now, forms or {}),
         "journal": cards.journal(view),
         "evidence": linked.of(request.actor, view.events),
