@@ -5,6 +5,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from records import clock
@@ -37,7 +38,7 @@ def worklist(request: StaffRequest) -> HttpResponse:
     """GET shows the list that the address says; POST turns the form into such an address."""
     filters = filtering.read(request.GET, request.session)
     if request.method == "POST":
-        return redirect(filtering.address(_chosen(request, filters), request.session))
+        return redirect(reverse("worklist") + filtering.address(_chosen(request, filters), request.session))
     now = clock.now()
     found = worklists.rows(request.actor, filters, now=now, after=request.GET.get("after", ""))
     context = {
