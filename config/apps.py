@@ -5,3 +5,10 @@ class ConfigConfig(AppConfig):
     """The assembly: hands to the rooms what they may not import themselves."""
 
     name = "config"
+
+    def ready(self) -> None:
+        """Give the bridge its wake-up."""
+        from config.wake import wake
+        from fhir_bridge import wakeups
+
+        wakeups.inject(wake)

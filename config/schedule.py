@@ -23,7 +23,11 @@ class Job:
     call: str
 
 
-SCHEDULE: tuple[Job, ...] = ()
+SCHEDULE: tuple[Job, ...] = (
+    Job("push", timedelta(seconds=5), "fhir_bridge.tasks.push_due"),
+    Job("pull", timedelta(seconds=30), "fhir_bridge.tasks.pull_due"),
+    Job("sweep", timedelta(hours=1), "fhir_bridge.tasks.sweep_due"),
+)
 JOBS = {job.name: job for job in SCHEDULE}
 
 

@@ -17,7 +17,7 @@ from config.celery import app
 
 REST_SECONDS = 15.0
 # What the rooms call it → the Celery task that takes its id
-TASKS = {"push": "fhir_bridge.tasks.push"}
+TASKS = {"push": "fhir_bridge.tasks.push", "pull": "fhir_bridge.tasks.pull"}
 
 log = logging.getLogger(__name__)
 counted: Counter[str] = Counter()

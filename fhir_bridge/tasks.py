@@ -1,5 +1,7 @@
 """Celery's entry points: wake-ups that carry a partner's number. What is to be done are rows (law 8)."""
 
+from datetime import datetime
+
 from celery import shared_task
 
 from fhir_bridge import applying, inbound, outbound
@@ -36,20 +38,20 @@ def sweep(partner_id: int) -> None:
             inbound.note_failure(partner, error)
 
 
-def push_due() -> None:
+def push_due(_now: datetime) -> None:
     """The poller of lost wake-ups: push to every active partner that has something due."""
     for partner in Partner.objects.filter(state=Partner.State.ACTIVE):
         if outbound.due(partner):
             push(partner.pk)
 
 
-def pull_due() -> None:
+def pull_due(_now: datetime) -> None:
     """Poll every active partner."""
     for number in Partner.objects.filter(state=Partner.State.ACTIVE).values_list("pk", flat=True):
         pull(number)
 
 
-def sweep_due() -> None:
+def sweep_due(_now: datetime) -> None:
     """Sweep every active partner."""
     for number in Partner.objects.filter(state=Partner.State.ACTIVE).values_list("pk", flat=True):
         sweep(number)

@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 
 from bench.fake_ehr import Answer, FakeEhr, Request
-from fhir_bridge import operations, outbound
+from fhir_bridge import operations, outbound, partners, sending
 from fhir_bridge.models import Link, Partner
 from records import clock, store
 from records.access import SYSTEM
@@ -147,7 +147,7 @@ def test_an_update_whose_reply_was_lost_is_read_before_it_is_repeated(
 ) -> None:
     handoff = story.refer()
     outbound.run_once(hospital)
-    request = store.get("ServiceRequest", handoff.loop.request_id)
+    request = store.get("ServiceRequest", str(handoff.loop.request_id))
     store.write(request | {"priority": "urgent"}, actor=SYSTEM)
 
     with ehr.faulty(lose_replies_to("PUT", "ServiceRequest")):
@@ -264,7 +264,7 @@ def test_a_dead_workers_claim_is_taken_over_and_what_it_sent_is_found(
     for _death in SENT_ONCE:
         claimed = outbound.claim(hospital)
         assert claimed is not None
-        outbound.send(outbound.partners.connect(hospital), claimed[0], is_doubtful=claimed[1])
+        sending.send(partners.connect(hospital), claimed[0], is_doubtful=claimed[1])
         assert Link.objects.get(pk=claimed[0].pk).state == Link.State.INFLIGHT
         later(hospital, limit=1)
 
@@ -280,6 +280,6 @@ def test_a_worker_that_lost_its_claim_settles_nothing(
     assert slow is not None
     later(hospital)
 
-    assert outbound._carry(outbound.partners.connect(hospital), slow[0], is_doubtful=False) == "overtaken"
+    assert outbound._carry(partners.connect(hospital), slow[0], is_doubtful=False) == "overtaken"
     assert types(ehr) == SENT_ONCE
     assert states(hospital) == {Link.State.CLEAN}
