@@ -175,13 +175,13 @@ def _apply_to(loop: Loop, resource: Resource, previous: Resource, actor: Actor) 
     at = happened_at(resource, actor)
     if rule.steps_back and at < handoff.stage_since:
         return loop.id
-    possible = {row.action for row in transitions_from("fulfil", handoff.stage, loop.kind)}
-    action = next((one for one in rule.actions if one in possible), None)
-    if action is None:
+    possible = {row.action: row for row in transitions_from("fulfil", handoff.stage, loop.kind)}
+    row = next((possible[one] for one in rule.actions if one in possible), None)
+    if row is None:
         return loop.id
-    outcome = workflow.perform(
-        handoff.id, action, _acting(actor, handoff), at=at, data=_data(action, resource), evidence=reference
-    )
+    told = _told(resource)
+    data = {one.name: told[one.name] for one in row.fields if told.get(one.name)}
+    outcome = workflow.perform(handoff.id, row.action, _acting(actor, handoff), at=at, data=data, evidence=reference)
     return outcome.loop.id
 
 
@@ -242,20 +242,16 @@ def happened_at(resource: Resource, actor: Actor) -> datetime:
     return found[0] if found else clock.now()
 
 
-def _data(action: str, resource: Resource) -> dict[str, Any]:
-    """What the action's form needs, from the resource."""
-    reference = f"{resource['resourceType']}/{resource['id']}"
-    if action in ("book", "rebook", "book-collection"):
-        return _slot(resource) | {"appointment": reference}
-    if action == "cancel-appointment":
-        return _cancellation(resource)
-    if action == "reject-specimen":
+def _told(resource: Resource) -> dict[str, Any]:
+    """What a resource can say to the form of an action, by the names of the fields."""
+    type_, reference = resource["resourceType"], f"{resource['resourceType']}/{resource['id']}"
+    if type_ == "Appointment":
+        return _slot(resource) | _cancellation(resource) | {"appointment": reference}
+    if type_ == "Specimen":
         return {"reason": "specimen-unsatisfactory"}
-    if resource["resourceType"] not in REPORTS:
-        return {}
-    severity = severity_of(resource) if action not in {"complete", "interim-report"} else ""
-    state = {"state": state_of(resource)} if action == "amend" else {}
-    return {"report": reference} | state | ({"severity": severity} if severity else {})
+    if type_ in REPORTS:
+        return {"report": reference, "state": state_of(resource), "severity": severity_of(resource)}
+    return {}
 
 
 def _slot(appointment: Resource) -> dict[str, datetime]:
@@ -269,11 +265,10 @@ def _slot(appointment: Resource) -> dict[str, datetime]:
 def _cancellation(appointment: Resource) -> dict[str, str]:
     """By patient or provider as http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason says."""
     concept = appointment.get("cancelationReason", {})
-    codes = {coding.get("code", "") for coding in concept.get("coding", ())}
-    if any(code.startswith("pat") for code in codes):
-        return {"reason": "cancelled-by-patient"}
-    text = concept.get("text") or next((one["display"] for one in concept.get("coding", ()) if one.get("display")), "")
-    return {"reason": "cancelled-by-provider"} | ({"reason_text": text} if text else {})
+    codings = concept.get("coding", ())
+    by_patient = any(one.get("code", "").startswith("pat") for one in codings)
+    words = concept.get("text") or next((one["display"] for one in codings if one.get("display")), "")
+    return {"reason": f"cancelled-by-{'patient' if by_patient else 'provider'}", "reason_text": words}
 
 
 def _is_news(resource: Resource, previous: Resource) -> bool:
