@@ -1,0 +1,169 @@
+"""The laws that PostgreSQL holds: raw SQL that breaks one is refused, whoever writes it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Barrier, Thread
+
+import pytest
+from django.db import IntegrityError, connection, connections, transaction
+
+from records import clock
+from referrals.models import Event, Handoff, Loop
+from tests.referrals.ward import MONDAY, Ward, found_ward
+
+
+@contextmanager
+def refused(law: str) -> Iterator[None]:
+    """The statements inside, and the deferred checks at their end, are refused by that law."""
+    with pytest.raises(IntegrityError, match=law), transaction.atomic():
+        yield
+        with connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def run(sql: str, *values: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+
+
+@pytest.fixture
+def loop(ward: Ward) -> Loop:
+    """An open referral."""
+    return ward.sent()[0]
+
+
+@pytest.fixture
+def ended(ward: Ward) -> Loop:
+    """A closed referral."""
+    loop, fulfil = ward.sent()
+    ward.report(fulfil)
+    ward.acknowledge(loop)
+    ward.tell(loop)
+    return loop
+
+
+def test_an_open_loop_has_an_open_handoff(loop: Loop) -> None:
+    with refused("law 1"):
+        run("UPDATE referrals_handoff SET closed_at = now() WHERE loop_id = %s AND closed_at IS NULL", loop.id)
+
+
+def test_an_ended_loop_has_none(loop: Loop) -> None:
+    with refused("law 1"):
+        run(
+            """UPDATE referrals_loop SET closed_at = now(), closed_by = 'x', stage = 'closed', acknowledged_at = now(),
+            acknowledged_by = 'x', told_at = now(), told_by = 'x' WHERE id = %s""",
+            loop.id,
+        )
+
+
+def test_a_loop_is_never_without_handoffs(loop: Loop) -> None:
+    with refused("law 1"):
+        run("DELETE FROM referrals_event WHERE false")
+        run("UPDATE referrals_handoff SET opened_by_id = NULL WHERE loop_id = %s", loop.id)
+        run("ALTER TABLE referrals_event DISABLE TRIGGER journal_only_grows")
+        run("DELETE FROM referrals_event WHERE loop_id = %s", loop.id)
+        run("DELETE FROM referrals_handoff WHERE loop_id = %s", loop.id)
+
+
+def test_a_handoff_can_not_move_out_of_its_loop(ward: Ward, loop: Loop) -> None:
+    other = ward.order()
+    with refused("law 1"):
+        run("UPDATE referrals_handoff SET loop_id = %s WHERE loop_id = %s AND closed_at IS NULL", other.id, loop.id)
+
+
+def test_an_open_handoff_can_not_be_put_into_an_ended_loop(ward: Ward, ended: Loop) -> None:
+    other = ward.order()
+    with refused("law 1"):
+        run("UPDATE referrals_handoff SET loop_id = %s WHERE loop_id = %s", ended.id, other.id)
+
+
+@pytest.mark.parametrize("column", ["owner_id", "due_at", "list_id", "accountable_id", "half_due_at"])
+def test_an_open_handoff_has_an_owner_a_list_and_a_due_time(loop: Loop, column: str) -> None:
+    with refused(column):
+        run(f"UPDATE referrals_handoff SET {column} = NULL WHERE loop_id = %s", loop.id)
+
+
+def test_a_loop_has_an_accountable_pool(loop: Loop) -> None:
+    with refused("accountable_id"):
+        run("UPDATE referrals_loop SET accountable_id = NULL WHERE id = %s", loop.id)
+
+
+@pytest.mark.parametrize("missing", ["acknowledged_at", "told_at", "acknowledged_by", "told_by"])
+def test_closing_needs_the_acknowledgement_and_the_patient_told(loop: Loop, missing: str) -> None:
+    needed = {"acknowledged_at": "now()", "told_at": "now()", "acknowledged_by": "'x'", "told_by": "'x'"}
+    del needed[missing]
+    with refused("law_4_acknowledged_and_told"):
+        run("UPDATE referrals_handoff SET closed_at = now() WHERE loop_id = %s AND closed_at IS NULL", loop.id)
+        sets = ", ".join(f"{column} = {value}" for column, value in needed.items())
+        run(
+            f"UPDATE referrals_loop SET closed_at = now(), closed_by = 'x', stage = 'closed', {sets} WHERE id = %s",
+            loop.id,
+        )
+
+
+def test_another_end_than_closed_needs_a_coded_reason(loop: Loop) -> None:
+    with refused("law_4_end_has_reason_and_person"):
+        run(
+            """UPDATE referrals_loop SET closed_at = now(), closed_by = 'x', stage = 'cancelled', told_reason = 'x',
+            acknowledged_reason = 'x', acknowledged_by = 'x', told_by = 'x' WHERE id = %s""",
+            loop.id,
+        )
+
+
+def test_a_stage_says_whether_the_loop_is_open(loop: Loop) -> None:
+    with refused("loop_stage_says_whether_open"):
+        run("UPDATE referrals_loop SET stage = 'closed' WHERE id = %s", loop.id)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["closed_at = NULL", "stage = 'waiting-partner', closed_at = NULL", "told_by = 'another'", "end_reason = 'x'"],
+)
+def test_a_loop_never_leaves_its_end(ended: Loop, change: str) -> None:
+    with refused("law 4"):
+        run(f"UPDATE referrals_loop SET {change} WHERE id = %s", ended.id)
+
+
+def test_an_ended_loop_may_still_follow_a_merged_patient(ended: Loop) -> None:
+    run("UPDATE referrals_loop SET patient_id = 'merged' WHERE id = %s", ended.id)
+    assert Loop.objects.get(pk=ended.pk).patient_id == "merged"
+
+
+def test_a_handoff_never_leaves_its_end(ended: Loop) -> None:
+    with refused("law 4"):
+        run("UPDATE referrals_handoff SET closed_at = NULL WHERE loop_id = %s", ended.id)
+
+
+@pytest.mark.parametrize("sql", ["UPDATE referrals_event SET actor_display = 'me'", "DELETE FROM referrals_event"])
+def test_the_journal_only_grows(loop: Loop, sql: str) -> None:
+    assert Event.objects.filter(loop=loop).exists()
+    with refused("the journal only grows"):
+        run(sql)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_transactions_can_not_close_the_last_two_handoffs_behind_each_others_back() -> None:
+    with clock.at(MONDAY):
+        ward = found_ward()
+        loop = ward.order("follow-up", performer="practice")
+    ids = list(Handoff.objects.filter(loop=loop).values_list("id", flat=True))
+    both_wrote, errors = Barrier(2, timeout=20), []
+
+    def close(handoff_id: str) -> None:
+        try:
+            with transaction.atomic():
+                run("UPDATE referrals_handoff SET closed_at = now() WHERE id = %s", handoff_id)
+                both_wrote.wait()
+        except IntegrityError as error:
+            errors.append(str(error))
+        finally:
+            connections.close_all()
+
+    threads = [Thread(target=close, args=(handoff_id,)) for handoff_id in ids]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert len(errors) == 1, "one commits, the other is told"
+    assert "law 1" in errors[0]
+    assert Handoff.objects.filter(loop=loop, closed_at=None).count() == 1
