@@ -4,7 +4,6 @@
 all in the caller's transaction.
 """
 
-from collections.abc import Iterable
 from datetime import datetime
 
 from django.conf import settings
@@ -94,17 +93,19 @@ class Ledger:
 
     def _save_tasks(self) -> None:
         """Project what has changed, one write for each circle of organisations that may see it."""
-        previous = self._previous({*self._handoffs, *self._restaged})
-        circles: dict[frozenset[str], dict[str, Resource]] = {}
+        circles: dict[frozenset[str], list[str]] = {}
         for loop_id in sorted(self._restaged):
-            loop = self._loops[loop_id]
-            circles.setdefault(audience(loop), {})[loop_id] = loop_task(loop, previous.get(loop_id))
+            circles.setdefault(audience(self._loops[loop_id]), []).append(loop_id)
         for handoff in self._handoffs.values():
-            before = self.bases.get(handoff.id) or previous.get(handoff.id)
-            task = handoff_task(handoff, handoff.loop, before, report=self.reports.get(handoff.id, ""))
-            circles.setdefault(audience(handoff.loop), {})[handoff.id] = task
-        for organizations, tasks in circles.items():
-            store.write_many(list(tasks.values()), actor=self.actor, audience=organizations)
+            circles.setdefault(audience(handoff.loop), []).append(handoff.id)
+        for organizations, ids in circles.items():
+            store.rewrite("Task", ids, self._task, actor=self.actor, audience=organizations)
+
+    def _task(self, key: str, previous: Resource | None) -> Resource:
+        if key in self._loops:
+            return loop_task(self._loops[key], previous)
+        handoff, report = self._handoffs[key], self.reports.get(key, "")
+        return handoff_task(handoff, handoff.loop, self.bases.get(key) or previous, report=report)
 
     def _complete_requests(self) -> None:
         """Set our own requests to completed once they are carried out; an EHR does so with its own (PATHWAYS §1)."""
@@ -118,11 +119,6 @@ class Ledger:
                 store.write(
                     {**request, "status": "completed"}, actor=self.actor, audience=audience(loop), validate=False
                 )
-
-    def _previous(self, ids: Iterable[str]) -> dict[str, Resource]:
-        known = set(ids) - self._new_loops.keys() - self.bases.keys()
-        rows = row_class("Task").rows("Task").filter(id__in=known) if known else ()
-        return {row.id: loads(row.body) for row in rows if row.body}
 
 
 def audience(loop: Loop) -> frozenset[str]:

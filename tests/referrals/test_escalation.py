@@ -87,7 +87,7 @@ def test_a_sweep_costs_what_is_due_and_not_what_exists(
         assert escalation.sweep(MONDAY) == 0
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("commits")
 def test_two_sweeps_at_once_record_everything_once() -> None:
     with clock.at(MONDAY):
         ward = found_ward()
