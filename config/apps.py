@@ -7,7 +7,7 @@ class ConfigConfig(AppConfig):
     name = "config"
 
     def ready(self) -> None:
-        """Give the bridge its wake-up."""
+        """Give the bridge its wake-ups. The wake needs the Celery app, which needs the settings: hence the late import."""
         from config.wake import wake
         from fhir_bridge import wakeups
 

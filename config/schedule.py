@@ -23,9 +23,10 @@ class Job:
     call: str
 
 
-SCHEDULE: tuple[Job, ...] = (
+SCHEDULE = (
+    Job("escalation", timedelta(minutes=1), "referrals.escalation.sweep"),
     Job("push", timedelta(seconds=5), "fhir_bridge.tasks.push_due"),
-    Job("pull", timedelta(seconds=30), "fhir_bridge.tasks.pull_due"),
+    Job("pull", timedelta(seconds=10), "fhir_bridge.tasks.pull_due"),
     Job("sweep", timedelta(hours=1), "fhir_bridge.tasks.sweep_due"),
 )
 JOBS = {job.name: job for job in SCHEDULE}
