@@ -81,6 +81,8 @@ EVIDENCE: dict[tuple[str, str, str], Rule] = {
         for key, rule in _rules(type_, state, referral="amend", follow_up="amend", test_order="amend").items()
     },
 }
+# A laboratory that cancels before there was a result leaves the decision to the orderer; the report itself is read too.
+EVIDENCE[("DiagnosticReport", "cancelled", "test-order")] = Rule(("amend", "fail"))
 TYPES = frozenset(type_ for type_, _status, _kind in EVIDENCE)
 
 
@@ -250,7 +252,8 @@ def _told(resource: Resource) -> dict[str, Any]:
     if type_ == "Specimen":
         return {"reason": "specimen-unsatisfactory"}
     if type_ in REPORTS:
-        return {"report": reference, "state": state_of(resource), "severity": severity_of(resource)}
+        unable = {"reason": "unable"} if state_of(resource) == "cancelled" else {}
+        return unable | {"report": reference, "state": state_of(resource), "severity": severity_of(resource)}
     return {}
 
 

@@ -31,7 +31,11 @@ class Event(models.Model):
     attested = models.BooleanField(default=False)
 
     class Meta:
-        indexes = [models.Index(fields=["loop", "id"], name="event_by_loop")]
+        indexes = [
+            models.Index(fields=["loop", "id"], name="event_by_loop"),
+            # whether a report was applied already, and to which loops
+            models.Index(fields=["evidence"], name="event_by_evidence", condition=~models.Q(evidence="")),
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} {self.pk}"

@@ -80,7 +80,10 @@ class Loop(models.Model):
     end_reason = models.TextField(blank=True, default="")
 
     class Meta:
-        indexes = [models.Index(fields=["placer", "opened_at", "id"], name="loop_by_placer")]
+        indexes = [
+            models.Index(fields=["placer", "opened_at", "id"], name="loop_by_placer"),
+            models.Index(fields=["about"], name="loop_by_about", condition=~models.Q(about="")),
+        ]
         constraints = [
             models.CheckConstraint(
                 name="law_4_acknowledged_and_told",

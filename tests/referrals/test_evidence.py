@@ -246,6 +246,21 @@ def test_a_report_that_says_nothing_new_is_not_reviewed_again(here: Region) -> N
     assert Loop.objects.count() == 1
 
 
+def test_a_laboratory_that_cancels_leaves_the_decision_to_the_orderer(here: Region) -> None:
+    loop = sent(here, **LAB)
+    arrives(here, result("cancelled", hours(5)))
+    assert (stage(loop), open_kinds(loop)) == ("failed", ["decide-next-step", "notify-patient"])
+
+
+def test_a_result_withdrawn_after_the_review_comes_back(here: Region) -> None:
+    loop = sent(here, **LAB)
+    arrives(here, result("final", hours(5)))
+    acknowledge(here, loop, hours(6))
+    arrives(here, result("entered-in-error", hours(7)))
+    assert "review-report" in open_kinds(loop)
+    assert Event.objects.get(loop=loop, action="amend").details["state"] == "entered-in-error"
+
+
 def test_a_follow_up_visit_and_its_note(here: Region) -> None:
     loop = sent(here, **FOLLOW_UP)
     with clock.at(hours(1)):
