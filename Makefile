@@ -14,9 +14,9 @@ lint:
 	$(BATON) exec -m ruff check .
 	$(BATON) exec -m ruff format --check .
 	$(BATON) exec -m mypy .
-	$(BATON) exec -m importlinter.cli lint-imports
+	$(BATON) exec .venv/bin/lint-imports --no-logo
 	$(BATON) exec .ci/budgets.py
-	$(BATON) exec manage.py makemigrations --check --dry-run
+	DATABASE_URL=postgres://127.0.0.1:1/none $(BATON) exec -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	BATON_BASE_URL=https://baton.example $(BATON) exec manage.py check --deploy --fail-level WARNING
 
 clean:

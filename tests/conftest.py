@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connection, connections
 from pytest_django import DjangoDbBlocker
 
-from config import embedded
+from config import embedded, translations
 
 OURS = ("records", "referrals", "fhir_bridge", "api", "oauth2_provider")
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,6 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start the tests' own database, unless DATABASE_URL names one or a test process of the same run has."""
     config.stash[_parts] = ExitStack()
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the tests sign in often
+    if not hasattr(config, "workerinput"):
+        translations.compile_all(ROOT / "locale")
     if "DATABASE_URL" not in os.environ and not config.option.collectonly:
         os.environ["DATABASE_URL"] = config.stash[_parts].enter_context(_database())
     if "DATABASE_URL" in os.environ:
