@@ -22,4 +22,5 @@ urlpatterns = [
     path("patients/", patient.search, name="patients"),
     path("patients/<str:patient_id>/", patient.timeline, name="patient"),
     path("sync/", sync.overview, name="sync"),
+    path("sync/retry/", sync.retry, name="sync-retry"),
 ]

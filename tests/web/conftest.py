@@ -51,12 +51,17 @@ def browser_of(user: User) -> Client:
 
 
 @pytest.fixture
-def hospital(db: None) -> str:
+def kept(db: None) -> None:
+    """Where the story's rows live: in a transaction that is rolled back; the browser's stories commit theirs."""
+
+
+@pytest.fixture
+def hospital(kept: None) -> str:
     return organization("org-hospital", "Northfield Hospital")
 
 
 @pytest.fixture
-def clinic(db: None) -> str:
+def clinic(kept: None) -> str:
     return organization("org-clinic", "Lakeside Clinic")
 
 
@@ -71,7 +76,7 @@ def boris(hospital: str) -> User:
 
 
 @pytest.fixture
-def olga(db: None) -> User:
+def olga(kept: None) -> User:
     return person("olga", "Olga", "Outsider", at=organization("org-other", "Other House"), roles=["coordinator"])
 
 

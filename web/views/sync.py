@@ -2,18 +2,22 @@
 
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_POST
 
-from fhir_bridge import status
+from fhir_bridge import operations, status
 from fhir_bridge.status import PartnerStatus, Trouble
 from records import clock
+from records.errors import NotFound
 from referrals.vocabulary import Words
 from web import dues
 from web.workplace import StaffRequest, page
 
+OPERATORS = frozenset({"coordinator", "supervisor", "administrator"})
 STATES: dict[str, Words] = {
     "active": gettext_lazy("active"),
     "paused": gettext_lazy("paused"),
@@ -31,7 +35,26 @@ def overview(request: StaffRequest) -> HttpResponse:
     organization = request.actor.organization
     partners = [_partner(one) for one in status.overview(organization)]
     troubles = [_trouble(one) for one in status.troubles(organization=organization)]
-    return render(request, "web/sync.html", {"partners": partners, "troubles": troubles})
+    may = bool(request.actor.roles & OPERATORS)
+    return render(request, "web/sync.html", {"partners": partners, "troubles": troubles, "may": may})
+
+
+@page
+@require_POST
+def retry(request: StaffRequest) -> HttpResponse:
+    """Try one thing again now (``key``), or all that is in trouble with one partner (``partner``)."""
+    if not request.actor.roles & OPERATORS:
+        raise NotFound("No such item.")
+    key, partner = request.POST.get("key", ""), request.POST.get("partner", "")
+    known = status.troubles(organization=request.actor.organization)
+    chosen = [one for one in known if one.key == key or (partner and one.partner == partner)]
+    if not chosen:
+        raise NotFound("No such item.")
+    for one in chosen:
+        operations.retry(one.key, request.actor)
+    again = ngettext("%(count)d will be tried again now.", "%(count)d will be tried again now.", len(chosen))
+    messages.success(request, again % {"count": len(chosen)})
+    return redirect("sync")
 
 
 def _partner(one: PartnerStatus) -> dict[str, Any]:

@@ -1,0 +1,149 @@
+"""The screens in a real browser: without JavaScript, with a narrow window, in the dark, and through axe's eyes."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from django.db import connection
+from pytest_django import DjangoDbBlocker
+from pytest_django.live_server_helper import LiveServer
+
+from referrals.models import Loop, User
+from tests.web.conftest import PASSWORD, Story
+
+pytestmark = pytest.mark.browser
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def database_beside_the_browser() -> Iterator[None]:
+    """Playwright keeps an event loop in this thread; the stories' own queries are as synchronous as ever."""
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    yield
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture(scope="session")
+def house(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """The address of a running Baton on the test database."""
+    server = LiveServer("127.0.0.1")
+    yield str(server.url)
+    server.stop()
+    with django_db_blocker.unblock(), connection.cursor() as cursor:  # what the browser still keeps alive
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+@pytest.fixture
+def kept(commits: None) -> None:
+    """The server reads on its own connection: what a story tells must be committed."""
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(chromium: str) -> dict[str, Any]:
+    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    return {"executable_path": chromium, "args": flags.split()}
+
+
+@pytest.fixture
+def plain(browser: Browser, house: str) -> Iterator[BrowserContext]:
+    """A browser whose JavaScript is off."""
+    context = browser.new_context(base_url=house, java_script_enabled=False)
+    yield context
+    context.close()
+
+
+def sign_in(page: Page, name: str) -> None:
+    page.goto("/sign-in/")
+    page.get_by_label("User name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def test_a_referral_is_composed_accepted_and_booked_without_javascript(
+    plain: BrowserContext, ana: User, clara: User, maria: str, cardiology: str
+) -> None:
+    page = plain.new_page()
+    sign_in(page, "ana")
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="New referral").click()
+    page.get_by_label("Name, birth date or identifier").fill("garcía")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("button", name="María José García").click()
+    page.get_by_role("button", name="Heart failure clinic").click()
+    page.get_by_role("button", name="Review").click()
+    expect(page.get_by_role("alert")).to_contain_text("Reason and question")
+    page.get_by_label("Reason and question").fill("Breathless at night. Heart failure?")
+    page.get_by_role("button", name="Review").click()
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_role("status")).to_contain_text("It is on its way.")
+    expect(page.get_by_role("region", name="Patient")).to_contain_text("María José García")
+    page.locator("details.me summary").click()
+    page.get_by_role("button", name="Sign out").click()
+
+    sign_in(page, "clara")
+    page.get_by_role("link", name="Heart failure clinic").first.click()
+    page.locator("summary", has_text="Accept").click()
+    page.get_by_role("button", name="Accept").click()
+    page.locator("summary", has_text="Book an appointment").click()
+    page.get_by_label("Appointment ends").fill("2099-03-04T10:30")
+    page.get_by_role("button", name="Book an appointment").click()
+    expect(page.locator("section.handoff").first).to_contain_text("Booked")
+    assert [event.action for event in Loop.objects.get().events.order_by("id")][-2:] == ["accept", "book"]
+
+
+def test_the_error_summary_leads_to_the_field(browser: Browser, house: str, story: Story) -> None:
+    page = browser.new_context(base_url=house).new_page()
+    sign_in(page, "clara")
+    page.goto(f"/loops/{story.loop.id}/")
+    page.locator("summary", has_text="Decline").click()
+    page.get_by_role("button", name="Decline").click()
+    page.get_by_role("alert").get_by_role("link", name="Reason").first.click()
+    expect(page.get_by_label("Reason", exact=True).first).to_be_focused()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(browser: Browser, house: str, story: Story, cardiology: str, scheme: Any) -> None:
+    page = browser.new_context(base_url=house, color_scheme=scheme).new_page()
+    page.goto("/sign-in/")
+    findings = {"sign in": look(page)}
+    sign_in(page, "ana")
+    for name, address in addresses(story).items():
+        page.goto(address)
+        findings[name] = look(page)
+    page.goto(f"/loops/{story.loop.id}/")
+    for summary in page.locator("details.offer summary").all():
+        summary.click()
+    findings["loop with a form"] = look(page)
+    assert {name: found for name, found in findings.items() if found} == {}
+
+
+def test_nothing_is_wider_than_a_telephone(browser: Browser, house: str, story: Story, cardiology: str) -> None:
+    page = browser.new_context(base_url=house, viewport={"width": 360, "height": 740}).new_page()
+    sign_in(page, "ana")
+    for name, address in addresses(story).items():
+        page.goto(address)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
+
+
+def addresses(story: Story) -> dict[str, str]:
+    return {
+        "worklist": "/?scope=organisation",
+        "empty worklist": "/?scope=mine&priority=stat",
+        "loop": f"/loops/{story.loop.id}/",
+        "patient": f"/patients/{story.loop.patient_id}/",
+        "patients": "/patients/",
+        "composer": "/new/referral/patient/",
+        "follow-up": "/new/follow-up/patient/",
+        "sync": "/sync/",
+        "nothing": "/loops/nothing/",
+    }
+
+
+def look(page: Page) -> list[str]:
+    found = Axe().run(page, options=RULES).response["violations"]
+    return [f"{one['id']}: {node['html'][:120]}" for one in found for node in one["nodes"]]
