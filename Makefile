@@ -8,7 +8,7 @@ run:
 	$(BATON) run
 
 test:
-	$(BATON) exec -m pytest -n 2 -rs $(TESTS)
+	$(BATON) exec -m pytest -n 2 --dist loadgroup -rs $(TESTS)
 
 lint:
 	$(BATON) exec -m ruff check .

@@ -16,6 +16,7 @@ from django.test.utils import setup_databases, teardown_databases
 from pytest_django import DjangoDbBlocker
 
 from config import embedded, translations
+from tests import partner
 
 OURS = ("records", "referrals", "fhir_bridge", "api", "oauth2_provider")
 ROOT = Path(__file__).resolve().parent.parent
@@ -106,7 +107,7 @@ def django_db_setup(
 
 
 @pytest.fixture
-def commits(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:  # noqa: ARG001
+def commits(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Real commits, for tests with several connections; afterwards our tables are empty, append-only ones too."""
     with django_db_blocker.unblock():
         yield
@@ -117,3 +118,17 @@ def commits(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterat
             cursor.execute(
                 f"SET session_replication_role = replica; TRUNCATE {tables} CASCADE; RESET session_replication_role"
             )
+
+
+@pytest.fixture(scope="session")
+def fhir_partner() -> Iterator[str]:
+    """The base URL of an independent FHIR R4 server: FHIR_PARTNER, or HAPI FHIR of the shared folder."""
+    with partner.running(Path(os.environ.get("BATON_FIXTURES", ROOT.parent / "shared"))) as url:
+        yield url
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need the partner run in one process, so that one partner is started."""
+    for item in items:
+        if "fhir_partner" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("partner"))
