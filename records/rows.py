@@ -10,6 +10,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models.base import ModelBase
 
+from records.joins import ToAudience
 from records.json import Resource
 from records.params import Compartment, Date, Param, Reference, String, Token, Tokens, list_field
 
@@ -63,6 +64,7 @@ class ResourceRow(models.Model, metaclass=RowMeta):
     patient: Any = models.TextField(default="", db_collation="C")  # Any: a type declares its `Compartment` by this name
     body = models.TextField()
     reference_identifiers = list_field()
+    audience = ToAudience()
 
     id_ = Token("id", name="_id", is_built_in=True)
     last_updated_ = Date("meta.lastUpdated", name="_lastUpdated", is_built_in=True)
