@@ -20,15 +20,11 @@ NAMES = {"_sort", "_count", "_total", "_summary", "_elements", "_format", "_pret
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """One column to order by, the id breaking ties in the same direction."""
+    """One column to order by, the id breaking ties in the same direction; rows without the value come last."""
 
-    column: str = "last_updated"
-    descending: bool = True
-
-    @property
-    def is_nullable(self) -> bool:
-        """Whether rows may lack the value; they come last."""
-        return self.column not in {"last_updated", "id"}
+    column: str
+    descending: bool
+    is_nullable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +46,19 @@ def divide(params: Sequence[Given]) -> tuple[list[Given], dict[str, str]]:
     return [given for given in params if given[0] not in NAMES], dict(shaping)
 
 
-def read(row: type[ResourceRow], shaping: dict[str, str]) -> Options:
-    """Check the result parameters; raise `Malformed` naming the first that is wrong."""
+def read(row: type[ResourceRow], shaping: dict[str, str], recency: str, filters: Sequence[Given]) -> Options:
+    """Check the result parameters; raise `Malformed` naming the first that is wrong.
+
+    ``recency`` is the column that ``_lastUpdated`` orders by for this caller (`records.access.recency`). Where a filter
+    on the date of the sort lets only rows with a date pass, the order needs no room for the others (and has an index).
+    """
     count = _count(shaping.get("_count", str(DEFAULT_COUNT)))
     if _one_of(shaping, "_summary", ("false", "count"), "false") == "count":
         count = 0
     total = _one_of(shaping, "_total", ("none", "estimate", "accurate"), "none")
     elements = tuple(name for name in shaping.get("_elements", "").split(",") if name)
     return Options(
-        _sort(row, shaping.get("_sort", "-_lastUpdated")),
+        _sort(row, shaping.get("_sort", "-_lastUpdated"), recency, {name for name, _value in filters}),
         count,
         cast("Total", "accurate" if count == 0 and total == "none" else total),
         shaping.get(PAGE, ""),
@@ -72,16 +72,18 @@ def _count(text: str) -> int:
     return min(int(text), MAX_COUNT)
 
 
-def _sort(row: type[ResourceRow], text: str) -> Sort:
+def _sort(row: type[ResourceRow], text: str, recency: str, present: set[str]) -> Sort:
     descending, name = text.startswith("-"), text.removeprefix("-")
     param = row.search_params.get(name)
     if name == "_id":
-        return Sort("id", descending)
+        return Sort("id", descending, is_nullable=False)
     if not isinstance(param, Date):
         raise _bad(
             "_sort", _("takes one of _id, _lastUpdated or a date parameter of this type, with - for descending.")
         )
-    return Sort(param.low, descending)
+    if param.is_built_in:
+        return Sort(recency, descending, is_nullable=False)
+    return Sort(param.low, descending, is_nullable=name not in present)
 
 
 def _one_of(shaping: dict[str, str], name: str, offered: tuple[str, ...], default: str) -> str:

@@ -66,7 +66,8 @@ def after(place: Place, sort: Sort) -> Q:
         return Q(lookup(F("id"), Value(place.id)))
     if place.value is None:
         return Q(**{f"{sort.column}__isnull": True}) & Q(lookup(F("id"), Value(place.id)))
-    later = Q(lookup(_row(F(sort.column), F("id")), _row(Value(place.value), Value(place.id))))
+    reached = {f"{sort.column}__{'lte' if sort.descending else 'gte'}": place.value}  # what an index can use
+    later = Q(lookup(_row(F(sort.column), F("id")), _row(Value(place.value), Value(place.id))), **reached)
     return later | Q(**{f"{sort.column}__isnull": True}) if sort.is_nullable else later
 
 

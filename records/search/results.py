@@ -57,7 +57,7 @@ def search(actor: Actor, type_name: str, params: Sequence[Given], *, strict: boo
     row = row_class(type_name)
     access.may(actor, type_name, "s")
     filters, shaping = divide(params)
-    options = read(row, shaping)
+    options = read(row, shaping, access.recency(actor, type_name), filters)
     ignored = compiler.unknown(row, filters)
     if ignored and strict:
         raise compiler.refusal(ignored)

@@ -175,6 +175,16 @@ def test_pages_follow_each_other_without_gap_or_repeat_in_every_order() -> None:
             assert set(paged[5:]) == {"t5", "t6"}, "rows without a date come last"
 
 
+def test_pages_in_the_order_of_a_date_that_is_also_asked_for_follow_each_other_too() -> None:
+    for number in range(5):
+        keep("Task", f"t{number}", authoredOn=f"2026-01-0{number // 2 + 1}")
+    keep("Task", "undated")
+    params = [("_sort", "-authored-on"), ("authored-on", "ge2026"), ("_count", "3")]
+    first = search.search(NORTH, "Task", params)
+    second = search.search(NORTH, "Task", [*params, ("_page", first.next)])
+    assert [match.id for match in first.matches + second.matches] == ["t4", "t3", "t2", "t1", "t0"]
+
+
 def test_a_page_key_serves_only_its_own_query_and_caller() -> None:
     for number in range(3):
         keep("Task", f"t{number}", status="requested")
