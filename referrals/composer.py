@@ -18,12 +18,11 @@ from records.access import Actor
 from records.errors import Incorrect, Issue
 from records.json import Resource
 from referrals import intake, workflow
-from referrals.kinds import FOLLOW_UP, LABORATORY, REFERRAL, SNOMED, kind_of
+from referrals.kinds import FOLLOW_UP, LABORATORY, LOINC, REFERRAL, SNOMED, kind_of
 from referrals.models import Loop
 from referrals.parties import held, local, performing
 from referrals.vocabulary import Finding
 
-LOINC = "http://loinc.org"
 IDENTIFIER_TYPE = "http://terminology.hl7.org/CodeSystem/v2-0203"
 
 

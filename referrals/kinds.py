@@ -4,11 +4,13 @@
 follow-up visit is a follow-up. What no row names stays a record (PATHWAYS §1).
 """
 
+import re
 from collections.abc import Iterator
 
 from records.json import Resource
 
 SNOMED = "http://snomed.info/sct"
+LOINC = "http://loinc.org"
 US_CORE_CATEGORY = "http://hl7.org/fhir/us/core/CodeSystem/us-core-category"
 DIAGNOSTIC_SECTION = "http://terminology.hl7.org/CodeSystem/v2-0074"
 
@@ -84,10 +86,19 @@ KINDS: dict[tuple[str, str], str] = {
     },
 }
 
+_TERM = re.compile(r"\d{1,7}-\d", re.ASCII)
+
 
 def kind_of(request: Resource) -> str:
-    """`referral`, `follow-up` or `test-order`; an empty text when no coding of the request is in the table."""
-    return next((KINDS[coding] for coding in _codings(request) if coding in KINDS), "")
+    """`referral`, `follow-up` or `test-order`; an empty text when no coding of the request is in the table.
+
+    What a LOINC term codes as ordered is an observation to be made: a test order without any category. An answer of
+    LOINC (LA…) is none.
+    """
+    known = next((KINDS[coding] for coding in _codings(request) if coding in KINDS), "")
+    ordered = request.get("code", {}).get("coding", ())
+    is_observable = any(one.get("system") == LOINC and _TERM.fullmatch(one.get("code", "")) for one in ordered)
+    return known or ("test-order" if is_observable else "")
 
 
 def _codings(request: Resource) -> Iterator[tuple[str, str]]:

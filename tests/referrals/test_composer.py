@@ -118,7 +118,7 @@ def test_a_follow_up_opens_the_visit_and_the_contact_in_its_window(here: Region)
     assert (loop.kind, loop.performer, open_kinds(loop)) == ("follow-up", PRACTICE, ["contact-patient", "fulfil"])
     assert (loop.window_start_at, loop.needed_by) == (
         datetime(2026, 3, 10, tzinfo=UTC),
-        datetime(2026, 3, 13, tzinfo=UTC),
+        datetime(2026, 3, 12, 23, 59, 59, tzinfo=UTC),
     )
 
 

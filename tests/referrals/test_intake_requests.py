@@ -9,7 +9,7 @@ import pytest
 from records import access, clock, store
 from records.errors import Forbidden, Incorrect
 from records.types import row_class
-from referrals.models import Event, Loop
+from referrals.models import Calendar, Event, Loop
 from tests.referrals import region
 from tests.referrals.exchange import concept, open_kinds, request, take, the, the_loop
 from tests.referrals.region import CLINIC, ELSEWHERE, HOSPITAL, PRACTICE, Region
@@ -30,8 +30,19 @@ def test_an_active_order_of_ours_opens_a_loop_that_waits_to_be_sent(here: Region
     assert received.loop_id == loop.id
     assert (loop.kind, loop.patient_id, loop.placer, loop.performer) == ("referral", "ana", PRACTICE, HOSPITAL)
     assert (loop.requester, loop.priority, loop.title, loop.ordered_at) == ("gp", "urgent", "Cardiology", MONDAY)
-    assert loop.needed_by == datetime(2026, 3, 21, tzinfo=UTC)
+    assert loop.needed_by == datetime(2026, 3, 20, 23, 59, 59, tzinfo=UTC)
     assert (loop.accountable, open_kinds(loop)) == (here.pool.owner, ["dispatch"])
+
+
+def test_a_day_is_a_day_of_the_placer(here: Region) -> None:
+    Calendar.objects.create(organization=PRACTICE, time_zone="America/Chicago")
+    take(request(authoredOn="2026-03-01", occurrencePeriod={"start": "2026-03-09", "end": "2026-03-20"}), here.ehr)
+    loop = the_loop()
+    assert (loop.ordered_at, loop.window_start_at, loop.needed_by) == (
+        datetime(2026, 3, 1, 6, tzinfo=UTC),
+        datetime(2026, 3, 9, 5, tzinfo=UTC),  # summer time began the day before
+        datetime(2026, 3, 21, 4, 59, 59, tzinfo=UTC),
+    )
 
 
 def test_the_same_request_twice_opens_one_loop(here: Region) -> None:
