@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import importlib.util
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -55,6 +56,7 @@ def _act(arguments: list[str]) -> None:
         return
     _check_python()
     if action == "run":
+        _step_down()
         _become(["-m", "config.run"], "requirements.txt")
     if action == "exec":
         _become(arguments[1:], "requirements.txt", "requirements-dev.txt")
@@ -72,6 +74,27 @@ def _check_python() -> None:
             f"{sys.executable} has no venv: install it (Debian, Ubuntu: apt install python3-venv), "
             "or name another Python: make PYTHON=…"
         )
+
+
+def _step_down() -> None:
+    """As root in somebody's checkout, become that somebody, so that what is made here stays theirs.
+
+    Not where they could not execute this Python, such as one below ``/root``: then root goes on, and is the owner.
+    """
+    owner = ROOT.stat()
+    if os.geteuid() or not owner.st_uid:
+        return
+    python = os.path.realpath(sys.executable)
+    tried = subprocess.run(
+        ["test", "-x", python], cwd="/", check=False, user=owner.st_uid, group=owner.st_gid, extra_groups=[]
+    )
+    if tried.returncode:
+        return
+    os.setgroups([])
+    os.setgid(owner.st_gid)
+    os.setuid(owner.st_uid)
+    known = [entry for entry in pwd.getpwall() if entry.pw_uid == owner.st_uid]
+    os.environ["HOME"] = known[0].pw_dir if known else str(DATA)
 
 
 def _become(arguments: list[str], *requirements: str) -> NoReturn:
