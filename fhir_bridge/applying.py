@@ -18,6 +18,7 @@ from django.db.models import F
 from fhir_bridge import conflicts, inbox, mending, partners, references
 from fhir_bridge.client import Server
 from fhir_bridge.models import Inbox, Link, Partner
+from fhir_bridge.outbound import release
 from fhir_bridge.retries import Waiting
 from fhir_bridge.routing import RANKS
 from fhir_bridge.sending import DIRECTORY, Copy
@@ -180,6 +181,7 @@ class _Application:
         if link.state == Link.State.GONE:
             changes["state"] = Link.State.CLEAN
         Link.objects.filter(pk=link.pk).update(**changes)
+        release(self.partner.pk)
 
     def _merged(self, link: Link, translated: Resource) -> Resource:
         side: conflicts.Side = "performer" if link.origin == Link.Origin.THEIRS else "placer"

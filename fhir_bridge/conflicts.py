@@ -60,6 +60,18 @@ def merge(base: Resource | None, ours: Resource, theirs: Resource | None, side: 
     return Merge(body, tuple(clashes))
 
 
+def shared(theirs: Resource, ours: Resource) -> Resource:
+    """The base of the next merge after ours was written: without list items of theirs that we have not taken in yet.
+
+    Otherwise their absence here would read as a removal, and the next write would delete them there.
+    """
+    base = dict(theirs)
+    for element in UNION & theirs.keys():
+        held = {_canonical(item) for item in ours.get(element, [])}
+        base[element] = [item for item in theirs[element] if _canonical(item) in held]
+    return base
+
+
 def same(left: Any, right: Any) -> bool:
     """Whether two values are the same content, number lexemes included, whatever the order of keys."""
     return _canonical(left) == _canonical(right)

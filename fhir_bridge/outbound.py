@@ -165,15 +165,15 @@ def _settle(link: Link, sent: Sent) -> str:
     with transaction.atomic():
         row.save()
     if was_unsent:
-        _release(row.partner_id)
+        release(row.partner_id)
     if is_done:
         mending.mended(row)
     _note_success(row.partner_id)
     return str(row.state)
 
 
-def _release(partner: int) -> None:
-    """What waited for a resource to exist at the partner may go now."""
+def release(partner: int) -> None:
+    """What waited for another resource may go now: it exists at the partner, or its newest version has been heard."""
     Link.objects.filter(partner=partner, state=Link.State.WANTED, error_category=WAITING).update(due_at=clock.now())
 
 

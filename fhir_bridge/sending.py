@@ -22,7 +22,7 @@ from django.conf import settings
 
 from fhir_bridge import conflicts, inbox, profiles, references
 from fhir_bridge.client import Reply, Server, condition, token
-from fhir_bridge.models import Link
+from fhir_bridge.models import Inbox, Link
 from fhir_bridge.retries import Clash, Unreadable, Waiting
 from records import errors, json, store
 from records.json import Resource
@@ -44,14 +44,14 @@ class Copy:
     text: str
 
     @classmethod
-    def of(cls, resource: Resource) -> "Copy":
-        """What a resource of the partner's says of itself."""
+    def of(cls, resource: Resource, ours: Resource | None = None) -> "Copy":
+        """What a resource of the partner's says of itself; its text is the base of the next merge with ``ours``."""
         return cls(
             str(resource["id"]),
             inbox.version_of(resource),
             inbox.last_updated(resource),
             inbox.content_hash(resource),
-            inbox.text_of(resource),
+            inbox.text_of(conflicts.shared(resource, ours) if ours else resource),
         )
 
     def onto(self, link: Link) -> None:
@@ -190,6 +190,14 @@ def _update(server: Server, link: Link, ours: Resource, version: int, theirs: Re
     return _write(server, link, ours, version, theirs)
 
 
+def _hear_first(link: Link, theirs: Resource) -> None:
+    """A version of theirs that we have not heard yet is applied here before we write over it, if it can be."""
+    versions = Inbox.objects.filter(partner=link.partner, type=link.type, remote_id=link.remote_id)
+    newest = versions.filter(content_hash=inbox.content_hash(theirs)).order_by("pk").last()
+    if newest is not None and newest.state in (Inbox.State.PENDING, Inbox.State.WAITING):
+        raise Waiting("It waits until the partner's own change of it has been applied.")
+
+
 def _write(server: Server, link: Link, ours: Resource, version: int, theirs: Resource) -> Sent:
     """Merge, and PUT the result (or the next legal step towards it) if it says anything new."""
     side: conflicts.Side = "performer" if link.origin == Link.Origin.THEIRS else "placer"
@@ -200,9 +208,11 @@ def _write(server: Server, link: Link, ours: Resource, version: int, theirs: Res
     body = _step(link, merge.body, theirs)
     is_complete = body.get("status") == merge.body.get("status")
     if conflicts.says_nothing_new(body, theirs):
-        return Sent(Copy.of(theirs), Link.Origin(link.origin), version)
+        return Sent(Copy.of(theirs, ours), Link.Origin(link.origin), version)
+    _hear_first(link, theirs)
     reply = server.update(_addressed(body, theirs), inbox.version_of(theirs))
-    return Sent(Copy.of(_body(server, link, reply)), Link.Origin(link.origin), version, is_complete=is_complete)
+    copy = Copy.of(_body(server, link, reply), ours)
+    return Sent(copy, Link.Origin(link.origin), version, is_complete=is_complete)
 
 
 def _step(link: Link, body: Resource, theirs: Resource) -> Resource:

@@ -13,7 +13,10 @@ from records.errors import BatonError
 def push(partner_id: int) -> None:
     """Send what is due to one partner."""
     for partner in _active(partner_id):
-        outbound.run_once(partner)
+        outcome = outbound.run_once(partner)
+        if outcome[outbound.WAITING]:  # perhaps for a change of theirs that was met on the way
+            applying.apply_pending(partner)
+            outbound.run_once(partner)
 
 
 @shared_task(ignore_result=True)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fhir_bridge.conflicts import merge, says_nothing_new
+from fhir_bridge.conflicts import merge, says_nothing_new, shared
 
 BASE = {"resourceType": "Task", "id": "9", "meta": {"versionId": "1"}, "status": "requested", "priority": "routine"}
 
@@ -68,3 +68,12 @@ def test_what_only_the_order_of_keys_or_the_server_says_is_nothing_new() -> None
 
     assert says_nothing_new({"resourceType": "Task", "for": {"reference": "B/1", "display": "A"}}, theirs)
     assert not says_nothing_new({"resourceType": "Task"}, theirs)
+
+
+def test_a_note_that_we_have_not_taken_in_yet_is_not_removed_by_our_next_write() -> None:
+    ours, theirs = BASE | {"note": [{"text": "mine"}]}, BASE | {"note": [{"text": "theirs"}]}
+    written = merge(BASE, ours, theirs, "placer").body
+
+    again = merge(shared(written, ours), ours | {"priority": "urgent"}, written, "placer")
+
+    assert again.body["note"] == [{"text": "theirs"}, {"text": "mine"}]

@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 
 from bench.fake_ehr import Answer, FakeEhr, Request
-from fhir_bridge import operations, outbound, partners, sending
+from fhir_bridge import applying, operations, outbound, partners, sending
 from fhir_bridge.models import Link, Partner
 from records import clock, store
 from records.access import SYSTEM
@@ -171,12 +171,15 @@ def test_a_change_of_theirs_in_between_is_merged_and_not_overwritten(
     ehr.put(ehr.all("Task")[0] | {"status": "accepted", "note": [{"text": "theirs"}]})
 
     local = store.get("Task", handoff.id)
-    store.write(local | {"priority": "urgent", "note": [{"text": "ours"}]}, actor=SYSTEM)
+    store.write(local | {"note": [{"text": "ours"}]}, actor=SYSTEM)
+    outbound.run_once(hospital)
+    applying.apply_pending(hospital)
     outbound.run_once(hospital)
 
     task = ehr.all("Task")[0]
-    assert (task["status"], task["priority"]) == ("accepted", "urgent")
+    assert task["status"] == "accepted"
     assert task["note"] == [{"text": "theirs"}, {"text": "ours"}]
+    assert {note["text"] for note in store.get("Task", handoff.id)["note"]} == {"ours", "theirs"}
     assert states(hospital) == {Link.State.CLEAN}
     assert hospital.inbox.get(type="Task").version_id == "2"
 

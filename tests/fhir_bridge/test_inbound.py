@@ -1,0 +1,254 @@
+"""What a partner says: taken once, in order, kept exactly; what can't be applied blocks nothing and is somebody's work."""
+
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from bench.fake_ehr import Answer, FakeEhr
+from fhir_bridge import applying, inbound, operations, outbound
+from fhir_bridge.models import Inbox, Link, Partner, Watermark
+from records import store
+from records.access import SYSTEM
+from records.errors import BatonError
+from referrals.models import Handoff, Loop
+from tests.fhir_bridge.story import ANA, MRN, Story
+
+NAME = "Canary"
+
+
+def take(partner: Partner) -> dict[str, int]:
+    inbound.poll(partner)
+    return applying.apply_pending(partner)
+
+
+def inbox(**query: Any) -> list[str]:
+    return list(Inbox.objects.filter(**query).order_by("pk").values_list("state", flat=True))
+
+
+def stage(handoff: Handoff) -> str:
+    return str(Handoff.objects.get(pk=handoff.pk).stage)
+
+
+@pytest.fixture
+def handoff(story: Story, hospital: Partner) -> Handoff:
+    """A referral that the hospital has."""
+    made = story.refer()
+    outbound.run_once(hospital)
+    return made
+
+
+@pytest.fixture
+def task(handoff: Handoff, ehr: FakeEhr) -> dict[str, Any]:
+    """The hospital's copy of its Task."""
+    assert handoff.is_open
+    return ehr.all("Task")[0]
+
+
+def test_a_word_of_theirs_moves_the_stage_and_leaves_the_rest_of_our_task_as_it_is(
+    handoff: Handoff, task: dict[str, Any], hospital: Partner, ehr: FakeEhr
+) -> None:
+    before = store.get("Task", handoff.id)
+    ehr.put(task | {"status": "accepted", "note": [{"text": "Room 4"}]})
+
+    take(hospital)
+
+    after = store.get("Task", handoff.id)
+    assert stage(handoff) == "awaiting-booking"
+    assert (after["status"], after["note"]) == ("accepted", [{"text": "Room 4"}])
+    for element in ("partOf", "for", "focus", "requester", "identifier", "code"):
+        assert after[element] == before[element]
+
+
+def test_the_echo_of_our_own_write_is_not_even_stored(handoff: Handoff, hospital: Partner) -> None:
+    assert handoff.is_open
+    assert take(hospital) == {}
+    assert inbox() == []
+
+
+def test_a_late_message_never_undoes_a_newer_one(
+    handoff: Handoff, task: dict[str, Any], hospital: Partner, ehr: FakeEhr
+) -> None:
+    accepted = ehr.put(task | {"status": "accepted"})
+    ehr.put(task | {"status": "in-progress"})
+    take(hospital)
+    late = accepted | {"note": [{"text": "sent again"}]}
+    ehr.store["Task", task["id"]].append(late)
+
+    take(hospital)
+
+    assert stage(handoff) == "in-progress"
+    assert inbox(type="Task") == ["applied", "discarded"]
+
+
+def test_messages_in_one_round_are_applied_in_the_order_of_their_times(
+    handoff: Handoff, task: dict[str, Any], hospital: Partner, ehr: FakeEhr
+) -> None:
+    request = Link.objects.get(type="ServiceRequest").remote_id
+    patient = Link.objects.get(type="Patient").remote_id
+    ehr.put(task | {"status": "accepted"})
+    ehr.put(
+        {
+            "resourceType": "Appointment",
+            "status": "booked",
+            "start": "2027-01-04T09:00:00Z",
+            "end": "2027-01-04T09:30:00Z",
+            "basedOn": [{"reference": f"{ehr.base_url}/ServiceRequest/{request}"}],
+            "participant": [{"actor": {"reference": f"Patient/{patient}"}, "status": "accepted"}],
+        }
+    )
+
+    take(hospital)
+
+    assert stage(handoff) == "scheduled"
+    assert inbox() == ["applied", "applied"]
+
+
+def test_an_item_that_can_not_be_applied_is_kept_in_full_and_the_others_go_on(
+    handoff: Handoff, task: dict[str, Any], hospital: Partner, ehr: FakeEhr, story: Story
+) -> None:
+    based_on = [{"reference": f"ServiceRequest/{Link.objects.get(type='ServiceRequest').remote_id}"}]
+    broken = ehr.put({"resourceType": "Encounter", "basedOn": based_on, "status": f"{NAME}!", "unknown": 1.50})
+    ehr.put(task | {"status": "accepted"})
+
+    take(hospital)
+
+    item = Inbox.objects.get(type="Encounter")
+    upkeep = Loop.objects.get(kind="upkeep")
+    assert stage(handoff) == "awaiting-booking"
+    assert (item.state, item.mend_loop) == (Inbox.State.QUARANTINED, upkeep.id)
+    assert f'"id":"{broken["id"]}"' in item.body
+    assert NAME not in item.error_text
+    assert Handoff.objects.get(loop=upkeep).list.key == story.pool
+
+    operations.discard(f"Inbox/{item.pk}", story.nina, reason="not-worth-sending")
+    assert Handoff.objects.get(loop=upkeep).stage == "discarded"
+    assert take(hospital) == {}
+
+
+def test_a_task_waits_for_its_request(hospital: Partner, ehr: FakeEhr, handoff: Handoff) -> None:
+    patient = Link.objects.get(type="Patient").remote_id
+    first = ehr.put(
+        {
+            "resourceType": "Task",
+            "status": "requested",
+            "intent": "order",
+            "for": {"reference": f"Patient/{patient}"},
+            "focus": {"reference": "ServiceRequest/777"},
+            "basedOn": [{"reference": f"ServiceRequest/{Link.objects.get(type='ServiceRequest').remote_id}"}],
+        }
+    )
+    assert take(hospital) == {"waiting": 1}
+
+    ehr.put(
+        {"resourceType": "ServiceRequest", "id": "777", "status": "active", "intent": "plan"}
+        | {"subject": first["for"]}
+    )
+    take(hospital)
+
+    assert inbox(type="Task") == ["applied"]
+    assert inbox(type="ServiceRequest") == ["applied"]
+    assert stage(handoff) == "sent"
+
+
+def test_whoever_a_document_names_is_taken_over_first_and_known_people_are_recognised(
+    handoff: Handoff, hospital: Partner, ehr: FakeEhr
+) -> None:
+    doctor = ehr.put({"resourceType": "Practitioner", "name": [{"family": "Heart"}]})
+    twin = ehr.put({"resourceType": "Patient", "identifier": [{"system": MRN, "value": "another"}]})
+    known = {"system": f"{settings.BATON_BASE_URL}/id/practitioner", "value": "gp"}
+    gp = next(each for each in ehr.all("Practitioner") if known in each["identifier"])
+    ehr.put(
+        {
+            "resourceType": "DocumentReference",
+            "status": "current",
+            "subject": {"reference": f"Patient/{Link.objects.get(type='Patient').remote_id}"},
+            "author": [{"reference": f"Practitioner/{doctor['id']}"}, {"reference": f"Practitioner/{gp['id']}"}],
+            "context": {"related": [{"reference": f"Patient/{twin['id']}"}, {"reference": "CarePlan/3"}]},
+            "content": [{"attachment": {"url": "Binary/8"}}],
+        }
+    )
+
+    take(hospital)
+
+    document = store.get("DocumentReference", Link.objects.get(type="DocumentReference").local_id)
+    ids = dict(Link.objects.filter(partner=hospital).values_list("remote_id", "local_id"))
+    assert document["subject"]["reference"] == f"Patient/{ANA}"
+    assert document["author"] == [{"reference": f"Practitioner/{ids[doctor['id']]}"}, {"reference": "Practitioner/gp"}]
+    assert document["context"]["related"][1] == {"reference": f"{ehr.base_url}/CarePlan/3"}
+    assert document["content"][0]["attachment"]["url"] == f"{ehr.base_url}/Binary/8"
+    assert ids[twin["id"]] != ANA
+    assert handoff.is_open
+
+
+def test_a_change_that_nobody_here_may_make_to_our_request_is_left_there(
+    handoff: Handoff, hospital: Partner, ehr: FakeEhr
+) -> None:
+    ehr.put(ehr.all("ServiceRequest")[0] | {"status": "revoked"})
+
+    take(hospital)
+
+    assert store.get("ServiceRequest", str(handoff.loop.request_id))["status"] == "active"
+    assert not Loop.objects.filter(kind="upkeep").exists()
+
+
+def test_the_watermark_stays_when_a_page_is_lost_and_no_change_is_missed(
+    handoff: Handoff, task: dict[str, Any], hospital: Partner, ehr: FakeEhr
+) -> None:
+    take(hospital)
+    marks = dict(Watermark.objects.values_list("type", "until"))
+    ehr.put(task | {"status": "accepted"})
+
+    with ehr.refusing(Answer(500), "GET", "Task"), pytest.raises(BatonError):
+        inbound.poll(hospital)
+    assert Watermark.objects.get(type="Task").until == marks["Task"]
+    hospital.refresh_from_db()
+    assert hospital.last_error
+    take(hospital)
+    assert stage(handoff) == "awaiting-booking"
+
+
+def test_pages_are_followed_to_the_end(handoff: Handoff, task: dict[str, Any], hospital: Partner, ehr: FakeEhr) -> None:
+    ehr.page = 2
+    based_on = [{"reference": f"ServiceRequest/{Link.objects.get(type='ServiceRequest').remote_id}"}]
+    for number in range(7):
+        ehr.put(
+            {
+                "resourceType": "Task",
+                "status": "draft",
+                "intent": "plan",
+                "basedOn": based_on,
+                "description": str(number),
+            }
+        )
+    ehr.put(task | {"status": "accepted"})
+
+    take(hospital)
+
+    assert stage(handoff) == "awaiting-booking"
+    assert inbox(type="Task") == ["applied"] * 8
+
+
+def test_a_sweep_finds_what_was_deleted_there(handoff: Handoff, hospital: Partner, ehr: FakeEhr) -> None:
+    with ehr.refusing(Answer(410), "GET", "Task"):
+        inbound.sweep(hospital)
+
+    assert Link.objects.get(type="Task").state == Link.State.GONE
+    assert Loop.objects.get(kind="upkeep").about == f"Link/{Link.objects.get(type='Task').pk}"
+    assert handoff.is_open
+
+
+def test_what_we_change_goes_out_and_what_they_change_comes_in_at_the_same_time(
+    handoff: Handoff, task: dict[str, Any], hospital: Partner, ehr: FakeEhr
+) -> None:
+    store.write(store.get("Task", handoff.id) | {"note": [{"text": "ours"}]}, actor=SYSTEM)
+    ehr.put(task | {"status": "accepted", "note": [{"text": "theirs"}]})
+
+    outbound.run_once(hospital)
+    take(hospital)
+    outbound.run_once(hospital)
+
+    theirs, ours = ehr.all("Task")[0], store.get("Task", handoff.id)
+    assert theirs["status"] == ours["status"] == "accepted"
+    assert {note["text"] for note in theirs["note"]} == {note["text"] for note in ours["note"]} == {"ours", "theirs"}
+    assert stage(handoff) == "awaiting-booking"
