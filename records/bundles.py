@@ -17,12 +17,12 @@ from records import clock, references
 from records.errors import Incorrect, Issue
 from records.json import Resource
 
-STORED_WHOLE = frozenset({"document", "message"})
+_WHOLE = frozenset({"document", "message"})
 _ANSWERS = frozenset({"batch-response", "transaction-response", "searchset", "history"})
-_BY_IDENTIFIER = re.compile(r"([A-Z][A-Za-z]+)\?identifier=([^&|]*\|[^&|]+)")
+_BY_IDENTIFIER = re.compile(r"([A-Z][A-Za-z]+)\?identifier=([^&,]+)")
 _UPDATE = re.compile(r"/?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
 
-Question = tuple[str, str]  # type, "system|value"
+Question = tuple[str, str]  # type, and a token: "system|value", "|value" or "value"
 Find = Callable[[Iterable[Question]], dict[Question, list[str]]]
 
 
@@ -40,6 +40,13 @@ class _Entry:
     @property
     def reference(self) -> str:
         return f"{self.resource['resourceType']}/{self.id}"
+
+
+def is_kept_whole(bundle: Resource) -> bool:
+    """Whether a Bundle is a record itself: a document, a message, or one whose entries hold no resource (queries)."""
+    entries = bundle.get("entry")
+    holds = isinstance(entries, list) and any(isinstance(entry, dict) and "resource" in entry for entry in entries)
+    return bundle.get("type") in _WHOLE or not holds
 
 
 def resources(bundle: Resource, find: Find) -> list[Resource]:
@@ -91,8 +98,9 @@ def _entry(item: dict[str, Any], path: str) -> _Entry:
     request = request if isinstance(request, dict) else {}
     target = _UPDATE.fullmatch(str(request.get("url", ""))) if request.get("method") == "PUT" else None
     chosen = target[2] if target else resource.get("id")
-    condition = _question(f"{resource['resourceType']}?{request.get('ifNoneExist', '')}")
-    if request.get("ifNoneExist") and condition is None:
+    query = str(request.get("ifNoneExist", ""))
+    condition = _question(query if "?" in query else f"{resource['resourceType']}?{query}")
+    if query and condition is None:
         raise _refusal(_("Only identifier=system|value is possible here."), f"{path}.request.ifNoneExist")
     return _Entry(path, str(item.get("fullUrl", "")), resource, str(chosen or clock.new_id()), condition)
 

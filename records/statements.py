@@ -64,7 +64,7 @@ def _table(type_name: str) -> str:
 
 
 def find_by_identifiers(questions: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
-    """(type, "system|value") → the ids that carry it, one statement per type; what leads nowhere is absent."""
+    """(type, token such as "system|value") → the ids that carry it, one statement per type; what leads nowhere is absent."""
     found: dict[tuple[str, str], list[str]] = {}
     wanted = set(questions)
     for type_name in sorted({kind for kind, _word in wanted}):

@@ -90,12 +90,12 @@ def write_many(
 
 
 def put_bundle(bundle: Resource, *, actor: Actor, audience: Iterable[str] = ()) -> list[Written]:
-    """Take a Bundle in, in one transaction: a document or message as it is, of any other the resources of its entries.
+    """Take a Bundle in, in one transaction: a document, message or query as it is, else the resources of its entries.
 
     Gives what was written, in the order of the types' first entries; an entry whose ``ifNoneExist`` is answered by a
     resource that is here is not among them.
     """
-    if bundle.get("type") in bundles.STORED_WHOLE:
+    if bundles.is_kept_whole(bundle):
         return [write(bundle, actor=actor, audience=audience)]
     audience = list(audience)
     with _transaction():

@@ -19,7 +19,7 @@ from records.validation.tables import Element, shape
 
 pytestmark = pytest.mark.django_db
 
-FITS = {
+FITS: dict[type[Param], set[str]] = {
     Tokens: {
         "Code",
         "Boolean",
