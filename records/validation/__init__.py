@@ -119,7 +119,7 @@ class _Walk:
             for item in items:
                 if item is not None:
                     self.object(item, "Element", (path, key))
-        elif not self.is_lenient and not (key == "resourceType" and "id" in elements):
+        elif not self.is_lenient and not (key == "resourceType" and "implicitRules" in elements):
             self.say((path, key), _("FHIR R4 doesn't know this element."), "structure")
 
     def element(self, value: Any, element: Element, path: Path) -> None:

@@ -17,7 +17,9 @@ from records.models import Version
 PARTNER = Actor(id="partner:1", kind="partner", display="An EHR", organization="north")
 
 integers = some.integers(-(10**30), 10**30).map(str)
-decimals = some.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**20), max_value=10**20, places=6).map(str)
+decimals = some.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**20), max_value=10**20, places=6).map(
+    str
+)
 exponents = some.tuples(some.integers(-999, 999), some.sampled_from("eE"), some.integers(-300, 300)).map(
     lambda parts: f"{parts[0]}{parts[1]}{parts[2]}"
 )

@@ -31,7 +31,9 @@ def test_every_version_can_be_read_as_it_was() -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("command", ["UPDATE records_version SET body = ''", "DELETE FROM records_version", "TRUNCATE records_version"])
+@pytest.mark.parametrize(
+    "command", ["UPDATE records_version SET body = ''", "DELETE FROM records_version", "TRUNCATE records_version"]
+)
 def test_the_database_refuses_to_change_a_version(command: str) -> None:
     store.write(TASK, actor=SYSTEM)
 
@@ -119,7 +121,7 @@ def race(*writers: Callable[[], object]) -> list[str]:
     return sorted(results)
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("commits")
 def test_of_two_writers_with_the_same_version_one_is_stale() -> None:
     store.write(TASK, actor=SYSTEM)
 
@@ -132,7 +134,7 @@ def test_of_two_writers_with_the_same_version_one_is_stale() -> None:
     assert store.read("Task", "t").version == 2
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("commits")
 def test_of_many_creations_of_one_id_one_wins_and_the_others_are_told() -> None:
     results = race(*(lambda: store.write(TASK, actor=SYSTEM, create=True) for _ in range(5)))
 
