@@ -86,7 +86,12 @@ def _step_down() -> None:
         return
     python = os.path.realpath(sys.executable)
     tried = subprocess.run(
-        ["test", "-x", python], cwd="/", check=False, user=owner.st_uid, group=owner.st_gid, extra_groups=[]
+        ["test", "-x", python],  # noqa: S607
+        cwd="/",
+        check=False,
+        user=owner.st_uid,
+        group=owner.st_gid,
+        extra_groups=[],
     )
     if tried.returncode:
         return
