@@ -28,6 +28,7 @@ class FhirView(APIView):
     parser_classes: Sequence[type[BaseParser]] = (FhirJsonParser, PlainJsonParser)
     renderer_classes: Sequence[type[BaseRenderer]] = (FhirJsonRenderer, PlainJsonRenderer)
     content_negotiation_class = Negotiation
+    schema = None  # FHIR tells its interactions in the CapabilityStatement, not in OpenAPI
     http_method_names = ["get", "head", "post", "put", "delete", "patch"]
 
     @property
