@@ -1,0 +1,131 @@
+"""Several workers, and workers that are killed: nothing is lost, and nothing is there twice."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from django.conf import settings as installed
+from django.db import connection
+from pytest_django import DjangoDbBlocker, Settings
+
+from bench.fake_ehr import Answer, FakeEhr, Request
+from fhir_bridge import applying, inbound, outbound, partners
+from fhir_bridge.models import Inbox, Link, Partner
+from records import clock
+from referrals.models import Handoff
+from tests.fhir_bridge.story import HOSPITAL, Story, build
+
+ROOT = Path(__file__).resolve().parents[2]
+SENT_ONCE = ["Organization", "Patient", "Practitioner", "ServiceRequest", "Task"]
+WORKERS = 4
+
+
+@pytest.fixture
+def _guarded(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Afterwards, the history refuses to be emptied again."""
+    yield
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE records_version ENABLE TRIGGER append_only_truncate")
+
+
+@pytest.fixture
+def committed(_guarded: None, transactional_db: None, settings: Settings, ehr: FakeEhr) -> Iterator[Story]:
+    """The story as other processes see it: committed, and emptied afterwards."""
+    settings.BATON_BASE_URL = "https://baton.example"
+    story = build("workers")
+    partners.add("Hospital", ehr.base_url, organization=HOSPITAL, steward_pool=story.pool)
+    Partner.objects.update(takes_if_match=True, takes_if_none_exist=True, lag_seconds=-2.0)
+    yield story
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE records_version DISABLE TRIGGER append_only_truncate")
+
+
+def types(ehr: FakeEhr) -> list[str]:
+    return sorted(type_ for type_, _id in ehr.store)
+
+
+def hospital() -> Partner:
+    return partners.by_name("Hospital")
+
+
+def at_once(work: object) -> None:
+    """Run it in several threads, each with a database connection of its own."""
+
+    def one(_number: int) -> None:
+        try:
+            work()  # type: ignore[operator]
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        list(pool.map(one, range(WORKERS)))
+
+
+def worker() -> "subprocess.Popen[bytes]":
+    """A process of its own that exchanges with the hospital once."""
+    url = urlsplit(os.environ["DATABASE_URL"])
+    database = urlunsplit(url._replace(path=f"/{connection.settings_dict['NAME']}"))
+    environment = {**os.environ, "DATABASE_URL": database, "BATON_BASE_URL": installed.BATON_BASE_URL}
+    command = [sys.executable, "manage.py", "sync", "--partner", "Hospital", "--once"]
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def test_workers_at_once_send_everything_once(committed: Story, ehr: FakeEhr) -> None:
+    for _number in range(3):
+        committed.refer()
+
+    at_once(lambda: outbound.run_once(hospital()))
+    with clock.at(datetime.now(UTC) + timedelta(minutes=1)):
+        outbound.run_once(hospital())
+
+    assert types(ehr) == sorted([*SENT_ONCE[:3], *["ServiceRequest", "Task"] * 3])
+    assert set(Link.objects.values_list("state", flat=True)) == {Link.State.CLEAN}
+
+
+def test_workers_at_once_apply_everything_once(committed: Story, ehr: FakeEhr) -> None:
+    handoff = committed.refer()
+    outbound.run_once(hospital())
+    ehr.put(ehr.all("Task")[0] | {"status": "accepted"})
+    inbound.poll(hospital())
+
+    at_once(lambda: applying.apply_pending(hospital()))
+
+    assert Handoff.objects.get(pk=handoff.pk).stage == "awaiting-booking"
+    assert handoff.loop.events.filter(action="accept").count() == 1
+    assert list(Inbox.objects.values_list("state", flat=True)) == [Inbox.State.APPLIED]
+
+
+@pytest.mark.parametrize("kind", ["Patient", "Task"])
+def test_a_worker_killed_between_the_partners_write_and_its_own_note_loses_and_doubles_nothing(
+    kind: str, committed: Story, ehr: FakeEhr
+) -> None:
+    committed.refer()
+    written, released = threading.Event(), threading.Event()
+
+    def hold(request: Request, honest: Answer) -> Answer:
+        if request.verb != "POST" or request.path != kind or written.is_set():
+            return honest
+        written.set()
+        return Answer(honest.status, honest.body, honest.headers, hold=released)
+
+    with ehr.faulty(hold):
+        process = worker()
+        assert written.wait(60)
+        process.kill()
+        process.wait()
+        released.set()
+    assert Link.objects.get(type=kind).state == Link.State.INFLIGHT
+
+    assert outbound.run_once(hospital())["unknown"] == 0
+    assert Link.objects.get(type=kind).state == Link.State.INFLIGHT
+    with clock.at(datetime.now(UTC) + timedelta(minutes=6)):
+        outbound.run_once(hospital())
+    assert types(ehr) == SENT_ONCE
+    assert set(Link.objects.values_list("state", flat=True)) == {Link.State.CLEAN}
