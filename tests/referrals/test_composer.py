@@ -8,7 +8,7 @@ import pytest
 from records import clock, store, validation
 from records.errors import Incorrect
 from records.json import Resource
-from referrals import composer
+from referrals import composer, people
 from referrals.models import Loop
 from tests.referrals import region
 from tests.referrals.exchange import open_kinds, the
@@ -103,7 +103,7 @@ def test_somebody_who_is_no_practitioner_is_told_where_the_report_goes() -> None
     user = region.person("desk", "coordinator")
     user.practitioner = ""
     user.save()
-    actor = region.people.actor_for(user)
+    actor = people.actor_for(user)
     request = composer.draft(actor, "ana", "heart-clinic", reason="Chest pain")
     assert [one.code for one in composer.findings(request, actor)] == ["requester-missing"]
     assert composer.submit(request, actor).requester == ""

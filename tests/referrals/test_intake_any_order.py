@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -64,7 +65,7 @@ def hours(number: float) -> datetime:
     return MONDAY + timedelta(hours=number)
 
 
-def begin(**elements: object) -> tuple[Region, Loop]:
+def begin(**elements: Any) -> tuple[Region, Loop]:
     with clock.at(MONDAY):
         here = region.build()
         take(request(**elements), here.ehr)
