@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from itertools import islice
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -51,10 +52,8 @@ class WorkingDays:
         if span.unit == "same-day":
             today = local.date() - timedelta(days=1)
             return self._at(next(self._working_days_after(today)) + timedelta(days=1), time())
-        day = local.date()
-        for _count, day in zip(range(span.amount), self._working_days_after(local.date()), strict=False):
-            pass
-        return self._at(day, local.time())
+        counted = [local.date(), *islice(self._working_days_after(local.date()), span.amount)]
+        return self._at(counted[-1], local.time())
 
     def _working_days_after(self, day: date) -> Iterator[date]:
         while True:

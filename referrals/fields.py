@@ -83,15 +83,15 @@ def _reference(field: Field, raw: Any) -> str:
 
 
 def _boolean(_field: Field, raw: Any) -> bool:
-    words = {True: True, False: False, "true": True, "on": True, "false": False}
-    if not isinstance(raw, bool | str) or raw not in words:
+    answer = {"True": True, "true": True, "on": True, "False": False, "false": False}.get(str(raw))
+    if answer is None:
         raise ValueError(_("Please answer yes or no."))
-    return words[raw]
+    return answer
 
 
 def _owner(_field: Field, raw: Any) -> int | str:
     if isinstance(raw, bool) or not isinstance(raw, int | str):
-        raise ValueError(_("Please name whoever takes it over."))
+        raise TypeError(_("Please name whoever takes it over."))
     return raw
 
 

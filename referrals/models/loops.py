@@ -4,7 +4,7 @@ The laws that these rows must obey are in PostgreSQL (see the migration ``laws``
 an open handoff, a loop never leaves its end, and closing needs the acknowledgement and the patient told.
 """
 
-from typing import ClassVar
+from typing import TypeVar
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -114,14 +114,17 @@ class Loop(models.Model):
         return self.about if self.about.startswith("ServiceRequest/") else ""
 
 
-class OfKind(models.Manager["Loop"]):
+AnyLoop = TypeVar("AnyLoop", bound=Loop)
+
+
+class OfKind(models.Manager[AnyLoop]):
     """The loops of one kind."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
         self.kind = kind
 
-    def get_queryset(self) -> models.QuerySet["Loop"]:
+    def get_queryset(self) -> models.QuerySet[AnyLoop]:
         """Only this kind."""
         return super().get_queryset().filter(kind=self.kind)
 
@@ -129,7 +132,7 @@ class OfKind(models.Manager["Loop"]):
 class Referral(Loop):
     """A loop around a request for another's care."""
 
-    objects: ClassVar[OfKind] = OfKind("referral")
+    objects = OfKind("referral")
 
     class Meta:
         proxy = True
@@ -138,7 +141,7 @@ class Referral(Loop):
 class FollowUp(Loop):
     """A loop around a visit or call that must still happen."""
 
-    objects: ClassVar[OfKind] = OfKind("follow-up")
+    objects = OfKind("follow-up")
 
     class Meta:
         proxy = True
@@ -147,7 +150,7 @@ class FollowUp(Loop):
 class TestOrder(Loop):
     """A loop around a laboratory, imaging or other diagnostic order."""
 
-    objects: ClassVar[OfKind] = OfKind("test-order")
+    objects = OfKind("test-order")
     __test__ = False
 
     class Meta:
@@ -157,7 +160,7 @@ class TestOrder(Loop):
 class Unsolicited(Loop):
     """A loop that holds evidence which names no order of ours."""
 
-    objects: ClassVar[OfKind] = OfKind("unsolicited")
+    objects = OfKind("unsolicited")
 
     class Meta:
         proxy = True
@@ -166,7 +169,7 @@ class Unsolicited(Loop):
 class Upkeep(Loop):
     """A loop that holds one thing to mend: an exchange, a contradiction, a death to confirm."""
 
-    objects: ClassVar[OfKind] = OfKind("upkeep")
+    objects = OfKind("upkeep")
 
     class Meta:
         proxy = True

@@ -23,7 +23,7 @@ from referrals.pathways.stages import FOLLOW_UP, REFERRAL, TEST_ORDER
 from referrals.vocabulary import Field, Move, Opening, Role, Transition, Words
 
 
-def _fulfil(
+def _fulfil(  # noqa: PLR0913 (the columns of the table)
     kinds: str,
     action: str,
     label: Words,

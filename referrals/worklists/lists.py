@@ -1,7 +1,8 @@
 """The worklist: its rows page by page, and the counts on its tiles.
 
 Each internal list is read by its own index in the order (priority, due, id) and the first few of each are merged
-(LATERAL: one statement whatever the number of lists); the next page begins after a key, compared as a ROW.
+(LATERAL: one statement whatever the number of lists); the next page begins after a key, compared as a ROW. The SQL is put
+together from the fragments here and in `filters` alone; what comes from outside is a parameter.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -96,7 +97,7 @@ def rows(actor: Actor, filters: Filters, *, now: datetime, after: str = "", limi
         conditions.append(_beyond(after, parameters))
     branches = _branches(filters, _lists_of(actor), ", ".join(columns), conditions, parameters, wanted + 1)
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT * FROM ({branches}) AS row {_ORDER} LIMIT {wanted + 1}", parameters)
+        cursor.execute(f"SELECT * FROM ({branches}) AS row {_ORDER} LIMIT {wanted + 1}", parameters)  # noqa: S608
         found = [_row(line) for line in cursor.fetchall()]
     names = display_names(actor, {row.patient_id for row in found})
     page = [replace(row, patient_name=names.get(row.patient_id, "")) for row in found[:wanted]]
@@ -107,7 +108,7 @@ def tiles(actor: Actor, now: datetime) -> dict[str, int]:
     """The number of rows behind each tile, in one statement; counted up to `MOST_COUNTED` + 1."""
     lists, parameters = _lists_of(actor), Parameters()
     counts = [
-        f"(SELECT count(*) FROM (SELECT FROM ({branches}) AS row LIMIT {MOST_COUNTED + 1}) AS counted)"
+        f"(SELECT count(*) FROM (SELECT FROM ({branches}) AS row LIMIT {MOST_COUNTED + 1}) AS counted)"  # noqa: S608
         for filters in TILES.values()
         for conditions in [list(where(filters, actor, now, parameters))]
         for branches in [_branches(filters, lists, "h.id", conditions, parameters, MOST_COUNTED + 1)]
@@ -169,7 +170,7 @@ def _lists_of(actor: Actor) -> dict[str, list[int]]:
 def _row(line: tuple[object, ...]) -> Row:
     flags = line[-len(LABELS) :]
     labels = frozenset(name for name, holds in zip(LABELS, flags, strict=True) if holds)
-    return Row(*line[: -len(LABELS)], labels)  # type: ignore[arg-type]  # the columns are in the order of the fields
+    return Row(*line[: -len(LABELS)], labels)  # type: ignore[call-arg,arg-type]  # the columns are in the order of the fields
 
 
 def _key(row: Row) -> str:

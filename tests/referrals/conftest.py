@@ -7,7 +7,7 @@ from tests.referrals.ward import MONDAY, Ward, found_ward
 
 
 @pytest.fixture
-def ward(db: None) -> Iterator[Ward]:  # noqa: ARG001 (the database must be open before)
+def ward(db: None) -> Iterator[Ward]:
     """The people of the stories, on a Monday morning."""
     with clock.at(MONDAY):
         yield found_ward()

@@ -53,7 +53,7 @@ def test_a_new_due_time_begins_a_new_escalation(ward: Ward) -> None:
     fulfil.refresh_from_db()
     assert escalation.sweep(first + timedelta(hours=2)) == 0
     assert escalation.sweep(fulfil.due_at) == 1
-    assert [due for due in Escalation.objects.order_by("id").values_list("due_at", flat=True)] == [
+    assert list(Escalation.objects.order_by("id").values_list("due_at", flat=True)) == [
         first,
         fulfil.due_at,
     ]

@@ -44,7 +44,7 @@ class Histories(RuleBasedStateMachine):
         self.transaction.__exit__(None, None, None)
 
     @rule(kind=st.sampled_from(sorted(WITH_REQUEST)), performer=st.sampled_from(["clinic", "elsewhere"]))
-    @precondition(lambda self: Loop.objects.count() < 4)
+    @precondition(lambda _self: Loop.objects.count() < 4)
     def order(self, kind: str, performer: str) -> None:
         with clock.at(self.now):
             self.ward.order(kind, performer=performer, window_start_at=self.now, needed_by=self.now + timedelta(days=9))

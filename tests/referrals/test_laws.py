@@ -15,13 +15,18 @@ from tests.referrals.ward import MONDAY, Ward, found_ward
 @contextmanager
 def refused(law: str) -> Iterator[None]:
     """The statements inside, and the deferred checks at their end, are refused by that law."""
-    with pytest.raises(IntegrityError, match=law), transaction.atomic():
+    with pytest.raises(IntegrityError, match=law), checked():
         yield
-        with connection.cursor() as cursor:
-            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
-def run(sql: str, *values: object) -> None:
+@contextmanager
+def checked() -> Iterator[None]:
+    with transaction.atomic():
+        yield
+        run("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def run(sql: str, *values: str | int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
 

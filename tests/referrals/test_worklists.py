@@ -107,7 +107,7 @@ def test_a_clinician_sees_what_is_theirs(ward: Ward) -> None:
 def test_a_tile_counts_the_rows_behind_it(ward: Ward) -> None:
     ward.order()
     ward.sent()
-    loop, fulfil = ward.sent(performer="elsewhere")
+    ward.sent(performer="elsewhere")
     _third, declined = ward.sent()
     ward.does(ward.clinic, declined, "decline", reason="no-capacity", reason_text="Full")
     now = MONDAY + timedelta(days=4)
@@ -128,7 +128,7 @@ def test_every_open_handoff_stands_on_exactly_one_list(ward: Ward) -> None:
         row.handoff_id
         for who in ("coordinator", "clinic")
         for row in listed(ward, Filters(scope="organisation"), who=who)
-        if row.list_id in {Owner.objects.get(kind="pool", organization=getattr(ward, who).organization).pk}
+        if row.list_id == Owner.objects.get(kind="pool", organization=getattr(ward, who).organization).pk
     ]
     assert sorted(standing) == sorted(Handoff.objects.filter(closed_at=None).values_list("id", flat=True))
 
