@@ -23,7 +23,7 @@ _BY_IDENTIFIER = re.compile(r"([A-Z][A-Za-z]+)\?identifier=([^&,]+)")
 _UPDATE = re.compile(r"/?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
 
 Question = tuple[str, str]  # type, and a token: "system|value", "|value" or "value"
-Find = Callable[[Iterable[Question]], dict[Question, list[str]]]
+Find = Callable[[Iterable[Question], Iterable[Question]], dict[Question, list[str]]]
 
 
 @dataclass(slots=True)
@@ -50,7 +50,10 @@ def is_kept_whole(bundle: Resource) -> bool:
 
 
 def resources(bundle: Resource, find: Find) -> list[Resource]:
-    """The resources to write, in order; ``find`` gives the ids that carry each identifier.
+    """The resources to write, in order.
+
+    ``find`` gives the ids that carry each identifier, and holds those of its second argument (``ifNoneExist``) until
+    the transaction ends, so that nobody else creates the same at this moment.
 
     `Incorrect` names the entry that holds no resource to keep or the reference that leads nowhere.
     """
@@ -61,7 +64,7 @@ def resources(bundle: Resource, find: Find) -> list[Resource]:
         for _path, value in references.iter(entry.resource)
         if (question := _question(value["reference"]))
     }
-    found = find(conditional | {entry.condition for entry in entries if entry.condition})
+    found = find(conditional, {entry.condition for entry in entries if entry.condition})
     for entry in entries:
         _settle(entry, found)
     by_url = {entry.full_url: entry.reference for entry in entries if entry.full_url}

@@ -33,9 +33,13 @@ def period_of(text: str) -> Range | None:
             int((fraction or "0")[:6].ljust(6, "0")),
             tzinfo=_zone(zone),
         )
-        return low.astimezone(UTC), _end(low, month, day, hour, second, fraction).astimezone(UTC)
+        low = low.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    try:
+        return low, _end(low, month, day, hour, second, fraction)
+    except (ValueError, OverflowError):  # 9999, as many write for "open"
+        return low, END
 
 
 def _zone(text: str | None) -> timezone:

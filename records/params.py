@@ -32,7 +32,7 @@ from records import dates, references
 from records.json import lexeme
 from records.paths import walk
 
-MAX_INDEXED = 1024  # characters; a btree entry must stay below 2.7 kB, and no code is longer
+MAX_INDEXED = 2000  # bytes; an entry of a btree or GIN must stay below 2.7 kB, and no code is longer
 
 
 class Param:
@@ -107,7 +107,9 @@ def list_field() -> "ArrayField[Any, Any]":
 
 def clean(text: str) -> str:
     """What can be indexed of a text."""
-    return text[:MAX_INDEXED]
+    if len(text) * 4 <= MAX_INDEXED:  # UTF-8 takes four bytes at most
+        return text
+    return text.encode()[:MAX_INDEXED].decode(errors="ignore")
 
 
 def fold(text: str) -> str:

@@ -63,10 +63,18 @@ def _table(type_name: str) -> str:
     return row_class(type_name)._meta.db_table
 
 
-def find_by_identifiers(questions: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
-    """(type, token such as "system|value") → the ids that carry it, one statement per type; what leads nowhere is absent."""
+def find_by_identifiers(
+    questions: Iterable[tuple[str, str]], held: Iterable[tuple[str, str]] = ()
+) -> dict[tuple[str, str], list[str]]:
+    """(type, token such as "system|value") → the ids that carry it, one statement per type; what leads nowhere is absent.
+
+    ``held`` are asked too, and locked until the transaction ends: whoever asks to hold the same waits for it.
+    """
     found: dict[tuple[str, str], list[str]] = {}
-    wanted = set(questions)
+    kept = set(held)
+    if kept:
+        hold([f"{kind}?identifier={word}" for kind, word in kept])
+    wanted = {*questions, *kept}
     for type_name in sorted({kind for kind, _word in wanted}):
         words = [word for kind, word in wanted if kind == type_name]
         rows = row_class(type_name).rows(type_name).filter(identifier__overlap=words, deleted=False)
@@ -74,6 +82,16 @@ def find_by_identifiers(questions: Iterable[tuple[str, str]]) -> dict[tuple[str,
             for word in set(words).intersection(identifiers):
                 found.setdefault((type_name, word), []).append(resource_id)
     return found
+
+
+def hold(words: Iterable[str]) -> None:
+    """Take a lock on each word until the transaction ends, in one order for everybody."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(key) FROM"
+            " (SELECT DISTINCT hashtextextended(word, 0) AS key FROM unnest(%s::text[]) AS word ORDER BY key) AS keys",
+            [list(words)],
+        )
 
 
 def append_versions(type_name: str, records: Sequence[Record], actor: str) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from hypothesis.extra.django import TestCase
 
-from records import store
+from records import dates, store
 from records.access import SYSTEM, Actor
 from records.errors import Incorrect
 from records.models import Version
@@ -115,3 +115,39 @@ def test_a_script_in_a_narrative_is_kept_as_text() -> None:
     sent = {**TASK, "text": {"status": "generated", "div": story}}
 
     assert store.get("Task", store.write(sent, actor=SYSTEM).id)["text"]["div"] == story
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("letter", ["x", "я", "😀"])
+def test_a_text_longer_than_any_index_takes_is_kept_whole(letter: str) -> None:
+    long = letter * 50_000
+    sent = {
+        "resourceType": "Patient",
+        "id": "p",
+        "identifier": [{"system": "urn:s", "value": long}],
+        "name": [{"family": long}],
+        "managingOrganization": {"reference": f"http://example.org/{long}"},
+    }
+
+    store.write(sent, actor=SYSTEM)
+
+    assert store.get("Patient", "p")["name"] == [{"family": long}]
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        ("2024", "2024-01-01T00:00:00+00:00", "2025-01-01T00:00:00+00:00"),
+        ("2024-02", "2024-02-01T00:00:00+00:00", "2024-03-01T00:00:00+00:00"),
+        ("2024-12-31", "2024-12-31T00:00:00+00:00", "2025-01-01T00:00:00+00:00"),
+        ("2024-02-03T23:30:00-05:00", "2024-02-04T04:30:00+00:00", "2024-02-04T04:30:01+00:00"),
+        ("2024-02-03T10:00:00.5Z", "2024-02-03T10:00:00.500000+00:00", "2024-02-03T10:00:00.600000+00:00"),
+        ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59+00:00", "2017-01-01T00:00:00+00:00"),
+        ("9999-12-31", "9999-12-31T00:00:00+00:00", "9999-12-31T00:00:00+00:00"),
+    ],
+)
+def test_a_date_is_a_range_as_long_as_it_is_precise(text: str, low: str, high: str) -> None:
+    found = dates.period_of(text)
+
+    assert found is not None
+    assert (found[0].isoformat(), found[1].isoformat()) == (low, high)
