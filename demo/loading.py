@@ -5,7 +5,7 @@ Everything that is random comes from the seed, and every time from ``at``; the s
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
 from random import Random
@@ -14,8 +14,10 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from demo import accounts, directory
+from demo.casting import how_many, parts
 from demo.names import People
 from demo.patients import Registered, register
+from demo.playing import Playing
 from demo.region import HOSPITALS, OURS, PLACES
 from demo.staff import Employee, employ
 from records import clock, store
@@ -26,7 +28,6 @@ from records.types import row_class
 from referrals.vocabulary import Words
 
 FOUNDED_AT = datetime(2024, 1, 1, 9, 0, tzinfo=UTC)
-YOUNGEST_BORN_BEFORE = date(2025, 6, 1)
 Progress = Callable[[str, int], None]
 
 
@@ -58,6 +59,7 @@ def steps(plan: Plan) -> list[tuple[str, Words, int]]:
         ("directory", _("Directory"), 2 * len(PLACES) + departments + services + 2 * posts),
         ("accounts", _("Accounts"), posts),
         ("patients", _("Patients"), plan.patients),
+        ("loops", _("Loops"), how_many(plan.patients)),
     ]
 
 
@@ -75,7 +77,7 @@ def holds_other_data() -> bool:
 def load(plan: Plan, progress: Progress) -> Region:
     """Generate the region; ``progress(step, resources)`` hears of each step as it is done."""
     random = Random(plan.seed)
-    people = People(plan.seed, YOUNGEST_BORN_BEFORE)
+    people = People(plan.seed)
     staff = employ(people)
     patients = register(people, staff, plan.patients, plan.seed)
     with clock.at(FOUNDED_AT, random):
@@ -87,6 +89,10 @@ def load(plan: Plan, progress: Progress) -> Region:
         progress("accounts", len(users))
         for place in OURS:
             _write("patients", [one.body for one in patients if one.place == place], progress, place.id)
+    playing = Playing(staff, random)
+    for part in parts(patients, plan.at, random):
+        playing.play(part)
+        progress("loops", 1)
     return Region(plan, {employee.username: employee for employee in staff}, patients, random)
 
 

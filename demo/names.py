@@ -10,6 +10,7 @@ from faker import Faker
 LOCALES = {"en": "en_US", "es": "es_MX", "ru": "ru_RU"}
 # Given and family names that certainly carry accents, so that a small demo has some too.
 ACCENTED = (("José", "Núñez"), ("María", "Hernández"), ("Sofía", "Ibáñez"), ("Andrés", "Peña"), ("Lucía", "Gómez"))
+YOUNGEST_BORN_BEFORE = date(2025, 6, 1)
 YOUNGEST_DAYS, OLDEST_DAYS = 365, 92 * 365
 
 
@@ -36,11 +37,10 @@ class Person:
 
 
 class People:
-    """A source of people that gives the same ones for the same seed; ``born_before`` is the youngest's limit."""
+    """A source of people that gives the same ones for the same seed."""
 
-    def __init__(self, seed: int, born_before: date) -> None:
+    def __init__(self, seed: int) -> None:
         self.random = Random(seed)
-        self.born_before = born_before
         self.fakers = {language: Faker(locale) for language, locale in LOCALES.items()}
         for faker in self.fakers.values():
             faker.seed_instance(seed)
@@ -51,7 +51,7 @@ class People:
         given, family = self._name(language, gender)
         age = timedelta(days=self.random.randint(min_age_days, max_age_days))
         street = f"{self.random.randint(1, 240)} {self.fakers['en'].street_name()}"
-        return Person(language, gender, given, family, self.born_before - age, street)
+        return Person(language, gender, given, family, YOUNGEST_BORN_BEFORE - age, street)
 
     def _name(self, language: str, gender: str) -> tuple[tuple[str, ...], str]:
         faker = self.fakers[language]

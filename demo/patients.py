@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from demo.directory import LANGUAGE_NAMES, concept, reference
-from demo.names import People, Person
+from demo.names import YOUNGEST_BORN_BEFORE, People, Person
 from demo.region import PRACTICES, Place
 from demo.staff import Employee
 from records import clock
@@ -29,6 +29,11 @@ class Registered:
     place: Place
     person: Person
     body: Resource
+
+    @property
+    def age(self) -> int:
+        """About how many years old the patient was when the demo begins."""
+        return (YOUNGEST_BORN_BEFORE - self.person.birth_date).days // 365
 
 
 def register(people: People, staff: list[Employee], count: int, seed: int) -> list[Registered]:

@@ -1,6 +1,9 @@
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+from django.db import transaction
+from pytest_django.plugin import DjangoDbBlocker
 
 from demo.loading import Plan, Region, load
 
@@ -11,6 +14,9 @@ def load_region(patients: int = 60, seed: int = 7) -> Region:
     return load(Plan(patients, seed, AT), lambda _step, _amount: None)
 
 
-@pytest.fixture
-def region(db: None) -> Region:  # noqa: ARG001  it opens the database
-    return load_region()
+@pytest.fixture(scope="module")
+def region(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Region]:  # noqa: ARG001
+    """The region, loaded once for a file of tests that only read it, and taken back at its end."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield load_region()
+        transaction.set_rollback(True)

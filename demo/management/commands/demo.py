@@ -35,24 +35,29 @@ class Command(BaseCommand):
             _whole("--seed", options["seed"], 0, MAX_SEED),
             _instant(options["at"]),
         )
+        try:
+            self._fill(plan, force=options["force"], show_logins=options["verbosity"] > 0)
+        except DatabaseError as error:
+            raise CommandError(
+                _("The database can't be used; is it there and migrated (manage.py migrate)?")
+            ) from error
+
+    def _fill(self, plan: loading.Plan, *, force: bool, show_logins: bool) -> None:
         console = Console(file=cast("IO[str]", self.stdout), highlight=False)
         if loading.is_loaded():
             console.print(_("The demo is loaded already; nothing changed."))
-        elif loading.holds_other_data() and not options["force"]:
+        elif loading.holds_other_data() and not force:
             raise CommandError(_("This database holds other data. Use an empty one, or say --force."))
         else:
             self._load(plan, console)
-        if options["verbosity"]:
+        if show_logins:
             console.print(_logins())
 
     def _load(self, plan: loading.Plan, console: Console) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=console) as bars:
             tasks = {step: bars.add_task(str(words), total=total) for step, words, total in loading.steps(plan)}
-            try:
-                loading.load(plan, lambda step, amount: bars.advance(tasks[step], amount))
-            except DatabaseError as error:
-                raise CommandError(_("The database refused the demo; nothing was loaded.")) from error
+            loading.load(plan, lambda step, amount: bars.advance(tasks[step], amount))
 
 
 def _whole(option: str, given: str, least: int, most: int) -> int:
