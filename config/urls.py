@@ -6,7 +6,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from config.health import healthz
 
-MOUNTS = (("fhir/", "api.fhir.urls"), ("api/v1/", "api.v1.urls"), ("api/docs/", "api.docs.urls"), ("", "web.urls"))
+MOUNTS = (("fhir/", "api.fhir.urls"), ("api/v1/", "api.v1.urls"), ("api/", "api.docs.urls"), ("", "web.urls"))
 
 
 def _is_there(module: str) -> bool:

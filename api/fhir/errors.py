@@ -62,7 +62,7 @@ def handle(error: Exception, _context: dict[str, Any]) -> Response:
     """Turn any exception into a response that carries an OperationOutcome."""
     answer = _answer_for(error)
     if answer is UNFORESEEN:
-        _log_place(error)
+        log_place(error)
     response = Response(outcome(_issues(error, answer)), status=answer.status)
     if challenge := getattr(error, "auth_header", None):
         response["WWW-Authenticate"] = challenge
@@ -100,6 +100,7 @@ def _words(error: Exception) -> str:
     return _("An unexpected error occurred. It has been logged.")
 
 
-def _log_place(error: Exception) -> None:
+def log_place(error: Exception) -> None:
+    """Log which error nobody foresaw, and where; not its message."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     log.error("unforeseen %s at %s:%s", type(error).__name__, place.filename, place.lineno)
