@@ -51,12 +51,12 @@ def hospital(name: str, scope: str = "system/*.cruds") -> System:
 
 
 @pytest.fixture
-def north(db: None) -> System:  # noqa: ARG001
+def north(db: None) -> System:
     return hospital("north")
 
 
 @pytest.fixture
-def south(db: None) -> System:  # noqa: ARG001
+def south(db: None) -> System:
     return hospital("south")
 
 

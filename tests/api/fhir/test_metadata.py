@@ -13,7 +13,7 @@ SAMPLES = {"token": "x", "reference": "x", "string": "x", "date": "2026", "uri":
 
 
 @pytest.fixture
-def statement(db: None) -> Any:  # noqa: ARG001
+def statement(db: None) -> Any:
     return Browser().get("/fhir/metadata").json()
 
 
