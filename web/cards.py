@@ -120,7 +120,7 @@ def journal(view: LoopView) -> list[dict[str, Any]]:
     """Everything that happened, newest first."""
     return [
         {
-            "sentence": sentences.sentence(event),
+            "sentence": sentences.sentence(event, view.row.kind),
             "said": sentences.said(event),
             "at": event.at,
             "recorded_at": event.recorded_at,

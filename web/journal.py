@@ -13,7 +13,9 @@ from referrals.worklists import EventView
 from web import reading
 
 SENTENCES: dict[str, Words] = {
-    "order": gettext_lazy("%(who)s ordered it."),
+    "referral/open": gettext_lazy("%(who)s ordered it."),
+    "follow-up/open": gettext_lazy("%(who)s ordered it."),
+    "test-order/open": gettext_lazy("%(who)s ordered it."),
     "open": gettext_lazy("%(who)s opened it."),
     "send": gettext_lazy("%(who)s sent it to the performer."),
     "withdraw": gettext_lazy("%(who)s withdrew the request."),
@@ -72,9 +74,10 @@ CODES: dict[str, dict[str, Words]] = {"channel": dict(CHANNELS), "severity": dic
 SPOKEN = ("question", "answer", "plan", "note", "spoken_to", "second_person")
 
 
-def sentence(event: EventView) -> str:
+def sentence(event: EventView, loop_kind: str) -> str:
     """What happened, as one sentence."""
-    words = SENTENCES.get(f"{event.handoff_kind}/{event.action}") or SENTENCES.get(event.action)
+    where = event.handoff_kind or loop_kind
+    words = SENTENCES.get(f"{where}/{event.action}") or SENTENCES.get(event.action)
     if words:
         return str(words) % {"who": event.actor}
     return _("%(who)s: %(what)s.") % {"who": event.actor, "what": event.label}

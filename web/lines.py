@@ -56,11 +56,17 @@ def _line(
         "priority_tone": words.PRIORITY_TONES.get(row.priority, ""),
         "stage_label": STAGES[row.handoff, row.stage].label,
         "handoff_label": HANDOFFS[row.handoff].label,
-        "labels": [{"text": LABELS[name], "tone": tone} for name, tone in CHIPS.items() if name in row.labels],
+        "labels": _chips(row),
         "owner": row.owner_name,
         "list": row.list_name if row.list_name != row.owner_name else "",
         "next": next_action(row.handoff, row.stage, row.kind),
     }
+
+
+def _chips(row: Row) -> list[dict[str, Any]]:
+    """The labels that the due time doesn't say already; who claims it among others is not our business."""
+    told = row.labels - ({"unclaimed"} if row.labels & {"waiting", "chase"} else set())
+    return [{"text": LABELS[name], "tone": tone} for name, tone in CHIPS.items() if name in told]
 
 
 @cache

@@ -64,10 +64,18 @@ def offer_form(offer: Offer, known: Known, prefix: str, data: Mapping[str, Any] 
         if field.kind != "reference" or field.required or _choosable(field, known):
             form.fields[field.name] = MAKERS[field.kind](field, known)
         if field.name == "report" and not offer.attested:
-            form.needs_report = field.required
-            form.fields[field.name].required = False
-            form.fields[REPORT_TEXT] = _report_text(field)
+            _let_write(form, field)
     return form
+
+
+def _let_write(form: OfferForm, field: Field) -> None:
+    """Let the report be written into the form; what is here already may be chosen instead."""
+    form.needs_report = field.required
+    if "report" in form.fields and len(form.fields["report"].choices) > 1:  # type: ignore[attr-defined]
+        form.fields["report"].required = False
+    else:
+        form.fields.pop("report", None)
+    form.fields[REPORT_TEXT] = _report_text()
 
 
 def _plain(value: Any) -> Any:
@@ -109,7 +117,7 @@ def _reference(field: Field, known: Known) -> forms.Field:
     return forms.ChoiceField(choices=[("", _("Choose …")), *_choosable(field, known)], **_common(field))
 
 
-def _report_text(field: Field) -> forms.Field:
+def _report_text() -> forms.Field:
     return forms.CharField(
         label=_("Text of the report"), required=False, max_length=50_000, widget=forms.Textarea(attrs={"rows": 8})
     )

@@ -20,8 +20,6 @@ from web.workplace import StaffRequest, page
 
 SCOPES: tuple[tuple[str, Words], ...] = (("mine", _("Me")), ("team", _("Team")), ("organisation", _("Organisation")))
 FACES: dict[str, tuple[Words, str, str]] = {
-    "mine": (_("Mine"), "accent", "person"),
-    "team": (_("My team's"), "accent", "list"),
     "overdue": (_("Overdue"), "danger", "alert"),
     "due-soon": (_("Due within a day"), "warn", "clock"),
     "chase": (_("To be chased"), "danger", "bell"),
@@ -40,11 +38,15 @@ def worklist(request: StaffRequest) -> HttpResponse:
     if request.method == "POST":
         return redirect(reverse("worklist") + filtering.address(_chosen(request, filters), request.session))
     now = clock.now()
+    counts = worklists.tiles(request.actor, now)
     found = worklists.rows(request.actor, filters, now=now, after=request.GET.get("after", ""))
     context = {
         "filters": filters,
-        "tiles": _tiles(worklists.tiles(request.actor, now), filters),
-        "scopes": [(code, label, filtering.address(_scoped(filters, code), request.session)) for code, label in SCOPES],
+        "tiles": _tiles(counts, filters),
+        "scopes": [
+            (code, label, filtering.address(_scoped(filters, code), request.session), _count(counts.get(code)))
+            for code, label in SCOPES
+        ],
         "scope_words": organisation_name(request.actor.organization),
         "form": FilterForm(initial={name: getattr(filters, name) for name in FilterForm.base_fields}),
         "lines": lines(request.actor, found.rows, now),
@@ -67,6 +69,12 @@ def _scoped(filters: Filters, scope: str) -> Filters:
     return replace(filters, scope=scope)  # type: ignore[arg-type]
 
 
+def _count(number: int | None) -> str:
+    if number is None:
+        return ""
+    return f"{MOST_COUNTED:,}+" if number > MOST_COUNTED else str(number)
+
+
 def _tiles(counts: dict[str, int], current: Filters) -> list[dict[str, Any]]:
     """The tiles; behind each is exactly the list that its address shows."""
     return [
@@ -74,7 +82,7 @@ def _tiles(counts: dict[str, int], current: Filters) -> list[dict[str, Any]]:
             "label": label,
             "tone": tone if counts[code] else "calm",
             "sign": sign,
-            "count": f"{MOST_COUNTED:,}+" if counts[code] > MOST_COUNTED else counts[code],
+            "count": _count(counts[code]),
             "url": filtering.address(TILES[code]) if TILES[code] != DEFAULTS else "?",
             "current": TILES[code] == current,
         }
