@@ -1,6 +1,6 @@
 """What the page of a loop shows, made from `referrals.worklists.LoopView`: plain dicts, every word in place."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -53,13 +53,14 @@ def _end_words(view: LoopView) -> str:
     if not loop.closed_at:
         return ""
     reason = str(REASONS[loop.end_reason].label) if loop.end_reason in REASONS else ""
-    ended = {"stage": capfirst(view.stage_label), "at": reading.when(loop.closed_at), "who": loop.closed_by}
+    ended = {"stage": capfirst(str(view.stage_label)), "at": reading.when(loop.closed_at), "who": loop.closed_by}
     return ". ".join(part for part in (_("%(stage)s on %(at)s by %(who)s") % ended, reason) if part)
 
 
-def cards(actor: Actor, view: LoopView, now: datetime, forms: Mapping[Key, OfferForm]) -> list[dict[str, Any]]:
+def cards(
+    actor: Actor, view: LoopView, now: datetime, choices: Known, forms: Mapping[Key, OfferForm]
+) -> list[dict[str, Any]]:
     """Each open handoff with its clock, its owner and the forms for what this person may do."""
-    choices = known(actor, view)
     return [_card(actor, one, now, choices, forms) for one in view.handoffs if one.row.is_open]
 
 
@@ -70,7 +71,7 @@ def _card(
     due = dues.due(handoff.due_at, now)
     offers = [
         _offer(offer, handoff, choices, forms.get((handoff.id, offer.action, offer.attested)))
-        for offer in workflow.available(actor, handoff)
+        for offer in sorted(workflow.available(actor, handoff), key=lambda offer: not offer.is_primary)
     ]
     return {
         "id": handoff.id,
@@ -106,18 +107,21 @@ def prefix(handoff: Handoff, offer: Offer) -> str:
     return f"{handoff.id}-{offer.action}{'-told' if offer.attested else ''}"
 
 
-def known(actor: Actor, view: LoopView) -> dict[str, list[tuple[str, Words]]]:
+def known(actor: Actor, proofs: Iterable[linked.Linked]) -> dict[str, list[tuple[str, Words]]]:
     """What may be chosen in a form: the resources that the loop names, and the organisations of the directory."""
     choices: dict[str, list[tuple[str, Words]]] = {}
-    for one in linked.of(actor, view.events):
+    for one in proofs:
         choices.setdefault(one.type, []).append((one.reference, f"{one.title} · {one.sub}"))
     places = {found.organization_id: found.organization for found in directory.find_services(actor, limit=200)}
-    choices["owner"] = sorted(((f"Organization/{key}", name) for key, name in places.items() if key), key=lambda c: c[1])
+    choices["owner"] = sorted(
+        ((f"Organization/{key}", name) for key, name in places.items() if key), key=lambda c: c[1]
+    )
     return choices
 
 
-def journal(view: LoopView) -> list[dict[str, Any]]:
-    """Everything that happened, newest first."""
+def journal(view: LoopView, proofs: Iterable[linked.Linked] = ()) -> list[dict[str, Any]]:
+    """Everything that happened, newest first, each with what proves it if the reader may see that."""
+    known_proofs = {one.reference: one for one in proofs}
     return [
         {
             "sentence": sentences.sentence(event, view.row.kind),
@@ -125,6 +129,7 @@ def journal(view: LoopView) -> list[dict[str, Any]]:
             "at": event.at,
             "recorded_at": event.recorded_at,
             "attested": event.attested,
+            "proof": known_proofs.get(event.evidence) or known_proofs.get(str(event.details.get("report", ""))),
         }
         for event in reversed(view.events)
     ]

@@ -27,14 +27,17 @@ WORDS: dict[int, tuple[Words, Words]] = {
     404: (_("There is nothing here"), _("It may have been moved, or it is not for the organisation you work for now.")),
     409: (_("Somebody else was faster"), _("What you saw has changed meanwhile. Look at it again before you go on.")),
     429: (_("Too many tries"), _("For safety, signing in is paused. Wait a while, or ask your administrator.")),
-    500: (_("Something went wrong"), _("Nothing that you had saved is lost. Try again; if it stays, tell your administrator.")),
+    500: (
+        _("Something went wrong"),
+        _("Nothing that you had saved is lost. Try again; if it stays, tell your administrator."),
+    ),
     503: (_("Not available just now"), _("A part that Baton needs doesn't answer. Try again in a minute.")),
 }
 
 
-def error_page(request: HttpRequest, error: BaseException) -> HttpResponse:
-    """The page for an error of ours (or 500 for any other)."""
-    return plain(request, STATUS.get(type(error), 500))  # type: ignore[call-overload]
+def error_page(request: HttpRequest, error: errors.BatonError) -> HttpResponse:
+    """The page for an error of ours (500 for a category that the table lacks)."""
+    return plain(request, STATUS.get(type(error), 500))
 
 
 def plain(request: HttpRequest, status: int) -> HttpResponse:
@@ -44,17 +47,21 @@ def plain(request: HttpRequest, status: int) -> HttpResponse:
     return render(request, "web/error.html", context, status=status)
 
 
-def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 (named by Django)
     """400."""
     return plain(request, 400)
 
 
-def forbidden(request: HttpRequest, exception: Exception | None = None, reason: str = "") -> HttpResponse:
+def forbidden(
+    request: HttpRequest,
+    exception: Exception | None = None,  # noqa: ARG001 (named by Django)
+    reason: str = "",  # noqa: ARG001
+) -> HttpResponse:
     """403, also Django's answer to a missing CSRF token (``settings.CSRF_FAILURE_VIEW``)."""
     return plain(request, 403)
 
 
-def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 (named by Django)
     """404."""
     return plain(request, 404)
 

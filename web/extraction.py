@@ -11,19 +11,19 @@ from typing import IO, Any
 from babel.messages.extract import extract_python
 from django.utils.translation.template import templatize
 
-Found = tuple[int, str, Any, list[str]]
+Found = tuple[Any, ...]
 
 
 def templates(
-    file: IO[bytes], keywords: Mapping[str, Any], comment_tags: Collection[str], options: Mapping[str, Any]
+    file: IO[bytes],
+    keywords: Mapping[str, Any],
+    comment_tags: Collection[str],
+    options: Mapping[str, Any],  # noqa: ARG001 (Babel passes it by name)
 ) -> Generator[Found, None, None]:
     """Babel extraction method for Django templates: yields (line, function, messages, comments)."""
     calls = re.sub(r"(?m)^[ \t]+", "", templatize(file.read().decode()))
     for number, line in enumerate(calls.splitlines(), start=1):
         if "gettext" in line or "_(" in line:
-            for _line, function, messages, comments in _calls(line, keywords, comment_tags):
-                yield number, function, messages, comments
-
-
-def _calls(line: str, keywords: Mapping[str, Any], comment_tags: Collection[str]) -> list[Found]:
-    return list(extract_python(io.BytesIO(line.encode()), keywords, comment_tags, {"encoding": "utf-8"}))
+            found = extract_python(io.BytesIO(line.encode()), keywords, comment_tags, {"encoding": "utf-8"})
+            for call in found:
+                yield (number, *call[1:])

@@ -33,9 +33,7 @@ def lines(actor: Actor, rows: Iterable[Row], now: datetime) -> list[dict[str, An
     return [_line(actor, row, now, births, names) for row in shown]
 
 
-def _line(
-    actor: Actor, row: Row, now: datetime, births: Mapping[str, str], names: Mapping[str, str]
-) -> dict[str, Any]:
+def _line(actor: Actor, row: Row, now: datetime, births: Mapping[str, str], names: Mapping[str, str]) -> dict[str, Any]:
     due = dues.due(row.due_at, now)
     return {
         "id": row.handoff_id,

@@ -84,7 +84,11 @@ def _linked(type_: str, body: Resource) -> Linked:
     title = next(word for word in words if word)
     happened = next((str(body[name]) for name in ("issued", "date", "start", "sent") if body.get(name)), "")
     status = str(body.get("docStatus") or body.get("status", ""))
-    parts = (str(TYPES[type_]) if title != str(TYPES[type_]) else "", STATES.get(status, status), reading.moment(happened))
+    parts = (
+        str(TYPES[type_]) if title != str(TYPES[type_]) else "",
+        STATES.get(status, status),
+        reading.moment(happened),
+    )
     return Linked(type_, str(body["id"]), title, " · ".join(str(part) for part in parts if part), body)
 
 

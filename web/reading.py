@@ -30,7 +30,9 @@ LONGEST_ATTACHMENT = 200_000
 def person_name(body: Resource) -> str:
     """The official or usual name of a Patient or Practitioner, family name last."""
     names = [name for name in body.get("name", []) if name.get("use") not in ("old", "maiden", "anonymous")]
-    names.sort(key=lambda name: ("official", "usual").index(name["use"]) if name.get("use") in ("official", "usual") else 2)
+    names.sort(
+        key=lambda name: ("official", "usual").index(name["use"]) if name.get("use") in ("official", "usual") else 2
+    )
     if not names:
         return ""
     first = names[0]
@@ -57,7 +59,9 @@ def moment(text: str) -> str:
     instant = parse_datetime(text) if "T" in text else None
     if instant is None:
         return day(text)
-    return formats.date_format(timezone.localtime(instant) if timezone.is_aware(instant) else instant, "DATETIME_FORMAT")
+    return formats.date_format(
+        timezone.localtime(instant) if timezone.is_aware(instant) else instant, "DATETIME_FORMAT"
+    )
 
 
 def period(value: Any) -> str:
@@ -140,7 +144,7 @@ class _TextReader(HTMLParser):
         self.parts: list[str] = []
         self.silent = 0
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag: str, _attrs: list[tuple[str, str | None]]) -> None:
         self.silent += tag in ("script", "style")
         self._break(tag)
 

@@ -6,11 +6,13 @@ the house's error categories (`records.errors`) into pages that hold nobody's da
 
 from collections.abc import Callable
 from functools import wraps
+from typing import cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone, translation
 
 from records.access import Actor
@@ -37,15 +39,15 @@ def page(view: View) -> Callable[..., HttpResponse]:
     """Wrap a view that takes a `StaffRequest`: nobody else reaches it."""
 
     @wraps(view)
-    def wrapped(request: StaffRequest, *args: str, **kwargs: str) -> HttpResponse:
-        if not request.user.is_authenticated:
-            return redirect_to_login(request.get_full_path(), "/sign-in/")
-        with translation.override(request.user.language or "en"), timezone.override(_zone(request.user)):
+    def wrapped(request: HttpRequest, *args: str, **kwargs: str) -> HttpResponse:
+        if not isinstance(request.user, User):
+            return redirect_to_login(request.get_full_path(), reverse("sign-in"))
+        staff = cast("StaffRequest", request)
+        with translation.override(staff.user.language or "en"), timezone.override(_zone(staff.user)):
             try:
-                chooser = enter(request)
-                return chooser or view(request, *args, **kwargs)
+                return enter(staff) or view(staff, *args, **kwargs)
             except BatonError as error:
-                return error_page(request, error)
+                return error_page(staff, error)
 
     return wrapped
 

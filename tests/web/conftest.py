@@ -153,7 +153,7 @@ class Story:
 def refer(ana: User, patient: str, performer: str, title: str = "Cardiology", **more: Any) -> Loop:
     """A referral that has been sent."""
     actor = people.actor_for(ana)
-    facts = {"title": title, "requester": ana.practitioner, "ordered_at": clock.now()} | more
+    facts: dict[str, Any] = {"title": title, "requester": ana.practitioner, "ordered_at": clock.now()} | more
     order = workflow.Order("referral", clock.new_id(), patient, actor.organization, performer=performer, **facts)
     loop = workflow.open_loop(order, actor)
     dispatch = Handoff.objects.get(loop=loop, kind="dispatch")

@@ -80,7 +80,9 @@ def test_a_step_whose_forerunners_are_missing_leads_back(as_ana: Client) -> None
     assert as_ana.get("/new/nonsense/review/").status_code == 404
 
 
-def test_a_duplicate_is_warned_of_and_must_be_confirmed(as_ana: Client, story: Story, maria: str, cardiology: str) -> None:
+def test_a_duplicate_is_warned_of_and_must_be_confirmed(
+    as_ana: Client, story: Story, maria: str, cardiology: str
+) -> None:
     to_review(as_ana, maria, cardiology)
     as_ana.post("/new/referral/review/", {"key": as_ana.session["draft-referral"]["request"]["id"]})
     page = to_review(as_ana, maria, cardiology)

@@ -28,7 +28,15 @@ def act(client: Client, story: Story, action: str, kind: str = "fulfil", **field
 def test_the_page_tells_whom_it_is_about_and_what_comes_next(as_clara: Client, story: Story) -> None:
     page = as_clara.get(f"/loops/{story.loop.id}/").content.decode()
 
-    for words in ("María José García", "12 Apr 1961", "MRN-4471", "Not known", "Do what was asked", "Accept", "Decline"):
+    for words in (
+        "María José García",
+        "12 Apr 1961",
+        "MRN-4471",
+        "Not known",
+        "Do what was asked",
+        "Accept",
+        "Decline",
+    ):
         assert words in page, words
 
 
@@ -125,7 +133,9 @@ def test_a_narrative_never_becomes_markup(as_ana: Client, story: Story, ana: Use
             "status": "current",
             "description": "Echo <i>report</i>",
             "text": {"status": "generated", "div": div},
-            "content": [{"attachment": {"contentType": "text/html", "data": "PHNjcmlwdD54PC9zY3JpcHQ+PHA+SGVsbG88L3A+"}}],
+            "content": [
+                {"attachment": {"contentType": "text/html", "data": "PHNjcmlwdD54PC9zY3JpcHQ+PHA+SGVsbG88L3A+"}}
+            ],
         },
         actor=SYSTEM,
         audience=[story.loop.placer, story.loop.performer],

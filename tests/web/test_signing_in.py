@@ -41,7 +41,9 @@ def test_too_many_tries_are_stopped_however_the_name_is_spelled(ana: User) -> No
     assert client.post("/sign-in/", {"username": "ana", "password": PASSWORD}).status_code == 429
 
 
-@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "/\\evil.example"])
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "/\\evil.example"]
+)
 def test_nobody_is_sent_to_a_strange_place(ana: User, target: str) -> None:
     signed_in = Client().post("/sign-in/", {"username": "ana", "password": PASSWORD, "next": target})
     switched = Client().post("/language/", {"language": "es", "next": target})

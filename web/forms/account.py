@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 class SignInForm(AuthenticationForm):
     """Django's own, in our words; the same answer whether the name or the password was wrong."""
 
-    error_messages = {  # noqa: RUF012
+    error_messages = {
         "invalid_login": _("This name and password don't go together. Check both; capital letters matter."),
         "inactive": _("This name and password don't go together. Check both; capital letters matter."),
     }

@@ -8,7 +8,12 @@ from django.utils.translation import gettext_lazy as _
 from records import clock
 from referrals.models.loops import Priority
 
-PRIORITIES = [(Priority.ROUTINE, _("routine")), (Priority.URGENT, _("urgent")), (Priority.ASAP, _("as soon as possible")), (Priority.STAT, _("stat"))]
+PRIORITIES = [
+    (Priority.ROUTINE, _("routine")),
+    (Priority.URGENT, _("urgent")),
+    (Priority.ASAP, _("as soon as possible")),
+    (Priority.STAT, _("stat")),
+]
 
 
 def day_field(label: Any, *, required: bool = False, hint: Any = "") -> forms.DateField:
@@ -36,7 +41,11 @@ class Details(forms.Form):
         for name in ("needed_by", "window_end"):
             if cleaned.get(name) and cleaned[name] < today:
                 self.add_error(name, _("This date has passed."))
-        if cleaned.get("window_start") and cleaned.get("window_end") and cleaned["window_end"] < cleaned["window_start"]:
+        if (
+            cleaned.get("window_start")
+            and cleaned.get("window_end")
+            and cleaned["window_end"] < cleaned["window_start"]
+        ):
             self.add_error("window_end", _("The window ends before it starts."))
         return cleaned
 

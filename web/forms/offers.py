@@ -86,26 +86,28 @@ def _common(field: Field) -> dict[str, Any]:
     return {"label": field.label, "required": field.required, "help_text": field.help}
 
 
-def _text(field: Field, known: Known) -> forms.Field:
+def _text(field: Field, _known: Known) -> forms.Field:
     is_long = any(word in field.name for word in LONG)
-    return forms.CharField(max_length=4000, widget=forms.Textarea(attrs={"rows": 3}) if is_long else None, **_common(field))
+    return forms.CharField(
+        max_length=4000, widget=forms.Textarea(attrs={"rows": 3}) if is_long else None, **_common(field)
+    )
 
 
-def _code(field: Field, known: Known) -> forms.Field:
+def _code(field: Field, _known: Known) -> forms.Field:
     return forms.ChoiceField(choices=[("", _("Choose …")), *field.codes], **_common(field))
 
 
-def _moment(field: Field, known: Known) -> forms.Field:
+def _moment(field: Field, _known: Known) -> forms.Field:
     widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
     return forms.DateTimeField(widget=widget, input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"], **_common(field))
 
 
-def _date(field: Field, known: Known) -> forms.Field:
+def _date(field: Field, _known: Known) -> forms.Field:
     widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
     return forms.DateField(widget=widget, input_formats=["%Y-%m-%d"], **_common(field))
 
 
-def _yes(field: Field, known: Known) -> forms.Field:
+def _yes(field: Field, _known: Known) -> forms.Field:
     return forms.BooleanField(**_common(field))
 
 

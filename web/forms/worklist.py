@@ -18,10 +18,12 @@ from referrals.models.loops import Loop, Priority
 from referrals.pathways import HANDOFFS, STAGES
 from referrals.vocabulary import Words
 from referrals.worklists import Filters
+from referrals.worklists.filters import Scope
 
 FINDS = "finds"
 KEPT = 30
 DEFAULTS = Filters()
+SCOPES: dict[str, Scope] = {"mine": "mine", "team": "team", "organisation": "organisation"}
 LABELS: dict[str, Words] = {
     "overdue": _("overdue"),
     "due-soon": _("due soon"),
@@ -42,7 +44,9 @@ class FilterForm(forms.Form):
     )
     kind = forms.ChoiceField(label=_("Kind"), required=False, choices=[("", _("all")), *Loop.Kind.choices])
     handoff = forms.ChoiceField(
-        label=_("Task"), required=False, choices=[("", _("all")), *((code, row.label) for code, row in HANDOFFS.items())]
+        label=_("Task"),
+        required=False,
+        choices=[("", _("all")), *((code, row.label) for code, row in HANDOFFS.items())],
     )
     stage = forms.ChoiceField(label=_("Stage"), required=False, choices=[("", _("all")), *OPEN_STAGES.items()])
     priority = forms.ChoiceField(label=_("Priority"), required=False, choices=[("", _("all")), *Priority.choices])
@@ -60,7 +64,7 @@ def read(query: Mapping[str, str], session: SessionBase) -> Filters:
     return replace(
         DEFAULTS,
         **chosen,
-        scope=scope if scope in ("mine", "team", "organisation") else DEFAULTS.scope,
+        scope=SCOPES.get(scope, DEFAULTS.scope),
         patient=query.get("patient", "")[:64],
         owner=int(owner) if owner.isascii() and owner.isdecimal() and len(owner) < 10 else 0,  # noqa: PLR2004
         text=session.get(FINDS, {}).get(query.get("find", ""), ""),

@@ -13,7 +13,9 @@ register = Library()
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """A sign beside words, never instead of them: hidden from screen readers."""
-    return format_html('<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', static("web/icons.svg"), name)
+    return format_html(
+        '<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', static("web/icons.svg"), name
+    )
 
 
 @register.filter

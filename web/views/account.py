@@ -2,8 +2,9 @@
 
 import unicodedata
 
-from django.contrib.auth.views import LoginView, LogoutView
 from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -41,7 +42,7 @@ class SignOut(LogoutView):
     next_page = "sign-in"
 
 
-def locked_out(request: HttpRequest, response: HttpResponse | None = None, credentials: object = None) -> HttpResponse:
+def locked_out(request: HttpRequest, *_told: object, **_named: object) -> HttpResponse:
     """What django-axes answers once the tries are used up (``settings.AXES_LOCKOUT_CALLABLE``)."""
     return plain(request, 429)
 
@@ -52,10 +53,9 @@ def username_for_counting(request: HttpRequest, credentials: dict[str, str] | No
     return unicodedata.normalize("NFKC", typed).casefold()
 
 
+@login_required
 def workplace(request: StaffRequest) -> HttpResponse:
     """Which organisation somebody with several memberships works for now; kept in the session."""
-    if not request.user.is_authenticated:
-        return redirect("sign-in")
     held = list(Membership.objects.filter(user=request.user))
     if request.method == "POST":
         chosen = request.POST.get("organization", "")

@@ -1,5 +1,6 @@
 """The composer: patient, service, details, review, send; plain forms, one page per step."""
 
+from datetime import date
 from typing import Any
 
 from django.contrib import messages
@@ -165,14 +166,15 @@ def _parts(draft: Draft) -> list[tuple[Words, str, str]]:
     """What will be sent, as (label, value, where to change it)."""
     form, there = draft.form(), {step: reverse("compose", args=[draft.kind, step]) for step in STEPS[draft.kind]}
     form.full_clean()
-    performer = next(iter((draft.request or {}).get("performer", [])), {}) if draft.service else {}
+    performers = (draft.request or {}).get("performer", []) if draft.service else []
+    performer: dict[str, Any] = next(iter(performers), {})
     parts: list[tuple[Words, str, str]] = []
     if "service" in there:
         parts.append((STEP_NAMES["service"], patients.name_of(performer) or _("none chosen yet"), there["service"]))
     for bound in form:
         value = form.cleaned_data.get(bound.name)
         shown = dict(getattr(bound.field, "choices", [])).get(value, value)
-        text = reading.day(value.isoformat()) if hasattr(value, "isoformat") else str(shown or "")
+        text = reading.day(value.isoformat()) if isinstance(value, date) else str(shown or "")
         if text:
             parts.append((str(bound.label), text, f"{there['details']}#{bound.id_for_label}"))
     return parts

@@ -29,26 +29,32 @@ def show(request: StaffRequest, loop_id: str) -> HttpResponse:
 @page
 @require_POST
 def act(request: StaffRequest, loop_id: str, handoff_id: str, action: str) -> HttpResponse:
-    """Do one action as its form says; a form that isn't right comes back with what was typed."""
+    """Do one action as its form says; an old page is told what changed."""
+    try:
+        return _act(request, loop_id, handoff_id, action)
+    except (Stale, Conflict):
+        return _page(request, loop_id, stale=True)
+
+
+def _act(request: StaffRequest, loop_id: str, handoff_id: str, action: str) -> HttpResponse:
+    """A form that isn't right comes back with what was typed."""
     view = worklists.loop_view(request.actor, loop_id, clock.now())
     handoff = next((one.row for one in view.handoffs if one.row.id == handoff_id), None)
     if handoff is None:
         raise NotFound("No such handoff in this loop.")
     offer = _offered(request, handoff, action)
     if offer is None or str(handoff.version) != request.POST.get("version", ""):
-        return _page(request, loop_id, stale=True)
-    form = offer_form(offer, cards.known(request.actor, view), cards.prefix(handoff, offer), request.POST)
-    if form.is_valid():
-        try:
-            _perform(request, view, handoff, offer, form)
-        except (Stale, Conflict):
-            return _page(request, loop_id, stale=True)
-        except (Incorrect, Forbidden) as error:
-            form.refuse(error)
-        else:
-            messages.success(request, _("Done: %(what)s.") % {"what": offer.label})
-            return redirect("loop", loop_id)
-    return _page(request, loop_id, forms={(handoff.id, offer.action, offer.attested): form})
+        raise Stale("The page is older than the handoff.")
+    form = offer_form(
+        offer,
+        cards.known(request.actor, linked.of(request.actor, view.events)),
+        cards.prefix(handoff, offer),
+        request.POST,
+    )
+    if not form.is_valid() or not _attempt(request, view, handoff, offer, form):
+        return _page(request, loop_id, forms={(handoff.id, offer.action, offer.attested): form})
+    messages.success(request, _("Done: %(what)s.") % {"what": offer.label})
+    return redirect("loop", loop_id)
 
 
 @page
@@ -76,12 +82,20 @@ def _offered(request: StaffRequest, handoff: Handoff, action: str) -> Offer | No
     return next((one for one in offers if one.action == action and one.attested == attested), None)
 
 
-def _perform(
-    request: StaffRequest, view: worklists.LoopView, handoff: Handoff, offer: Offer, form: OfferForm
-) -> None:
-    if form.is_written:
-        written.take_in(view.row, form.report_text, offer.action, request.actor)
-        return
+def _attempt(request: StaffRequest, view: worklists.LoopView, handoff: Handoff, offer: Offer, form: OfferForm) -> bool:
+    """Do it; a refusal becomes errors of the form."""
+    try:
+        if form.is_written:
+            written.take_in(view.row, form.report_text, offer.action, request.actor)
+        else:
+            _perform(request, handoff, offer, form)
+    except (Incorrect, Forbidden) as error:
+        form.refuse(error)
+        return False
+    return True
+
+
+def _perform(request: StaffRequest, handoff: Handoff, offer: Offer, form: OfferForm) -> None:
     workflow.perform(
         handoff.id,
         offer.action,
@@ -97,13 +111,15 @@ def _page(
 ) -> HttpResponse:
     now = clock.now()
     view = worklists.loop_view(request.actor, loop_id, now)
+    proofs = linked.of(request.actor, view.events)
+    choices = cards.known(request.actor, proofs)
     context: dict[str, Any] = {
         "banner": patients.banner(request.actor, view.row.patient_id) if view.row.patient_id else None,
         "loop": cards.heading(request.actor, view),
         "steps": view.steps,
-        "cards": cards.cards(request.actor, view, now, forms or {}),
-        "journal": cards.journal(view),
-        "evidence": linked.of(request.actor, view.events),
+        "cards": cards.cards(request.actor, view, now, choices, forms or {}),
+        "journal": cards.journal(view, proofs),
+        "evidence": proofs,
         "request_facts": cards.request_facts(request.actor, view),
         "related": cards.related(view),
         "stale": cards.last_change(view) if stale else "",

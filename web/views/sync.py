@@ -76,7 +76,11 @@ def _partner(one: PartnerStatus) -> dict[str, Any]:
             (_("to look at"), one.troubled, "danger" if one.troubled else ""),
             (_("to be applied"), one.inbox.get("pending", 0) + one.inbox.get("waiting", 0), ""),
             (_("waiting since"), lag, "warn" if one.oldest_at else ""),
-            (_("last heard of"), _("%(span)s ago") % {"span": heard} if heard else _("never"), "danger" if silent else ""),
+            (
+                _("last heard of"),
+                _("%(span)s ago") % {"span": heard} if heard else _("never"),
+                "danger" if silent else "",
+            ),
         ],
     }
 

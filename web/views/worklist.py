@@ -66,7 +66,7 @@ def _chosen(request: StaffRequest, filters: Filters) -> Filters:
 
 
 def _scoped(filters: Filters, scope: str) -> Filters:
-    return replace(filters, scope=scope)  # type: ignore[arg-type]
+    return replace(filters, scope=filtering.SCOPES[scope])
 
 
 def _count(number: int | None) -> str:

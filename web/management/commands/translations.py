@@ -15,7 +15,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("what", choices=["extract", "compile"])
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *_args: Any, **options: Any) -> None:
         (extract if options["what"] == "extract" else compile_all)()
 
 
@@ -27,9 +27,30 @@ def extract() -> None:
     marks = ["gettext_noop", "gettext_lazy", "ngettext_lazy:1,2", "pgettext_lazy:1c,2", "npgettext_lazy:1c,2,3"]
     keywords = [part for mark in marks for part in ("-k", mark)]
     made = ["--no-location", "--sort-output", "--project=Baton", "--omit-header"]
-    _babel("extract", "-F", str(folder / "babel.cfg"), *keywords, *made, "-o", str(template), *(str(root / r) for r in rooms))
+    _babel(
+        "extract",
+        "-F",
+        str(folder / "babel.cfg"),
+        *keywords,
+        *made,
+        "-o",
+        str(template),
+        *(str(root / r) for r in rooms),
+    )
     for language in _languages():
-        _babel("update", "-D", "django", "-i", str(template), "-d", str(folder), "-l", language, "--no-fuzzy-matching", "--ignore-obsolete")
+        _babel(
+            "update",
+            "-D",
+            "django",
+            "-i",
+            str(template),
+            "-d",
+            str(folder),
+            "-l",
+            language,
+            "--no-fuzzy-matching",
+            "--ignore-obsolete",
+        )
     template.unlink()
 
 
@@ -43,4 +64,4 @@ def _languages() -> list[str]:
 
 
 def _babel(*words: str) -> None:
-    CommandLineInterface().run(["pybabel", "-q", *words])
+    CommandLineInterface().run(["pybabel", "-q", *words])  # type: ignore[no-untyped-call]
