@@ -259,7 +259,7 @@ def die_with_parent() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def stop(process: subprocess.Popen[bytes], end: signal.Signals = signal.SIGTERM, patience_seconds: float = 10) -> None:
+def stop(process: subprocess.Popen[Any], end: signal.Signals = signal.SIGTERM, patience_seconds: float = 10) -> None:
     """End a process politely, and by force when it doesn't listen."""
     if process.poll() is None:
         process.send_signal(end)

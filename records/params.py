@@ -255,7 +255,7 @@ class String(Param):
         """None of its own."""
         return []
 
-    def extract(self, body: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002 (same shape as the others)
+    def extract(self, body: dict[str, Any]) -> dict[str, Any]:
         """No column."""
         return {}
 

@@ -86,20 +86,18 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def django_db_setup(
     request: pytest.FixtureRequest,
-    django_test_environment: None,  # noqa: ARG001
+    django_test_environment: None,
     django_db_blocker: DjangoDbBlocker,
     django_db_keepdb: bool,
     django_db_createdb: bool,
-    django_db_modify_db_settings: None,  # noqa: ARG001
+    django_db_modify_db_settings: None,
 ) -> Iterator[None]:
     """The test database, always: pytest-django's own makes none when all tests of a run ask for `commits` alone,
     and these would then empty the tables of a real one.
     """
     keepdb = django_db_keepdb and not django_db_createdb
     with django_db_blocker.unblock():
-        made = setup_databases(
-            verbosity=request.config.option.verbose, interactive=False, aliases=["default"], keepdb=keepdb
-        )
+        made = setup_databases(verbosity=request.config.option.verbose, interactive=False, keepdb=keepdb)
     yield
     if not django_db_keepdb:
         with django_db_blocker.unblock():

@@ -65,8 +65,8 @@ class FhirJsonRenderer(BaseRenderer):
     def render(
         self,
         data: json.Resource | str | None,
-        accepted_media_type: str | None = None,  # noqa: ARG002 (Django REST framework's signature)
-        renderer_context: Mapping[str, Any] | None = None,  # noqa: ARG002
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
         """Return UTF-8 bytes, none for None."""
         if data is None:
@@ -87,7 +87,7 @@ class Negotiation(DefaultContentNegotiation):
         self,
         request: Request,
         renderers: Iterable[BaseRenderer],
-        format_suffix: str | None = None,  # noqa: ARG002 (Django REST framework's signature)
+        format_suffix: str | None = None,
     ) -> tuple[BaseRenderer, str]:
         """Return the renderer and its media type; raise `NotAcceptable` when only others (such as XML) are accepted."""
         offered = {renderer.media_type: renderer for renderer in renderers}

@@ -15,7 +15,7 @@ def load_region(patients: int = 60, seed: int = 7) -> Region:
 
 
 @pytest.fixture(scope="module")
-def region(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Region]:  # noqa: ARG001
+def region(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Region]:
     """The region, loaded once for a file of tests that only read it, and taken back at its end."""
     with django_db_blocker.unblock(), transaction.atomic():
         yield load_region()

@@ -75,12 +75,12 @@ def service(key: str, name: str) -> Resource:
 
 
 @pytest.fixture
-def caller(db: None) -> Callable[..., Caller]:  # noqa: ARG001  it opens the database
+def caller(db: None) -> Callable[..., Caller]:
     return Caller
 
 
 @pytest.fixture
-def town(db: None) -> Town:  # noqa: ARG001  it opens the database
+def town(db: None) -> Town:
     for key in (PLACER, PERFORMER, OUTSIDER):
         Tenant.objects.create(organization=key, name=key)
         store.write(organization(key), actor=SYSTEM)
