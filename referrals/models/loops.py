@@ -4,7 +4,7 @@ The laws that these rows must obey are in PostgreSQL (see the migration ``laws``
 an open handoff, a loop never leaves its end, and closing needs the acknowledgement and the patient told.
 """
 
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -132,7 +132,7 @@ class OfKind(models.Manager[AnyLoop]):
 class Referral(Loop):
     """A loop around a request for another's care."""
 
-    objects = OfKind("referral")
+    objects: ClassVar[OfKind[Loop]] = OfKind("referral")  # type: ignore[assignment]  # a proxy narrows its base
 
     class Meta:
         proxy = True
@@ -141,7 +141,7 @@ class Referral(Loop):
 class FollowUp(Loop):
     """A loop around a visit or call that must still happen."""
 
-    objects = OfKind("follow-up")
+    objects: ClassVar[OfKind[Loop]] = OfKind("follow-up")  # type: ignore[assignment]  # a proxy narrows its base
 
     class Meta:
         proxy = True
@@ -150,7 +150,7 @@ class FollowUp(Loop):
 class TestOrder(Loop):
     """A loop around a laboratory, imaging or other diagnostic order."""
 
-    objects = OfKind("test-order")
+    objects: ClassVar[OfKind[Loop]] = OfKind("test-order")  # type: ignore[assignment]  # a proxy narrows its base
     __test__ = False
 
     class Meta:
@@ -160,7 +160,7 @@ class TestOrder(Loop):
 class Unsolicited(Loop):
     """A loop that holds evidence which names no order of ours."""
 
-    objects = OfKind("unsolicited")
+    objects: ClassVar[OfKind[Loop]] = OfKind("unsolicited")  # type: ignore[assignment]  # a proxy narrows its base
 
     class Meta:
         proxy = True
@@ -169,7 +169,7 @@ class Unsolicited(Loop):
 class Upkeep(Loop):
     """A loop that holds one thing to mend: an exchange, a contradiction, a death to confirm."""
 
-    objects = OfKind("upkeep")
+    objects: ClassVar[OfKind[Loop]] = OfKind("upkeep")  # type: ignore[assignment]  # a proxy narrows its base
 
     class Meta:
         proxy = True
