@@ -47,21 +47,21 @@ def plain(request: HttpRequest, status: int) -> HttpResponse:
     return render(request, "web/error.html", context, status=status)
 
 
-def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 (named by Django)
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """400."""
     return plain(request, 400)
 
 
 def forbidden(
     request: HttpRequest,
-    exception: Exception | None = None,  # noqa: ARG001 (named by Django)
-    reason: str = "",  # noqa: ARG001
+    exception: Exception | None = None,
+    reason: str = "",
 ) -> HttpResponse:
     """403, also Django's answer to a missing CSRF token (``settings.CSRF_FAILURE_VIEW``)."""
     return plain(request, 403)
 
 
-def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 (named by Django)
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404."""
     return plain(request, 404)
 

@@ -18,7 +18,7 @@ def templates(
     file: IO[bytes],
     keywords: Mapping[str, Any],
     comment_tags: Collection[str],
-    options: Mapping[str, Any],  # noqa: ARG001 (Babel passes it by name)
+    options: Mapping[str, Any],
 ) -> Generator[Found, None, None]:
     """Babel extraction method for Django templates: yields (line, function, messages, comments)."""
     calls = re.sub(r"(?m)^[ \t]+", "", templatize(file.read().decode()))

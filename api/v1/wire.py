@@ -22,8 +22,8 @@ class JSONParser(BaseParser):
     def parse(
         self,
         stream: IO[Any],
-        media_type: str | None = None,  # noqa: ARG002  the framework's signature
-        parser_context: Mapping[str, Any] | None = None,  # noqa: ARG002
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Return the object; raise `Malformed` for anything else."""
         raw = stream.read(MAX_BYTES + 1)
@@ -48,8 +48,8 @@ class JSONRenderer(BaseRenderer):
     def render(
         self,
         data: Any,
-        accepted_media_type: str | None = None,  # noqa: ARG002  the framework's signature
-        renderer_context: Mapping[str, Any] | None = None,  # noqa: ARG002
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
         """The bytes of the body; none for an answer without one."""
         return b"" if data is None else orjson.dumps(data, default=_plain, option=orjson.OPT_UTC_Z)
