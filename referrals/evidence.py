@@ -21,8 +21,7 @@ from records.access import Actor
 from records.errors import Incorrect, Issue
 from records.json import Resource
 from records.types import row_class
-from referrals import workflow
-from referrals.ledger import audience as audience_of
+from referrals import sharing, workflow
 from referrals.models import Event, Handoff, Loop, Owner
 from referrals.parties import local, same_patient
 from referrals.pathways import transitions_from
@@ -84,6 +83,8 @@ EVIDENCE: dict[tuple[str, str, str], Rule] = {
 # A laboratory that cancels before there was a result leaves the decision to the orderer; the report itself is read too.
 EVIDENCE[("DiagnosticReport", "cancelled", "test-order")] = Rule(("amend", "fail"))
 TYPES = frozenset(type_ for type_, _status, _kind in EVIDENCE)
+RECORDED = frozenset({"Observation", "Procedure", "Communication", "QuestionnaireResponse", "Condition", "Composition"})
+"""They belong to a loop that they name and move nothing."""
 
 
 def apply(resource: Resource, previous: Resource, actor: Actor) -> str | None:
@@ -91,12 +92,12 @@ def apply(resource: Resource, previous: Resource, actor: Actor) -> str | None:
 
     ``previous`` is the resource as it was before, or empty.
     """
-    touched = [
-        _apply_to(loop, resource, previous, actor)
-        if is_confirmed or same_patient(loop.patient_id, patient_of(resource))
-        else ask_for_match(resource, loop.accountable, actor)
-        for loop, is_confirmed in _named(resource, actor)
-    ]
+    touched = []
+    for loop, is_confirmed in _named(resource, actor):
+        if is_confirmed or same_patient(loop.patient_id, patient_of(resource)):
+            touched.append(_apply_to(loop, resource, previous, actor))
+        elif resource["resourceType"] in TYPES:
+            touched.append(ask_for_match(resource, loop.accountable, actor))
     if not touched and _is_news(resource, previous):
         receiver = _receiver(resource, actor)
         touched = [ask_for_match(resource, default_pool(receiver), actor)] if receiver else []
@@ -117,9 +118,10 @@ def _apply_match(unsolicited: Loop, request: str, actor: Actor) -> None:
     if loop is None:
         text = _("There is no such order of this organisation.")
         raise Incorrect(text, Issue(text, "request", "not-found"))
-    type_, key = local({"reference": unsolicited.about})
-    _apply_to(loop, store.get(type_, key), {}, actor)
-    store.share(type_, key, audience_of(loop))
+    resource = store.get(*local({"reference": unsolicited.about}))
+    _apply_to(loop, resource, {}, actor)
+    receiver = replace(actor, kind="partner", organization=unsolicited.accountable.organization)
+    sharing.share(loop, resource, receiver)
 
 
 def patient_of(resource: Resource) -> Mapping[str, Any]:

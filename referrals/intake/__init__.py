@@ -14,9 +14,8 @@ from records import store
 from records.access import Actor
 from records.json import Resource
 from records.store import Written
-from referrals import evidence
+from referrals import evidence, sharing
 from referrals.intake import requests, tasks
-from referrals.ledger import audience as audience_of
 from referrals.models import Loop
 from referrals.parties import held
 
@@ -52,7 +51,7 @@ def _keep(
 def _prove(
     resource: Resource, actor: Actor, if_match: int | None, audience: Iterable[str]
 ) -> tuple[Written, str | None]:
-    """A record that may prove a step; whoever sees the loop may then see its evidence."""
+    """A record that may belong to a loop and prove a step of it; whoever sees the loop may then see its evidence."""
     previous = held(resource["resourceType"], resource.get("id", ""))
     written, _none = _keep(resource, actor, if_match, audience)
     if not written.changed:
@@ -60,12 +59,12 @@ def _prove(
     loop_id = evidence.apply({**resource, "id": written.id}, previous, actor)
     if loop_id is not None:
         loop = Loop.objects.select_related("accountable").get(pk=loop_id)
-        store.share(written.type, written.id, audience_of(loop))
+        sharing.share(loop, {**resource, "id": written.id}, actor)
     return written, loop_id
 
 
 HANDLERS: dict[str, Handler] = {
     "ServiceRequest": requests.receive,
     "Task": tasks.receive,
-    **dict.fromkeys(evidence.TYPES, _prove),
+    **dict.fromkeys(evidence.TYPES | evidence.RECORDED, _prove),
 }

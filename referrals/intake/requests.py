@@ -8,16 +8,15 @@ from collections.abc import Iterable
 
 from django.utils.translation import gettext as _
 
-from records import access, clock, references, store
+from records import access, clock, store
 from records.access import Actor
 from records.errors import Forbidden, Incorrect, Issue
 from records.json import Resource
 from records.store import Written
-from referrals import workflow
+from referrals import sharing, workflow
 from referrals.intake.orders import order_of, placer_of
-from referrals.ledger import audience as circle_of
 from referrals.models import Handoff, Loop
-from referrals.parties import held, local
+from referrals.parties import held
 
 ENDED = frozenset({"revoked", "entered-in-error"})
 
@@ -42,19 +41,15 @@ def receive(
         loop = _open({**request, "id": written.id}, actor)
     elif loop.closed_at is None and request.get("status") != previous.get("status"):
         _follow(loop, request, actor)
-    return written, loop.id if loop else None
+    if loop is None:
+        return written, None
+    sharing.share(loop, {**request, "id": written.id}, actor, besides=frozenset({"Patient"}))
+    return written, loop.id
 
 
 def _open(request: Resource, actor: Actor) -> Loop | None:
     order = order_of(request, actor)
-    if order is None:
-        return None
-    loop = workflow.open_loop(order, actor)
-    seen = [found for _path, one in references.iter(request) if all(found := local(one))]
-    ours = [(type_, key) for type_, key in seen if access.visible(actor, type_).filter(pk=key).exists()]
-    # The performer must be able to read what the request refers to; nobody can share what they don't see.
-    store.share_many([("ServiceRequest", request["id"]), *ours], circle_of(loop))
-    return loop
+    return workflow.open_loop(order, actor) if order else None
 
 
 def _may_write(actor: Actor, placer: str) -> bool:

@@ -15,7 +15,7 @@ from records.access import Actor
 from records.errors import Forbidden, Incorrect, Issue, NotFound, Stale
 from records.json import Resource, loads
 from records.store import Stored, Written
-from referrals import evidence, workflow
+from referrals import evidence, sharing, workflow
 from referrals.intake.merging import PERFORMERS, merge, refuse_foreign
 from referrals.intake.steps import Step, reason_in, steps_of
 from referrals.models import Event, Handoff, Loop
@@ -108,6 +108,7 @@ def _by_performer(handoff: Handoff, task: Resource, said: Resource, actor: Actor
         workflow.perform_many(acts, actor)
     else:
         workflow.hear(handoff.id, merged, actor, at=at)
+    sharing.share(handoff.loop, {**merged, "id": handoff.id}, actor)
 
 
 def _by_placer(handoff: Handoff, task: Resource, said: Resource, actor: Actor) -> None:

@@ -8,7 +8,7 @@ from records.access import Actor
 from records.json import Resource, dumps, loads
 from referrals import intake
 from referrals.models import Handoff, Loop
-from tests.referrals.region import CARDIOLOGY, MRN, PRACTICE
+from tests.referrals.region import CARDIOLOGY, MRN
 
 SNOMED = "http://snomed.info/sct"
 
@@ -117,7 +117,7 @@ def elsewhere(resource: Resource, number: str) -> Resource:
 
 
 def take(resource: Resource, actor: Actor) -> intake.Received:
-    return intake.receive(loads(dumps(resource)), actor, audience=(PRACTICE,))
+    return intake.receive(loads(dumps(resource)), actor)
 
 
 def the_loop(key: str = "sr") -> Loop:

@@ -136,6 +136,30 @@ def test_a_note_of_another_patient_in_the_output_is_a_persons_work_and_no_report
     assert (held.about, held.patient_id, open_kinds(held)) == ("DocumentReference/note", "", ["match-evidence"])
 
 
+def test_the_referrer_may_read_the_report_and_the_results_that_it_lists(here: Region) -> None:
+    loop = sent(here, **LAB)
+    for key in ("hb", "unlisted"):
+        value = {"resourceType": "Observation", "id": key, "status": "final", "code": {"text": "Hb"}}
+        arrives(here, {**value, "subject": {"reference": "Patient/ana"}, "meta": {"lastUpdated": hours(4).isoformat()}})
+    assert not access.visible(here.ehr, "Observation").exists()
+    named = {"resourceType": "Observation", "id": "named", "status": "final", "code": {"text": "MCV"}}
+    about = {"subject": {"reference": "Patient/ana"}, "basedOn": [{"reference": "ServiceRequest/sr"}]}
+    arrives(here, {**named, **about, "meta": {"lastUpdated": hours(4).isoformat()}})
+    arrives(here, result("final", hours(5), result=[{"reference": "Observation/hb"}]))
+    assert sorted(access.visible(here.ehr, "Observation").values_list("pk", flat=True)) == ["hb", "named"]
+    assert access.visible(here.ehr, "DiagnosticReport").get().pk == "result"
+    assert access.visible(here.outsider, "DiagnosticReport").count() == 0
+    assert (stage(loop), loop.patient_id) == ("final", "ana")
+
+
+def test_the_referrer_may_read_the_note_that_only_the_task_names(here: Region) -> None:
+    loop = sent(here)
+    arrives(here, document(hours(1)))
+    assert not access.visible(here.gp, "DocumentReference").exists()
+    arrives(here, answer(the(loop, "fulfil"), "completed", hours(2), output=output("DocumentReference/note")))
+    assert access.visible(here.gp, "DocumentReference").get().pk == "note"
+
+
 def test_no_show_and_a_new_booking(here: Region) -> None:
     loop = sent(here)
     arrives(here, appointment("booked", hours(1)))

@@ -1,0 +1,42 @@
+"""Whoever may see a loop may read what its resources refer to, as far as their sender may read that.
+
+The audience of a record otherwise is its sender's organisation alone: without this the referrer would see that a report
+came and not the results that it lists.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from records import access, references, store
+from records.access import Actor
+from records.json import Resource
+from referrals.ledger import audience as audience_of
+from referrals.models import Loop
+from referrals.parties import local
+
+# An order is shared by its own loop alone: a report may name the orders of two placers.
+NEVER = frozenset({"ServiceRequest", "Task", "Patient"})
+
+
+def share(loop: Loop, resource: Resource, actor: Actor, *, besides: frozenset[str] = frozenset()) -> None:
+    """Let the loop's organisations read a resource of the loop and what it refers to; ``besides`` adds types."""
+    wanted: dict[str, set[str]] = defaultdict(set)
+    for type_, key in _named(resource):
+        if type_ in access.POLICIES and access.POLICIES[type_] != "directory" and type_ not in NEVER - besides:
+            wanted[type_].add(key)
+    seen = [
+        (type_, key)
+        for type_, keys in sorted(wanted.items())
+        for key in access.visible(actor, type_).filter(pk__in=keys).values_list("pk", flat=True)
+    ]
+    store.share_many([(resource["resourceType"], resource["id"]), *seen], audience_of(loop))
+
+
+def _named(resource: Resource) -> Iterator[tuple[str, str]]:
+    """Type and id of everything here that the resource refers to, attachments by url included."""
+    for _path, reference in references.iter(resource):
+        yield local(reference)
+    for content in resource.get("content", ()) if resource["resourceType"] == "DocumentReference" else ():
+        yield local({"reference": content.get("attachment", {}).get("url")})
+    for form in resource.get("presentedForm", ()):
+        yield local({"reference": form.get("url")})
