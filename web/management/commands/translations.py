@@ -8,6 +8,9 @@ from babel.messages.frontend import CommandLineInterface
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+ROOMS = ("config", "demo", "web", "api", "fhir_bridge", "referrals", "records")
+MARKS = ("gettext_noop", "gettext_lazy", "ngettext_lazy:1,2", "pgettext_lazy:1c,2", "npgettext_lazy:1c,2,3")
+
 
 class Command(BaseCommand):
     help = "extract: bring new strings into locale/*/LC_MESSAGES/django.po; compile: make the .mo files beside them"
@@ -20,38 +23,23 @@ class Command(BaseCommand):
 
 
 def extract() -> None:
-    """Read every string of the rooms and merge it into the catalogues."""
-    root, folder = Path(settings.BASE_DIR), Path(settings.LOCALE_PATHS[0])
+    """Merge every string of the rooms into the catalogues; what is new there has no translation yet."""
+    folder = Path(settings.LOCALE_PATHS[0])
     template = folder / "django.pot"
-    rooms = ["config", "demo", "web", "api", "fhir_bridge", "referrals", "records"]
-    marks = ["gettext_noop", "gettext_lazy", "ngettext_lazy:1,2", "pgettext_lazy:1c,2", "npgettext_lazy:1c,2,3"]
-    keywords = [part for mark in marks for part in ("-k", mark)]
-    made = ["--no-location", "--sort-output", "--project=Baton", "--omit-header"]
-    _babel(
-        "extract",
-        "-F",
-        str(folder / "babel.cfg"),
-        *keywords,
-        *made,
-        "-o",
-        str(template),
-        *(str(root / r) for r in rooms),
-    )
-    for language in _languages():
-        _babel(
-            "update",
-            "-D",
-            "django",
-            "-i",
-            str(template),
-            "-d",
-            str(folder),
-            "-l",
-            language,
-            "--no-fuzzy-matching",
-            "--ignore-obsolete",
-        )
+    write_template(template)
+    for language in languages():
+        how = ("-d", str(folder), "-l", language, "--no-fuzzy-matching", "--ignore-obsolete")
+        _babel("update", "-D", "django", "-i", str(template), *how)
     template.unlink()
+
+
+def write_template(template: Path) -> None:
+    """Write every string of the rooms to a catalogue without translations."""
+    root = Path(settings.BASE_DIR)
+    keywords = [part for mark in MARKS for part in ("-k", mark)]
+    made = ["--no-location", "--sort-output", "--project=Baton"]
+    rooms = [str(root / room) for room in ROOMS]
+    _babel("extract", "-F", str(root / "locale" / "babel.cfg"), *keywords, *made, "-o", str(template), *rooms)
 
 
 def compile_all() -> None:
@@ -59,7 +47,8 @@ def compile_all() -> None:
     _babel("compile", "-D", "django", "-d", str(settings.LOCALE_PATHS[0]))
 
 
-def _languages() -> list[str]:
+def languages() -> list[str]:
+    """The languages that need a catalogue."""
     return [code for code, _name in settings.LANGUAGES if code != settings.LANGUAGE_CODE]
 
 
