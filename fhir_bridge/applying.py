@@ -149,19 +149,20 @@ class _Application:
 
     def _first(self, row: Inbox, body: Resource, translated: Resource) -> None:
         """A resource that is not linked yet: one that we know by its identifiers, or a new one."""
-        held = recognise(self.partner, translated) if row.type in DIRECTORY | {"Location"} else None
+        ours, held = own_id(translated), recognise(self.partner, translated)
         link = Link(
             partner=self.partner,
             type=row.type,
             local_id=held or clock.new_id(),
-            origin=Link.Origin.THEIRS,
+            origin=Link.Origin.OURS if held and held == ours else Link.Origin.THEIRS,
             follows=held is None,
             rank=RANKS.get(row.type, 0),
             applied_last_updated=row.last_updated,
         )
         if held is None:
-            written = self._receive(link, translated, row)
-            link.wanted_version = link.sent_version = written
+            link.wanted_version = link.sent_version = self._receive(link, translated, row)
+        elif row.type == "Task":
+            self._receive(link, self._merged(link, translated), row)
         Copy.of(body).onto(link)
         link.save()
 
@@ -210,24 +211,39 @@ class _Application:
         return intake.receive(ours, partners.actor(self.partner), audience=audience).written.version
 
 
+def own_id(resource: Resource) -> str:
+    """The id of the resource of ours that this says it is, by our identifier; empty for none that is here."""
+    type_ = resource["resourceType"]
+    own_system = references.identifier(settings.BATON_BASE_URL, type_, "")["system"]
+    named = resource.get("identifier")
+    for each in named if isinstance(named, list) else []:
+        if each.get("system") == own_system and _is_here(type_, str(each.get("value"))):
+            return str(each["value"])
+    return ""
+
+
 def recognise(partner: Partner, resource: Resource) -> str | None:
-    """The id of the one local resource that this is, by identifiers with the same system and value; else None.
+    """The id of the one local resource that this is: by our identifier, or for people and places by one of the world's.
 
     Two candidates are none: nothing is merged by guess. One that is linked to another of the partner's is none.
     """
     type_ = resource["resourceType"]
-    own_system = references.identifier(settings.BATON_BASE_URL, type_, "")["system"]
-    found: set[str] = set()
-    for each in resource.get("identifier", []):
-        system, value = each.get("system"), each.get("value")
-        if system == own_system and value:
-            found = {value}
-            break
-        if system and value and each.get("use") not in {"old", "temp"}:
-            found |= {stored.id for stored in store.find_by_identifier(type_, system, value)}
+    found = {own_id(resource)} - {""}
+    if not found and type_ in DIRECTORY | {"Location"}:
+        for each in resource.get("identifier", []):
+            if each.get("system") and each.get("value") and each.get("use") not in {"old", "temp"}:
+                found |= {stored.id for stored in store.find_by_identifier(type_, each["system"], each["value"])}
     if len(found) != 1 or Link.objects.filter(partner=partner, type=type_, local_id__in=found).exists():
         return None
     return found.pop()
+
+
+def _is_here(type_: str, id_: str) -> bool:
+    try:
+        store.read(type_, id_)
+    except errors.BatonError:
+        return False
+    return True
 
 
 def _lock(partner: Partner, type_: str, remote_id: str) -> None:

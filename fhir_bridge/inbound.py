@@ -9,6 +9,7 @@ finds deletions, and changes that a poll can't show.
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db.models import Q
 
 from fhir_bridge import inbox, mending, partners, references
@@ -148,7 +149,7 @@ def _key(resource: Resource) -> Target:
 
 def _concerns(partner: Partner, resource: Resource, linked: Mapping[Target, str]) -> bool:
     type_ = resource["resourceType"]
-    if _key(resource) in linked:
+    if _key(resource) in linked or references.is_named_by_us(resource, settings.BATON_BASE_URL):
         return True
     types = NAMED | ({"Patient"} if POLLED.get(type_) == "patient" or partner.tenant else set())
     if any(each in linked and each[0] in types for each in references.targets(resource, partner.base_url)):

@@ -39,6 +39,13 @@ def identifier(origin: str, type_: str, local_id: str) -> dict[str, str]:
     return {"system": f"{origin}/id/{type_.lower()}", "value": local_id}
 
 
+def is_named_by_us(body: Resource, origin: str) -> bool:
+    """Whether a resource carries one of our identifiers."""
+    named = body.get("identifier")
+    systems = [each.get("system") for each in named if isinstance(each, dict)] if isinstance(named, list) else []
+    return any(str(system).startswith(f"{origin}/id/") for system in systems)
+
+
 def targets(body: Any, *bases: str) -> Iterator[tuple[str, str]]:
     """Every (type, id) that a body refers to, in order, repeated where it repeats itself."""
     for node in _nodes(body):

