@@ -138,7 +138,20 @@ def test_what_is_valid_is_never_refused(body: Resource) -> None:
 
 
 def test_no_body_however_odd_breaks_the_check() -> None:
-    odd: list[object] = [None, True, "x", [], [[]], {}, {"x": None}, 1, [None], [{"coding": "x"}], {"coding": [1]}, {"reference": 1}]
+    odd: list[object] = [
+        None,
+        True,
+        "x",
+        [],
+        [[]],
+        {},
+        {"x": None},
+        1,
+        [None],
+        [{"coding": "x"}],
+        {"coding": [1]},
+        {"reference": 1},
+    ]
     elements = ["meta", "for", "code", "note", "contained", "extension", "status", "_status", "input", "id", "text"]
     for element in elements:
         for value in odd:
