@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Barrier, Thread
 
 import pytest
-from django.db import IntegrityError, connection, connections, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from records import clock
 from referrals.models import Event, Handoff, Loop
@@ -147,26 +147,30 @@ def test_the_journal_only_grows(loop: Loop, sql: str) -> None:
 @pytest.mark.usefixtures("commits")
 def test_two_transactions_can_not_close_the_last_two_handoffs_behind_each_others_back() -> None:
     with clock.at(MONDAY):
-        ward = found_ward()
-        loop = ward.order("follow-up", performer="practice")
-    ids = list(Handoff.objects.filter(loop=loop).values_list("id", flat=True))
-    both_wrote, errors = Barrier(2, timeout=20), []
+        loop = found_ward().order("follow-up", performer="practice")
+    one, two = Handoff.objects.filter(loop=loop).values_list("id", flat=True)
+    with another_transaction() as first, another_transaction() as second:
+        close(first, one)
+        with pytest.raises(OperationalError, match="lock timeout"):
+            close(second, two)  # the other's end decides, so it has to wait for it
+        second.rollback()
+        first.commit()
+        with pytest.raises(IntegrityError, match="law 1"):
+            close(second, two)
 
-    def close(handoff_id: str) -> None:
-        try:
-            with transaction.atomic():
-                run("UPDATE referrals_handoff SET closed_at = now() WHERE id = %s", handoff_id)
-                both_wrote.wait()
-        except IntegrityError as error:
-            errors.append(str(error))
-        finally:
-            connections.close_all()
 
-    threads = [Thread(target=close, args=(handoff_id,)) for handoff_id in ids]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-    assert len(errors) == 1, "one commits, the other is told"
-    assert "law 1" in errors[0]
-    assert Handoff.objects.filter(loop=loop, closed_at=None).count() == 1
+def close(where: BaseDatabaseWrapper, handoff_id: str) -> None:
+    with where.cursor() as cursor:
+        cursor.execute("SET LOCAL lock_timeout = '200ms'")
+        cursor.execute("UPDATE referrals_handoff SET closed_at = now() WHERE id = %s", [handoff_id])
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+@contextmanager
+def another_transaction() -> Iterator[BaseDatabaseWrapper]:
+    other = connection.copy()
+    try:
+        other.set_autocommit(False)
+        yield other
+    finally:
+        other.close()
