@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.parsers import BaseParser
@@ -36,11 +35,6 @@ class FhirView(APIView):
     def actor(self) -> Actor:
         """Who calls."""
         return cast("Actor", self.request.auth)
-
-    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
-        """Read the address as UTF-8, whatever charset the body claims (Django would decode both by it)."""
-        request.encoding = "utf-8"
-        return super().initialize_request(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse a type that R4 doesn't know, once the caller is known."""
