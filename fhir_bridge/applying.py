@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 
 from fhir_bridge import conflicts, inbox, mending, partners, references
@@ -97,7 +97,7 @@ class _Application:
             raise
         except errors.BatonError as error:
             return _set_aside(item, Inbox.State.QUARANTINED, error)
-        except DatabaseError:
+        except (OperationalError, InterfaceError):  # the database is away, which is not the item's fault
             raise
         except Exception as error:  # noqa: BLE001 (whatever one item does to us, the next one goes on)
             log.error("inbox item %s: %s", item.pk, type(error).__name__)  # noqa: TRY400 (a trace may quote its values)
@@ -159,12 +159,13 @@ class _Application:
             rank=RANKS.get(row.type, 0),
             applied_last_updated=row.last_updated,
         )
-        if held is None:
-            link.wanted_version = link.sent_version = self._receive(link, translated, row)
-        elif row.type == "Task":
-            self._receive(link, self._merged(link, translated), row)
+        known = self._merged(link, translated) if held and row.type == "Task" else None
         Copy.of(body).onto(link)
-        link.save()
+        link.save()  # before it is received: what that writes must find the link
+        if held is None or known is not None:
+            version = self._receive(link, known or translated, row)
+            if row.type != "Task":  # a Task of theirs has elements that are ours to send
+                Link.objects.filter(pk=link.pk).update(wanted_version=version, sent_version=version)
 
     def _again(self, link: Link, row: Inbox, body: Resource, translated: Resource) -> None:
         """A new version of what is linked: a Task is merged by the owners of its elements, a copy follows."""
