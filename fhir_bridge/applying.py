@@ -19,7 +19,7 @@ from fhir_bridge import conflicts, inbox, mending, partners, references
 from fhir_bridge.client import Server
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import release
-from fhir_bridge.retries import Waiting
+from fhir_bridge.retries import Unreachable, Unreadable, Waiting
 from fhir_bridge.routing import RANKS
 from fhir_bridge.sending import DIRECTORY, Copy
 from records import clock, errors, json, store
@@ -49,6 +49,8 @@ TAKEN = DIRECTORY | {
 }
 # Of a person or place that is ours and only recognised at the partner, these news are taken and nothing else
 RELAYED = {"Patient": ("deceasedBoolean", "deceasedDateTime")}
+# The partner as a whole can't be asked now: nothing is wrong with the item
+AWAY = (Unreachable, errors.Throttled, errors.Unauthenticated)
 OPEN = (Inbox.State.PENDING, Inbox.State.WAITING)
 
 
@@ -91,10 +93,10 @@ class _Application:
             body = store.parse(item.body.encode())
             self._take_over(body, depth)
             return self._apply(item, body)
-        except Waiting as error:
-            return _set_aside(item, Inbox.State.WAITING, error)
-        except (errors.Unavailable, errors.Throttled):
+        except AWAY:
             raise
+        except (Waiting, errors.Unavailable) as error:
+            return _set_aside(item, Inbox.State.WAITING, error)
         except errors.BatonError as error:
             return _set_aside(item, Inbox.State.QUARANTINED, error)
         except (OperationalError, InterfaceError):  # the database is away, which is not the item's fault
@@ -112,8 +114,12 @@ class _Application:
             self.busy.add((type_, remote_id))
             try:
                 found = self.server.read(type_, remote_id).resource or {}
-            except (errors.NotFound, errors.Gone, errors.Forbidden):
-                continue
+            except (*AWAY, errors.Unavailable) as error:
+                if isinstance(error, Unreadable):
+                    continue
+                raise
+            except errors.BatonError:
+                continue  # not there for us: the reference stays one to the partner's server
             inbox.put(self.partner, [found])
             row = Inbox.objects.filter(
                 partner=self.partner, type=type_, remote_id=remote_id, content_hash=inbox.content_hash(found)

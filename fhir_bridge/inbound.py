@@ -66,6 +66,7 @@ def _lease(partner: Partner) -> bool:
     """Whether this process is the partner's poller from now on."""
     now = clock.now()
     is_free = Q(poll_lease_until=None) | Q(poll_lease_until__lte=now)
+    is_free &= Q(not_before_at=None) | Q(not_before_at__lte=now)
     until = now + timedelta(seconds=POLL_LEASE_SECONDS)
     return Partner.objects.filter(is_free, pk=partner.pk).update(poll_lease_until=until) == 1
 

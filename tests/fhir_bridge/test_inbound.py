@@ -292,3 +292,25 @@ def test_a_corrected_report_opens_a_second_review(story: Story, hospital: Partne
     take(hospital)
     assert reviews.count() == 2
     assert inbox(type="DiagnosticReport") == ["applied", "applied"]
+
+
+@pytest.mark.parametrize("answer", [Answer(500), Answer(404), Answer(403), Answer(200, text="<html>")])
+def test_somebody_who_can_not_be_read_holds_up_nobody_else(
+    answer: Answer, handoff: Handoff, task: dict[str, Any], hospital: Partner, ehr: FakeEhr
+) -> None:
+    ehr.put(
+        {
+            "resourceType": "DocumentReference",
+            "status": "current",
+            "subject": {"reference": f"Patient/{Link.objects.get(type='Patient').remote_id}"},
+            "author": [{"reference": "Practitioner/5"}],
+            "content": [{"attachment": {"url": "Binary/8"}}],
+        }
+    )
+    ehr.put(task | {"status": "accepted"})
+
+    with ehr.refusing(answer, "GET", "Practitioner"):
+        take(hospital)
+    assert stage(handoff) == "awaiting-booking"
+    take(hospital)
+    assert inbox(type="DocumentReference") == ["applied"]
