@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.utils.translation import gettext_lazy as _
 
 from records import errors
@@ -33,6 +34,7 @@ WORDS: dict[int, tuple[Words, Words]] = {
     ),
     503: (_("Not available just now"), _("A part that Baton needs doesn't answer. Try again in a minute.")),
 }
+BROKEN = frozenset({500, 503})
 
 
 def error_page(request: HttpRequest, error: errors.BatonError) -> HttpResponse:
@@ -41,9 +43,11 @@ def error_page(request: HttpRequest, error: errors.BatonError) -> HttpResponse:
 
 
 def plain(request: HttpRequest, status: int) -> HttpResponse:
-    """A page for one status with fixed words, free of data."""
+    """A page for one status with fixed words, free of data; where something is broken, without asking the database."""
     title, advice = WORDS[status]
-    context = {"status": status, "title": title, "advice": advice, "bare": True}
+    context = {"status": status, "title": title, "advice": advice}
+    if status in BROKEN:
+        return HttpResponse(render_to_string("web/error.html", context), status=status)
     return render(request, "web/error.html", context, status=status)
 
 
