@@ -125,6 +125,7 @@ class Work:
             owner=holder,
             list=holder if holder.internal else loop.accountable,
             accountable=loop.accountable,
+            is_outside=holder.organization != loop.accountable.organization,
             priority_rank=0 if values.get("severity") == "critical" else RANK[loop.priority],
             opened_at=at,
             needed_by=loop.needed_by if opening.handoff == "fulfil" else None,

@@ -179,7 +179,8 @@ class Handoff(models.Model):
     """One responsibility: who must do what by when; the child Task has the same id.
 
     ``owner`` may be outside; ``list`` is the one internal list it stands on (the owner's own, else the accountable
-    pool's), ``accountable`` the pool that sees it as waiting for others or to be chased while it stands elsewhere.
+    pool's), ``accountable`` the pool that sees it as waiting for others or to be chased while it stands elsewhere;
+    ``is_outside`` says that its owner belongs to another organisation than that pool.
     ``due_at`` is the stage's clock, ``half_due_at`` the middle of it, ``needed_by`` the date set once for
     ``restriction.period.end``. ``task_status`` and ``remote_lasted_at`` are the performer's last word and its time.
     ``paused_seconds`` is what was left of the clock when it stopped to wait for information. ``escalate_at`` is when the
@@ -194,6 +195,7 @@ class Handoff(models.Model):
     owner = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="handoffs")
     list = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="listed_handoffs")
     accountable = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="watched_handoffs")
+    is_outside = models.BooleanField()
     priority_rank = models.PositiveSmallIntegerField()
     opened_at = models.DateTimeField()
     stage_since = models.DateTimeField()
@@ -217,7 +219,12 @@ class Handoff(models.Model):
             models.Index(
                 fields=["accountable", "priority_rank", "due_at", "id"],
                 name="handoff_watched",
-                condition=models.Q(closed_at__isnull=True) & ~models.Q(list=models.F("accountable")),
+                condition=models.Q(closed_at__isnull=True, is_outside=True) & ~models.Q(list=models.F("accountable")),
+            ),
+            models.Index(
+                fields=["list", "kind", "priority_rank", "due_at", "id"],
+                name="handoff_worklist_of_kind",
+                condition=models.Q(closed_at__isnull=True),
             ),
             models.Index(
                 fields=["escalate_at"], name="handoff_to_escalate", condition=models.Q(closed_at__isnull=True)

@@ -15,12 +15,11 @@ from records.params import fold
 Scope = Literal["mine", "team", "organisation"]
 Direction = Literal["", "sent", "received"]
 
-_OUTSIDE = "o.organization <> a.organization"
 LABELS: dict[str, str] = {
     "overdue": "h.due_at < {now}",
     "due-soon": "h.due_at >= {now} AND h.due_at < {now} + interval '24 hours'",
-    "waiting": f"{_OUTSIDE} AND h.due_at >= {{now}}",
-    "chase": f"{_OUTSIDE} AND h.due_at < {{now}}",
+    "waiting": "h.is_outside AND h.due_at >= {now}",
+    "chase": "h.is_outside AND h.due_at < {now}",
     "unclaimed": "h.kind = 'fulfil' AND o.kind = 'pool'",
     "late-booking": "h.stage = 'scheduled' AND h.due_at > l.ordered_at + interval '29 days'",
     "attendance-unknown": "h.stage IN ('scheduled', 'booked') AND h.due_at < {now}",

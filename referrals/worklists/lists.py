@@ -137,7 +137,7 @@ def _branches(
         _LATERAL.format(columns=columns, lists=here, on="h.list_id = lists.id", where=where_clause, limit=limit)
     ]
     if filters.label in WATCHING or filters.scope == "organisation":
-        watched = "h.accountable_id = lists.id AND h.list_id <> h.accountable_id AND o.organization <> a.organization"
+        watched = "h.accountable_id = lists.id AND h.list_id <> h.accountable_id AND h.is_outside"
         branches.append(_LATERAL.format(columns=columns, lists=here, on=watched, where=where_clause, limit=limit))
     return " UNION ALL ".join(branches)
 

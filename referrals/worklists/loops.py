@@ -136,7 +136,7 @@ def _handoff_view(handoff: Handoff, now: datetime) -> HandoffView:
         label=HANDOFFS[handoff.kind].label,
         stage_label=STAGES[handoff.kind, handoff.stage].label,
         owner_name=handoff.owner.name,
-        is_outside=handoff.owner.organization != handoff.loop.accountable.organization,
+        is_outside=handoff.is_outside,
         is_overdue=handoff.is_open and handoff.due_at < now,
         reason_label=_reason(handoff.reason_code),
     )

@@ -26,7 +26,8 @@ def test_the_tasks_of_a_whole_referral_are_valid_r4(ward: Ward) -> None:
     ward.report(fulfil)
     ward.acknowledge(loop)
     ward.tell(loop)
-    for row in (Loop.objects.get(pk=loop.pk), *Handoff.objects.filter(loop=loop)):
+    rows: list[Handoff | Loop] = [Loop.objects.get(pk=loop.pk), *Handoff.objects.filter(loop=loop)]
+    for row in rows:
         validation.check(task(row))
 
 
