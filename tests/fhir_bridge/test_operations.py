@@ -1,0 +1,94 @@
+"""What a person sees of the exchange, and what they may do about it."""
+
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from bench.fake_ehr import Answer, FakeEhr
+from fhir_bridge import operations, status, tasks
+from fhir_bridge.models import Link, Partner
+from records import clock
+from records.errors import Incorrect, NotFound
+from referrals.models import Handoff
+from tests.fhir_bridge.story import Story
+
+
+def sync() -> str:
+    said = StringIO()
+    call_command("sync", "--partner", "Hospital", "--once", stdout=said, stderr=StringIO())
+    return said.getvalue()
+
+
+def test_the_command_says_what_it_did(story: Story, hospital: Partner, ehr: FakeEhr) -> None:
+    handoff = story.refer()
+    assert sync().splitlines() == ["Sent: 6 clean", "New from the partner: 0", "Applied: 0"]
+
+    ehr.put(ehr.all("Task")[0] | {"status": "accepted"})
+    assert "Applied: 1 applied" in sync()
+    assert Handoff.objects.get(pk=handoff.pk).stage == "awaiting-booking"
+    assert status.of(hospital).links == {"clean": 6}
+
+
+@pytest.mark.usefixtures("hospital")
+def test_a_partner_that_does_not_answer_is_said_in_one_line(story: Story) -> None:
+    Partner.objects.update(base_url="http://127.0.0.1:9/fhir")
+    story.refer()
+
+    with pytest.raises(CommandError) as caught:
+        sync()
+
+    assert str(caught.value) == "The partner can't be reached."
+
+
+def test_trouble_is_listed_without_patient_data_and_can_be_given_up_with_a_reason(
+    story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    story.refer()
+    words = {"severity": "error", "code": "invalid", "diagnostics": f"Canary{story.run}"}
+    with ehr.refusing(Answer(422, {"resourceType": "OperationOutcome", "issue": [words]}), "POST", "Patient"):
+        tasks.push(hospital.pk)
+
+    trouble = status.troubles(hospital.pk)[0]
+    assert (trouble.type, trouble.state, trouble.category) == ("Patient", "stuck", "Incorrect")
+    assert "Canary" not in trouble.text
+    assert status.of(hospital).troubled == 1
+    with pytest.raises(Incorrect):
+        operations.discard(trouble.key, story.nina, reason="")
+    operations.discard(trouble.key, story.nina, reason="not-worth-sending")
+    assert status.troubles(hospital.pk) == []
+    assert Handoff.objects.get(loop=trouble.loop_id).stage == "discarded"
+    with pytest.raises(NotFound):
+        operations.retry("Link/0", story.nina)
+
+
+def test_a_paused_partner_hears_nothing_and_everything_goes_out_once_it_is_resumed(
+    story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    operations.pause(hospital, story.nina, "moving")
+    story.refer()
+    tasks.push_due(clock.now())
+    tasks.pull_due(clock.now())
+    assert ehr.requests == []
+
+    operations.resume(hospital, story.nina)
+    tasks.push_due(clock.now())
+    assert set(Link.objects.values_list("state", flat=True)) == {"clean"}
+
+
+def test_silence_is_an_alarm(hospital: Partner) -> None:
+    assert status.of(hospital).silent_since is None
+    with clock.at(datetime.now(UTC) + timedelta(hours=2)):
+        assert status.of(hospital).silent_since == hospital.created_at
+
+
+def test_what_a_server_promises_is_noted(hospital: Partner, ehr: FakeEhr) -> None:
+    resource = {"type": "Task", "versioning": "versioned-update", "conditionalCreate": False}
+    statement = {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1", "rest": [{"resource": [resource]}]}
+    with ehr.refusing(Answer(200, statement), "GET", "metadata"):
+        told = operations.test(hospital)
+
+    hospital.refresh_from_db()
+    assert told["fhir"] == "4.0.1"
+    assert (hospital.takes_if_match, hospital.takes_if_none_exist) == (True, False)
