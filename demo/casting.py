@@ -40,10 +40,10 @@ class Part:
         return next(later, self.slot_end + timedelta(minutes=10)) - timedelta(minutes=10)
 
 
-def parts(patients: list[Registered], at: datetime, random: Random) -> list[Part]:
-    """Every variant of every story at least once, and a loop for every other patient at least."""
+def parts(patients: list[Registered], at: datetime, random: Random, count: int) -> list[Part]:
+    """The first ``count`` parts: every variant of every story in turn, and again from the first."""
     variants = [(story, priority, hours) for story in STORIES for priority, hours in story.variants]
-    cast = zip(islice(cycle(variants), how_many(len(patients))), cycle(patients), strict=False)
+    cast = zip(islice(cycle(variants), count), cycle(patients), strict=False)
     offers = _Offers(random)
     return [
         _part(story, priority, hours * (1 if number < len(variants) else random.uniform(0.8, 1.1)), patient, at, offers)
@@ -52,7 +52,7 @@ def parts(patients: list[Registered], at: datetime, random: Random) -> list[Part
 
 
 def how_many(patients: int) -> int:
-    """The number of parts for so many patients."""
+    """How many parts show every variant, and give a loop to every other patient."""
     return max(patients // 2, sum(len(story.variants) for story in STORIES))
 
 

@@ -18,7 +18,7 @@ ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What evidence is about: the request, its patient, and the clinician who gives it."""
+    """What evidence is about: the request (empty: it names none), its patient, and the clinician who gives it."""
 
     request: str
     patient: str
@@ -82,7 +82,7 @@ def result(case: Case, at: datetime, status: str, severity: str) -> list[Resourc
     test = case.test
     assert test is not None  # noqa: S101  only test orders have results
     common: dict[str, Any] = {
-        "basedOn": [reference("ServiceRequest", case.request)],
+        **({"basedOn": [reference("ServiceRequest", case.request)]} if case.request else {}),
         "status": status,
         "code": concept(test.loinc, test.name, LOINC),
         "subject": reference("Patient", case.patient),

@@ -5,8 +5,8 @@ Everything that is random comes from the seed, and every time from ``at``; the s
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from itertools import groupby
+from datetime import UTC, datetime, timedelta
+from itertools import cycle, groupby
 from operator import itemgetter
 from random import Random
 
@@ -15,11 +15,13 @@ from django.utils.translation import gettext_lazy as _
 
 from demo import accounts, directory
 from demo.casting import how_many, parts
+from demo.contents import TESTS
 from demo.names import People
 from demo.patients import Registered, register
 from demo.playing import Playing
 from demo.region import HOSPITALS, OURS, PLACES
 from demo.staff import Employee, employ
+from demo.stories import STRAYS
 from records import clock, store
 from records.access import SYSTEM
 from records.json import Resource
@@ -33,11 +35,20 @@ Progress = Callable[[str, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to generate: how many patients, from which seed, and the instant that counts as now."""
+    """What to generate: how many patients, from which seed, and the instant that counts as now.
+
+    ``most_loops`` are enough where not every stage is needed; None is as many as show every one.
+    """
 
     patients: int
     seed: int
     at: datetime
+    most_loops: int | None = None
+
+    @property
+    def loops(self) -> int:
+        """How many loops there will be, apart from those around results that name no order."""
+        return how_many(self.patients) if self.most_loops is None else self.most_loops
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +70,7 @@ def steps(plan: Plan) -> list[tuple[str, Words, int]]:
         ("directory", _("Directory"), 2 * len(PLACES) + departments + services + 2 * posts),
         ("accounts", _("Accounts"), posts),
         ("patients", _("Patients"), plan.patients),
-        ("loops", _("Loops"), how_many(plan.patients)),
+        ("loops", _("Loops"), plan.loops + len(STRAYS)),
     ]
 
 
@@ -90,8 +101,11 @@ def load(plan: Plan, progress: Progress) -> Region:
         for place in OURS:
             _write("patients", [one.body for one in patients if one.place == place], progress, place.id)
     playing = Playing(staff, random)
-    for part in parts(patients, plan.at, random):
+    for part in parts(patients, plan.at, random, plan.loops):
         playing.play(part)
+        progress("loops", 1)
+    for (severity, hours), patient, test in zip(STRAYS, cycle(patients), TESTS, strict=False):
+        playing.stray(patient, test, severity, plan.at - timedelta(hours=hours))
         progress("loops", 1)
     return Region(plan, {employee.username: employee for employee in staff}, patients, random)
 

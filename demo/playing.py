@@ -7,14 +7,16 @@ from typing import Any
 
 from demo import evidence
 from demo.casting import Part
+from demo.contents import Test
 from demo.directory import SERVICE_CATEGORY, reference
+from demo.patients import Registered
 from demo.region import Place, service_id
 from demo.staff import Employee
 from demo.stories import Move
 from records import clock, store
 from records.access import Actor
 from records.json import Resource
-from referrals import composer, people, workflow
+from referrals import composer, intake, people, workflow
 from referrals.models import Handoff, Loop, User
 
 SLOT = timedelta(minutes=30)
@@ -40,6 +42,13 @@ class Playing:
             with self._at(time):
                 loop = self._make(part, loop, move, part.slot_end_after(number))
         return loop
+
+    def stray(self, patient: Registered, test: Test, severity: str, time: datetime) -> None:
+        """A result that names no order of ours comes in at the patient's practice, through the one door."""
+        clerk = self._actor(patient.place, "coordinator", "")
+        with self._at(time):
+            case = evidence.Case("", patient.id, clerk.practitioner, test)
+            intake.receive(evidence.result(case, time, "final", severity)[-1], clerk)
 
     def _at(self, time: datetime) -> AbstractContextManager[None]:
         return clock.at(time, self.random)

@@ -237,4 +237,6 @@ FOLLOW_UPS: tuple[Story, ...] = (
     ),
 )
 
+# Results that name no order, as (severity, hours ago): somebody has to find out what they belong to.
+STRAYS: tuple[tuple[str, float], ...] = (("normal", 10), ("critical", 6), ("abnormal", 4 * DAY))
 STORIES: tuple[Story, ...] = REFERRALS + TEST_ORDERS + FOLLOW_UPS

@@ -20,10 +20,10 @@ def run(*options: str) -> str:
 
 @pytest.mark.django_db
 def test_it_loads_and_says_how_to_sign_in_and_a_second_run_changes_nothing() -> None:
-    first = run("--patients", "12", "--at", AT)
+    first = run("--patients", "12", "--loops", "3", "--at", AT)
     assert "alder.doctor" in first
     assert "harbour.supervisor" in first
-    second = run("--patients", "50", "--at", AT)
+    second = run("--patients", "50", "--loops", "3", "--at", AT)
     assert "loaded already" in second
     assert row_class("Patient").rows("Patient").count() == 12
 
@@ -32,14 +32,14 @@ def test_it_loads_and_says_how_to_sign_in_and_a_second_run_changes_nothing() -> 
 def test_it_leaves_a_database_with_other_data_alone() -> None:
     store.write({"resourceType": "Patient", "id": "somebody"}, actor=SYSTEM)
     with pytest.raises(CommandError, match="holds other data"):
-        run("--patients", "3")
+        run("--patients", "3", "--at", AT)
     assert row_class("Organization").rows("Organization").count() == 0
 
 
 @pytest.mark.django_db
 def test_it_loads_beside_other_data_when_told_to() -> None:
     store.write({"resourceType": "Patient", "id": "somebody"}, actor=SYSTEM)
-    run("--patients", "3", "--force", "--at", AT)
+    run("--patients", "3", "--force", "--loops", "3", "--at", AT)
     assert row_class("Patient").rows("Patient").count() == 4
 
 
@@ -52,6 +52,7 @@ def test_it_loads_beside_other_data_when_told_to() -> None:
         ("--patients", "1e9"),
         ("--patients", "٣"),
         ("--seed", "x"),
+        ("--loops", "-1"),
         ("--seed", "99999999999"),
         ("--at", "yesterday"),
         ("--at", "2026-13-40T00:00Z"),

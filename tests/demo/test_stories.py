@@ -36,14 +36,14 @@ def test_every_kind_of_responsibility_of_a_request_is_open_somewhere(region: Reg
     there = set(Handoff.objects.filter(closed_at=None).values_list("kind", flat=True))
     assert there >= {
         *("dispatch", "fulfil", "provide-information", "decide-next-step", "request-cancellation"),
-        *("review-report", "notify-patient", "contact-patient", "recollect"),
+        *("review-report", "notify-patient", "contact-patient", "recollect", "match-evidence"),
     }
     ended = set(Loop.objects.exclude(closed_at=None).values_list("stage", flat=True))
     assert ended >= {"closed", "cancelled", "closed-patient-declined", "closed-lost-after-attempts"}
 
 
 def test_each_loop_stands_where_its_story_ends(region: Region) -> None:
-    played = parts(region.patients, AT, region.random)
+    played = parts(region.patients, AT, region.random, region.plan.loops)
     ends = Counter((part.story.kind, part.story.ends_as) for part in played)
     there: Counter[tuple[str, str]] = Counter()
     for loop in Loop.objects.prefetch_related("handoffs"):

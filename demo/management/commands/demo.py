@@ -26,6 +26,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--patients", default="200", metavar="N", help="how many patients (default 200)")
         parser.add_argument("--seed", default="1", metavar="S", help="the same seed gives the same region (default 1)")
+        parser.add_argument("--loops", metavar="N", help="at most so many loops (default: enough for every stage)")
         parser.add_argument("--at", metavar="TIME", help="the instant that counts as now, in ISO 8601 (default: now)")
         parser.add_argument("--force", action="store_true", help="load beside data that is not of the demo")
 
@@ -34,6 +35,7 @@ class Command(BaseCommand):
             _whole("--patients", options["patients"], 1, MAX_PATIENTS),
             _whole("--seed", options["seed"], 0, MAX_SEED),
             _instant(options["at"]),
+            None if options["loops"] is None else _whole("--loops", options["loops"], 0, MAX_PATIENTS),
         )
         try:
             self._fill(plan, force=options["force"], show_logins=options["verbosity"] > 0)
