@@ -118,7 +118,8 @@ def test_a_report_written_here_is_reviewed_and_the_patient_told(
     assert "Ejection fraction 35 %." in document
     assert "<script>alert" not in document
 
-    act(as_ana, story, "acknowledge", "review-report", plan="Start an ACE inhibitor", question_answered="on")
+    act(as_ana, story, "acknowledge", "review-report", plan="Start an ACE inhibitor", question_answered="false")
+    assert story.loop.events.get(action="acknowledge").details["question_answered"] is False
     act(as_boris, story, "tell", "notify-patient", channel="phone")
     assert Loop.objects.get(pk=story.loop.pk).stage == "closed"
     assert "This loop is closed" in as_ana.get(f"/loops/{story.loop.id}/").content.decode()

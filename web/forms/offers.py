@@ -107,8 +107,14 @@ def _date(field: Field, _known: Known) -> forms.Field:
     return forms.DateField(widget=widget, input_formats=["%Y-%m-%d"], **_common(field))
 
 
-def _yes(field: Field, _known: Known) -> forms.Field:
-    return forms.BooleanField(**_common(field))
+def _yes_or_no(field: Field, _known: Known) -> forms.Field:
+    """A question that must be answered can be answered with no; an optional one is a box to tick."""
+    if not field.required:
+        return forms.BooleanField(**_common(field))
+    choices = [("", _("Choose …")), ("true", _("yes")), ("false", _("no"))]
+    return forms.TypedChoiceField(
+        choices=choices, coerce=lambda word: word == "true", empty_value=None, **_common(field)
+    )
 
 
 def _choosable(field: Field, known: Known) -> list[tuple[str, Words]]:
@@ -134,7 +140,7 @@ MAKERS: dict[str, Callable[[Field, Known], forms.Field]] = {
     "code": _code,
     "datetime": _moment,
     "date": _date,
-    "boolean": _yes,
+    "boolean": _yes_or_no,
     "reference": _reference,
     "owner": _owner,
 }
