@@ -8,7 +8,6 @@ the partner before it repeats anything (law 10). Links are claimed in the order 
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from datetime import timedelta
 
 from django.conf import settings
@@ -227,11 +226,3 @@ def _tell_partner(partner: int, verdict: Verdict, error: errors.BatonError) -> N
 
 def _note_success(partner: int) -> None:
     Partner.objects.filter(pk=partner).update(last_success_at=clock.now(), not_before_at=None)
-
-
-def settle_later(link: Link) -> None:
-    """Give a claim back untouched, for a worker that has to stop."""
-    with suppress(Link.DoesNotExist):
-        Link.objects.filter(pk=link.pk, fence=link.fence, state=Link.State.INFLIGHT).update(
-            state=Link.State.UNKNOWN, due_at=clock.now(), lease_until=None
-        )

@@ -107,8 +107,10 @@ def _remote_ids(link: Link, body: Resource) -> dict[tuple[str, str], str]:
     named = set(references.targets(body, f"{settings.BATON_BASE_URL}/fhir"))
     rows = Link.objects.filter(partner=link.partner_id, local_id__in={id_ for _type, id_ in named})
     known = {}
-    for type_, local_id, remote_id in rows.values_list("type", "local_id", "remote_id"):
+    for type_, local_id, remote_id, state in rows.values_list("type", "local_id", "remote_id", "state"):
         if (type_, local_id) in named and (type_, local_id) != (link.type, link.local_id):
+            if remote_id is None and state == Link.State.CLEAN:
+                raise errors.Incorrect(f"It refers to {type_}/{local_id}, whose sending was given up.")
             if remote_id is None:
                 raise Waiting(f"It waits until {type_}/{local_id} exists at the partner.")
             known[type_, local_id] = remote_id

@@ -58,6 +58,9 @@ def test_trouble_is_listed_without_patient_data_and_can_be_given_up_with_a_reaso
         operations.discard(trouble.key, story.nina, reason="")
     operations.discard(trouble.key, story.nina, reason="not-worth-sending")
     assert status.troubles(hospital.pk) == []
+    with clock.at(datetime.now(UTC) + timedelta(minutes=1)):
+        tasks.push(hospital.pk)
+    assert {each.type for each in status.troubles(hospital.pk)} == {"ServiceRequest", "Task"}
     assert Handoff.objects.get(loop=trouble.loop_id).stage == "discarded"
     with pytest.raises(NotFound):
         operations.retry("Link/0", story.nina)
