@@ -5,8 +5,8 @@ are right with every worker dead (law 2). Everything comes as plain dataclasses,
 depend on the number of rows.
 """
 
-from referrals.worklists.filters import LABELS, Filters
-from referrals.worklists.lists import MOST_COUNTED, TILES, Page, Row, rows, tiles
+from referrals.worklists.filters import LABELS, Filters, Scope
+from referrals.worklists.lists import MOST_COUNTED, TILES, Page, Row, rows, tiles, tiles_of
 from referrals.worklists.loops import EventView, HandoffView, LoopView, loop_view, timeline
 from referrals.worklists.patients import display_name, display_names
 from referrals.worklists.progress import MILESTONES, Step
@@ -22,11 +22,13 @@ __all__ = [
     "LoopView",
     "Page",
     "Row",
+    "Scope",
     "Step",
     "display_name",
     "display_names",
     "loop_view",
     "rows",
     "tiles",
+    "tiles_of",
     "timeline",
 ]

@@ -6,7 +6,7 @@ together from the fragments here and in `filters` alone; what comes from outside
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -18,7 +18,7 @@ from records.access import Actor
 from records.errors import Malformed
 from referrals import people
 from referrals.models import Owner
-from referrals.worklists.filters import LABELS, WATCHING, Filters, Parameters, label, where
+from referrals.worklists.filters import LABELS, WATCHING, Filters, Parameters, Scope, label, where
 from referrals.worklists.patients import display_names
 
 MOST_ROWS = 200
@@ -104,18 +104,23 @@ def rows(actor: Actor, filters: Filters, *, now: datetime, after: str = "", limi
     return Page(page, _key(page[-1]) if len(found) > wanted else "")
 
 
-def tiles(actor: Actor, now: datetime) -> dict[str, int]:
+def tiles_of(scope: Scope) -> dict[str, Filters]:
+    """The tiles as they read in one scope; those that are a whole scope themselves stay."""
+    return {name: one if name == one.scope else replace(one, scope=scope) for name, one in TILES.items()}
+
+
+def tiles(actor: Actor, now: datetime, shown: Mapping[str, Filters] = TILES) -> dict[str, int]:
     """The number of rows behind each tile, in one statement; counted up to `MOST_COUNTED` + 1."""
     lists, parameters = _lists_of(actor), Parameters()
     counts = [
         f"(SELECT count(*) FROM (SELECT FROM ({branches}) AS row LIMIT {MOST_COUNTED + 1}) AS counted)"  # noqa: S608
-        for filters in TILES.values()
+        for filters in shown.values()
         for conditions in [list(where(filters, actor, now, parameters))]
         for branches in [_branches(filters, lists, "h.id", conditions, parameters, MOST_COUNTED + 1)]
     ]
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {', '.join(counts)}", parameters)
-        return dict(zip(TILES, cursor.fetchone(), strict=True))
+        return dict(zip(shown, cursor.fetchone(), strict=True))
 
 
 # The names of the columns that the order needs, as a UNION gives them.

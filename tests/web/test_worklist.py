@@ -53,11 +53,12 @@ def test_each_tile_counts_the_rows_behind_it(as_ana: Client, story: Story, maria
     for number in range(4):
         refer(story.ana, maria, clinic, f"Cardiology {number}")
     with clock.at(clock.now() + timedelta(days=4)):
-        page = as_ana.get("/")
-        for tile in page.context["tiles"]:
-            assert str(rows(as_ana, tile["url"])) == tile["count"], tile["label"]
-        for scope, _label, url, count in page.context["scopes"]:
-            assert count in ("", str(rows(as_ana, url))), scope
+        for scope in ("mine", "team", "organisation"):
+            page = as_ana.get(f"/?scope={scope}")
+            for tile in page.context["tiles"]:
+                assert str(rows(as_ana, tile["url"])) == tile["count"], (scope, tile["label"])
+            for name, _label, url, count in page.context["scopes"]:
+                assert count in ("", str(rows(as_ana, url))), name
 
 
 def test_the_filters_live_in_the_address(as_ana: Client, story: Story, maria: str, clinic: str) -> None:

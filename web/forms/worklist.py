@@ -17,8 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from referrals.models.loops import Loop, Priority
 from referrals.pathways import HANDOFFS, STAGES
 from referrals.vocabulary import Words
-from referrals.worklists import Filters
-from referrals.worklists.filters import Scope
+from referrals.worklists import Filters, Scope
 
 FINDS = "finds"
 KEPT = 30

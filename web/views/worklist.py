@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from records import clock
 from referrals import worklists
 from referrals.vocabulary import Words
-from referrals.worklists import MOST_COUNTED, TILES, Filters
+from referrals.worklists import MOST_COUNTED, Filters
 from web.context import organisation_name
 from web.forms import worklist as filtering
 from web.forms.worklist import DEFAULTS, FilterForm
@@ -38,11 +38,12 @@ def worklist(request: StaffRequest) -> HttpResponse:
     if request.method == "POST":
         return redirect(reverse("worklist") + filtering.address(_chosen(request, filters), request.session))
     now = clock.now()
-    counts = worklists.tiles(request.actor, now)
+    shown = worklists.tiles_of(filters.scope)
+    counts = worklists.tiles(request.actor, now, shown)
     found = worklists.rows(request.actor, filters, now=now, after=request.GET.get("after", ""))
     context = {
         "filters": filters,
-        "tiles": _tiles(counts, filters),
+        "tiles": _tiles(shown, counts, filters),
         "scopes": [
             (code, label, filtering.address(_scoped(filters, code), request.session), _count(counts.get(code)))
             for code, label in SCOPES
@@ -75,7 +76,7 @@ def _count(number: int | None) -> str:
     return f"{MOST_COUNTED:,}+" if number > MOST_COUNTED else str(number)
 
 
-def _tiles(counts: dict[str, int], current: Filters) -> list[dict[str, Any]]:
+def _tiles(shown: dict[str, Filters], counts: dict[str, int], current: Filters) -> list[dict[str, Any]]:
     """The tiles; behind each is exactly the list that its address shows."""
     return [
         {
@@ -83,8 +84,8 @@ def _tiles(counts: dict[str, int], current: Filters) -> list[dict[str, Any]]:
             "tone": tone if counts[code] else "calm",
             "sign": sign,
             "count": _count(counts[code]),
-            "url": filtering.address(TILES[code]) if TILES[code] != DEFAULTS else "?",
-            "current": TILES[code] == current,
+            "url": filtering.address(shown[code]),
+            "current": shown[code] == current,
         }
         for code, (label, tone, sign) in FACES.items()
         if code in counts
