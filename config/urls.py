@@ -8,7 +8,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz),
     path("fhir/", include("api.fhir.urls")),
     path("api/v1/", include("api.v1.urls")),
-    path("api/docs/", include("api.docs.urls")),
+    path("api/", include("api.docs.urls")),
     path("", include("web.urls")),
 ]
 
