@@ -83,6 +83,15 @@ def chromium() -> str:
     return path
 
 
+def _end_other_sessions() -> None:
+    """A browser's connections outlive the server that it talked to; a database in use can't be dropped."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(
     request: pytest.FixtureRequest,
@@ -101,6 +110,7 @@ def django_db_setup(
     yield
     if not django_db_keepdb:
         with django_db_blocker.unblock():
+            _end_other_sessions()
             teardown_databases(made, verbosity=request.config.option.verbose)
 
 

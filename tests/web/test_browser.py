@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from django.db import connection
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from pytest_django import DjangoDbBlocker
 from pytest_django.live_server_helper import LiveServer
 
 from referrals.models import Loop, User
@@ -27,16 +25,11 @@ def database_beside_the_browser() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def house(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+def house(django_db_setup: None) -> Iterator[str]:
     """The address of a running Baton on the test database."""
     server = LiveServer("127.0.0.1")
     yield str(server.url)
     server.stop()
-    with django_db_blocker.unblock(), connection.cursor() as cursor:  # what the browser still keeps alive
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
 
 
 @pytest.fixture
