@@ -16,9 +16,9 @@ def baton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 
 
 @pytest.fixture(scope="session")
-def ehr(partner_url: str, fixtures: Path) -> Ehr:
+def ehr(fhir_partner: str, fixtures: Path) -> Ehr:
     """The receiving EHR with Synthea's directory and patients in it, as a real one has them."""
-    ehr = Ehr(partner_url)
+    ehr = Ehr(fhir_partner)
     folder = fixtures / "data" / "synthea"
     for name in ("hospital*", "practitioner*", "Alva*", "Assunta*", "Porsha*"):
         ehr.load(next(folder.glob(f"{name}.json.gz")))
