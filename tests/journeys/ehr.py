@@ -59,7 +59,7 @@ class Ehr:
         """POST as the EHR's own users do."""
         return self._call("POST", resource["resourceType"], resource)
 
-    def change(self, reference: str, **elements: Any) -> Resource:  # noqa: ANN401 - any FHIR element
+    def change(self, reference: str, **elements: Any) -> Resource:
         """Read, set elements (None removes), PUT."""
         resource = self.read(reference) | elements
         kept = {name: value for name, value in resource.items() if value is not None}
