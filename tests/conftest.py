@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import environ
 import pytest
@@ -112,6 +113,13 @@ def django_db_setup(
         with django_db_blocker.unblock():
             _end_other_sessions()
             teardown_databases(made, verbosity=request.config.option.verbose)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(chromium: str) -> dict[str, Any]:
+    """How pytest-playwright starts the system's Chromium."""
+    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    return {"executable_path": chromium, "args": flags.split()}
 
 
 @pytest.fixture

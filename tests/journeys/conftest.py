@@ -1,9 +1,13 @@
 """One installation and one EHR for all journeys; each journey has its own patient."""
 
+import gzip
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
 from tests.journeys.ehr import Ehr
 from tests.journeys.product import Product, running
@@ -23,3 +27,20 @@ def ehr(fhir_partner: str, fixtures: Path) -> Ehr:
     for name in ("hospital*", "practitioner*", "Alva*", "Assunta*", "Porsha*"):
         ehr.load(next(folder.glob(f"{name}.json.gz")))
     return ehr
+
+
+@pytest.fixture(scope="session")
+def riverside(baton: Product, ehr: Ehr) -> str:
+    """The clinic outside our region, which has that EHR."""
+    baton.manage("partner", "add", "riverside", ehr.base_url, "--organization", "riverside-clinic")
+    return "riverside-clinic"
+
+
+def known_patient(baton: Product, fixtures: Path, name: str) -> dict[str, Any]:
+    """Somebody whom that EHR has too; the practice registers them here over our API, as its own system would."""
+    bundle = json.loads(gzip.decompress(next((fixtures / "data" / "synthea").glob(f"{name}.json.gz")).read_bytes()))
+    patient: dict[str, Any] = bundle["entry"][0]["resource"]
+    headers = {"Authorization": f"Bearer {baton.token('practice', '--organization', 'practice-alder')}"}
+    answer = requests.put(f"{baton.url}/fhir/Patient/{patient['id']}", json=patient, headers=headers, timeout=30)
+    assert answer.status_code in {200, 201}, answer.text
+    return patient

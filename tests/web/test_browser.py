@@ -37,12 +37,6 @@ def kept(commits: None) -> None:
     """The server reads on its own connection: what a story tells must be committed."""
 
 
-@pytest.fixture(scope="session")
-def browser_type_launch_args(chromium: str) -> dict[str, Any]:
-    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    return {"executable_path": chromium, "args": flags.split()}
-
-
 @pytest.fixture
 def plain(browser: Browser, house: str) -> Iterator[BrowserContext]:
     """A browser whose JavaScript is off."""
