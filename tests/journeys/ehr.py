@@ -32,11 +32,11 @@ class Ehr:
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url.rstrip("/")
         self.http = requests.Session()
-        self.http.headers |= {"Content-Type": "application/fhir+json", "Cache-Control": "no-cache"}
+        self.http.headers.update({"Content-Type": "application/fhir+json", "Cache-Control": "no-cache"})
 
     def _call(self, method: str, path: str, body: Resource | None = None) -> Resource:
         address = f"{self.base_url}/{path}".rstrip("/")
-        answer = self.http.request(method, address, json=body, timeout=120)
+        answer = self.http.request(method, address, json=body, timeout=600)
         assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text[:500]}"
         return dict(answer.json())
 
@@ -66,8 +66,12 @@ class Ehr:
         return self._call("PUT", reference, kept)
 
     def load(self, file: Path) -> None:
-        """Send a Synthea bundle as it is."""
-        self._call("POST", "", json.loads(gzip.decompress(file.read_bytes())))
+        """Send a Synthea bundle as it is; one whose first resource is known there has been sent before."""
+        bundle = json.loads(gzip.decompress(file.read_bytes()))
+        first = bundle["entry"][0]["resource"]
+        identifier = first["identifier"][0]
+        if not self.search(f"{first['resourceType']}?identifier={identifier['system']}|{identifier['value']}"):
+            self._call("POST", "", bundle)
 
 
 def booked(request: str, patient: str, start: str, end: str) -> Resource:
