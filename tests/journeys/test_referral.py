@@ -11,6 +11,9 @@ from tests.journeys.ehr import Ehr, booked, eventually, finished, letter
 from tests.journeys.product import Product
 from tests.journeys.screen import Screen, signed_in
 
+ASKED = "Do what was asked"
+PLAN = {"Plan": "Continue treatment, recheck in six weeks", "The clinical question is answered": "Yes"}
+
 pytestmark = [pytest.mark.browser, pytest.mark.partner]
 
 
@@ -50,25 +53,25 @@ def test_a_referral_travels_to_another_ehr_comes_back_and_closes(
         named = (f"ServiceRequest/{request['id']}", f"Patient/{patient['id']}")
 
         ehr.change(f"Task/{task['id']}", status="accepted")
-        screen.sees("Accepted|Awaiting booking")
+        screen.sees(ASKED, "Accepted, to be booked")
 
         baton.kill_worker()
         ehr.create(booked(*named, instant(0.01), instant(0.02)))
-        screen.sees("Booked|Scheduled")
+        screen.sees(ASKED, "Booked")
         ehr.create(finished(*named, instant(-0.01), instant(0)))
-        screen.sees("Seen")
+        screen.sees(ASKED, "Seen, report awaited")
 
         document = ehr.create(letter(f"Patient/{patient['id']}", "Cardiology letter"))
         output = {"type": {"text": "report"}, "valueReference": {"reference": f"DocumentReference/{document['id']}"}}
         ehr.change(f"Task/{task['id']}", status="completed", output=[output])
-        screen.sees("Review the report|Report received", "Acknowledge")
-        screen.press("Acknowledge", within="Review", Plan="Continue treatment, recheck in six weeks")
+        screen.sees("Review the report")
+        screen.press("Acknowledge", "Review the report", PLAN)
         screen.sees("Tell the patient")
 
     with signed_in(browser, baton, baton.login("coordinator")) as screen:
         screen.page.goto(loop)
-        screen.press("told", within="Tell the patient", How="phone")
-        screen.sees("Closed")
+        screen.press("The patient was told", "Tell the patient", {"How": "phone"})
+        screen.sees_the_end()
         screen.page.goto("/")
 
     assert ehr.read(f"Task/{task['id']}")["status"] == "completed"
