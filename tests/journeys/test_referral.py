@@ -12,7 +12,7 @@ from tests.journeys.product import Product
 from tests.journeys.screen import Screen, signed_in
 
 ASKED = "Do what was asked"
-PLAN = {"Plan": "Continue treatment, recheck in six weeks", "The clinical question is answered": "Yes"}
+PLAN = {"Plan": "Continue treatment, recheck in six weeks", "The clinical question is answered": "yes"}
 
 pytestmark = [pytest.mark.browser, pytest.mark.partner]
 
