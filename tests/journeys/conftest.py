@@ -4,12 +4,11 @@ import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import requests
 
 from tests.journeys.ehr import Ehr
+from tests.journeys.office import Json, Office
 from tests.journeys.product import Product, running
 
 
@@ -36,11 +35,9 @@ def riverside(baton: Product, ehr: Ehr) -> str:
     return "riverside-clinic"
 
 
-def known_patient(baton: Product, fixtures: Path, name: str) -> dict[str, Any]:
-    """Somebody whom that EHR has too; the practice registers them here over our API, as its own system would."""
+def known_patient(office: Office, fixtures: Path, name: str) -> Json:
+    """Somebody whom that EHR has too; the practice registers them here, as its own system would."""
     bundle = json.loads(gzip.decompress(next((fixtures / "data" / "synthea").glob(f"{name}.json.gz")).read_bytes()))
-    patient: dict[str, Any] = bundle["entry"][0]["resource"]
-    headers = {"Authorization": f"Bearer {baton.token('practice', '--organization', 'practice-alder')}"}
-    answer = requests.put(f"{baton.url}/fhir/Patient/{patient['id']}", json=patient, headers=headers, timeout=30)
-    assert answer.status_code in {200, 201}, answer.text
+    patient: Json = bundle["entry"][0]["resource"]
+    office.register(patient)
     return patient

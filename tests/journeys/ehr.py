@@ -74,6 +74,11 @@ class Ehr:
             self._call("POST", "", bundle)
 
 
+def reference(resource: Resource) -> str:
+    """How others name it."""
+    return f"{resource['resourceType']}/{resource['id']}"
+
+
 def booked(request: str, patient: str, start: str, end: str) -> Resource:
     """An Appointment that the EHR's clerk makes for a request."""
     return {

@@ -20,7 +20,9 @@ class Screen:
     def press(self, summary: str, within: str, fields: Mapping[str, str]) -> None:
         """Open an action on a handoff, fill its form (label → value), send it."""
         self.page.reload()
-        offer = self._handoff(within).locator("details.offer").filter(has=self.page.locator("summary", has_text=summary))
+        offer = (
+            self._handoff(within).locator("details.offer").filter(has=self.page.locator("summary", has_text=summary))
+        )
         offer.first.locator("summary").click()
         for label, value in fields.items():
             fill(offer.first.get_by_label(label).first, value)

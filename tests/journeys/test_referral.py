@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.journeys.conftest import known_patient
 from tests.journeys.ehr import Ehr, booked, eventually, finished, letter
+from tests.journeys.office import Office
 from tests.journeys.product import Product
 from tests.journeys.screen import Screen, signed_in
 
@@ -39,7 +40,7 @@ def instant(days: float) -> str:
 def test_a_referral_travels_to_another_ehr_comes_back_and_closes(
     baton: Product, ehr: Ehr, riverside: str, browser: Browser, fixtures: Path
 ) -> None:
-    person = known_patient(baton, fixtures, "Alva*")
+    person = known_patient(Office(baton, "practice-alder"), fixtures, "Alva*")
     family = person["name"][0]["family"]
     with signed_in(browser, baton, baton.login("doctor")) as screen:
         compose(screen, family, "Riverside cardiology")
@@ -76,6 +77,9 @@ def test_a_referral_travels_to_another_ehr_comes_back_and_closes(
 
     assert ehr.read(f"Task/{task['id']}")["status"] == "completed"
     eventually("request completed", lambda: ehr.read(named[0])["status"] == "completed")
-    for query in (f"Task?focus={named[0]}", f"ServiceRequest?subject={named[1]}&identifier={baton.url}/id/servicerequest|"):
+    for query in (
+        f"Task?focus={named[0]}",
+        f"ServiceRequest?subject={named[1]}&identifier={baton.url}/id/servicerequest|",
+    ):
         assert len(ehr.search(query)) == 1
     assert riverside

@@ -1,0 +1,62 @@
+"""A test ordered over the API travels to a laboratory's EHR; its result comes back, is corrected, and comes back again."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.conftest import known_patient
+from tests.journeys.ehr import Ehr, eventually, reference, report
+from tests.journeys.office import Json, Office
+from tests.journeys.product import Product
+
+pytestmark = pytest.mark.partner
+
+
+def followers(office: Office, loop: str) -> list[Json]:
+    rows = office.call("GET", "api/v1/test-orders?limit=50")["rows"]
+    loops = (office.loop("test-orders", row["id"]) for row in rows)
+    return [each for each in loops if each["loop"]["based_on"] == loop]
+
+
+def test_a_result_is_reviewed_again_when_it_is_corrected(
+    baton: Product, ehr: Ehr, riverside: str, fixtures: Path
+) -> None:
+    office = Office(baton, "practice-alder")
+    person = known_patient(office, fixtures, "Assunta*")
+    loop = office.order(
+        "test-orders",
+        patient=person["id"],
+        test="CBC panel",
+        loinc="58410-2",
+        service=f"{riverside}-laboratory",
+        reason="Fatigue",
+    )
+    token = person["identifier"][0]
+    patient = reference(ehr.one(f"Patient?identifier={token['system']}|{token['value']}"))
+    request = reference(ehr.one(f"ServiceRequest?subject={patient}&code=58410-2"))
+    task = reference(ehr.one(f"Task?focus={request}"))
+
+    ehr.change(task, status="accepted")
+    ehr.change(task, status="in-progress")
+    office.open_one("test-orders", loop, "fulfil", "specimen-collected")
+    result = ehr.create(report(request, patient, "final", "Haemoglobin 9.1 g/dL"))
+    named = f"DiagnosticReport/{result['id']}"
+    output = {"type": {"text": "result"}, "valueReference": {"reference": named}}
+    ehr.change(task, status="completed", output=[output])
+    first = office.open_one("test-orders", loop, "review-report")
+    told = office.do(first, "acknowledge", plan="Iron, recheck", question_answered=True)
+    assert told["loop_stage"] == "plan-to-patient"
+
+    ehr.change(named, status="corrected", conclusion="Haemoglobin 11.9 g/dL")
+    again = office.open_one("test-orders", loop, "review-report")
+    assert again["id"] != first["id"]
+    office.do(again, "acknowledge", plan="Nothing to do", question_answered=True)
+    office.do(office.open_one("test-orders", loop, "notify-patient"), "tell", channel="phone")
+    assert office.loop("test-orders", loop)["loop"]["stage"] == "closed"
+    eventually("request completed", lambda: ehr.read(request)["status"] == "completed")
+
+    ehr.change(named, status="amended", conclusion="Haemoglobin 11.9 g/dL, ferritin low")
+    later = eventually("a new loop", lambda: followers(office, loop))
+    assert len(later) == 1
+    assert {each["kind"] for each in later[0]["handoffs"]} == {"review-report", "notify-patient"}
+    assert office.loop("test-orders", loop)["loop"]["stage"] == "closed"
