@@ -185,7 +185,8 @@ def _perform(work: Work, act: Act) -> Outcome:
     opened = work.apply(loop, handoff, decision, at=at, base=act.base)
     if is_new and _was_told(handoff.loop):
         opened.append(work.open_handoff(loop, Opening("notify-patient", "accountable"), at=at, opener=handoff))
-    event = work.note(loop, handoff if handoff.loop_id == loop.id else None, act.action, at=at, before=before)
+    is_here = handoff.loop_id == loop.id
+    event = work.note(loop, handoff if is_here else None, act.action, at=at, before=before if is_here else "")
     work.describe(event, decision, opened, evidence=act.evidence, attested=act.attested)
     return Outcome(loop, handoff, opened, event)
 

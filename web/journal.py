@@ -45,6 +45,7 @@ SENTENCES: dict[str, Words] = {
     "decline": gettext_lazy("%(who)s declined it."),
     "fail": gettext_lazy("%(who)s could not complete it."),
     "call-off": gettext_lazy("%(who)s cancelled on the performer's side."),
+    "hear": gettext_lazy("%(who)s reports a new status in their own system."),
     "amend": gettext_lazy("%(who)s sent a new, corrected or withdrawn report."),
     "cancel": gettext_lazy("%(who)s cancelled the request."),
     "request-cancellation": gettext_lazy("%(who)s asked the performer to cancel."),

@@ -149,7 +149,7 @@ def _event_view(event: Event) -> EventView:
         recorded_at=event.recorded_at,
         actor=event.actor_display,
         action=event.action,
-        label=_ACTIONS.get((kind, event.action), _("Opened") if event.action == "open" else event.action),
+        label=_ACTIONS.get((kind or "fulfil", event.action), _("Opened") if event.action == "open" else event.action),
         handoff_id=event.handoff_id or "",
         handoff_kind=kind,
         handoff_label=HANDOFFS[kind].label if kind else "",

@@ -50,8 +50,12 @@ def test_a_follow_up_is_booked_held_and_told(baton: Product, ehr: Ehr, riverside
     output = {"type": {"text": "note"}, "valueReference": {"reference": f"DocumentReference/{note['id']}"}}
     ehr.change(task, status="in-progress")
     ehr.change(task, status="completed", output=[output])
-    eventually("request completed", lambda: ehr.read(request)["status"] == "completed")
+    eventually("the note", lambda: office.loop("follow-ups", loop)["journal"][-1]["action"] == "amend")
     review = office.open_one("follow-ups", loop, "review-report")
     office.do(review, "acknowledge", plan="Stitches out next week", question_answered=True)
     office.do(office.open_one("follow-ups", loop, "notify-patient"), "tell", channel="at-visit")
     assert office.loop("follow-ups", loop)["loop"]["stage"] == "closed"
+
+    # The practice placed the request, so the practice says that it has been carried out; the other copy follows.
+    office.call("PUT", f"fhir/ServiceRequest/{placed['id']}", visit | {"id": placed["id"], "status": "completed"})
+    eventually("request completed", lambda: ehr.read(request)["status"] == "completed")

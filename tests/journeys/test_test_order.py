@@ -33,7 +33,8 @@ def test_a_result_is_reviewed_again_when_it_is_corrected(
     )
     token = person["identifier"][0]
     patient = reference(ehr.one(f"Patient?identifier={token['system']}|{token['value']}"))
-    request = reference(ehr.one(f"ServiceRequest?subject={patient}&code=58410-2"))
+    own = f"{office.url}/id/servicerequest|{office.loop('test-orders', loop)['loop']['request']}"
+    request = reference(ehr.one(f"ServiceRequest?identifier={own}&subject={patient}"))
     task = reference(ehr.one(f"Task?focus={request}"))
 
     ehr.change(task, status="accepted")

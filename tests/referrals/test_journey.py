@@ -6,7 +6,7 @@ import pytest
 
 from records import clock, store
 from records.errors import Forbidden, Incorrect, NotFound, Stale
-from referrals import workflow
+from referrals import worklists, workflow
 from referrals.models import Event, Handoff, Loop
 from tests.referrals.ward import MONDAY, Ward
 
@@ -129,6 +129,8 @@ def test_a_report_amended_after_the_end_opens_a_new_loop_based_on_the_old_one(wa
     assert outcome.loop.based_on_id == loop.id
     assert again.loop.id == outcome.loop.id, "while that is open, what comes again comes into it"
     assert ward.open_kinds(outcome.loop) == ["notify-patient", "review-report"], "who was told is told again"
+    (first, _second) = worklists.loop_view(ward.coordinator, outcome.loop.id, MONDAY).events
+    assert (first.action, first.from_stage, first.to_stage) == ("amend", "", "report to be reviewed")
     ward.acknowledge(outcome.loop)
     ward.tell(outcome.loop)
     assert Loop.objects.get(pk=outcome.loop.pk).stage == "closed"
