@@ -31,6 +31,7 @@ from config import embedded, running
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST_POSTGRES = 160_000
 PATIENCE_SECONDS = 60
+ORIGINS = ("BATON_BASE_URL", "BATON_SERVED_URL")
 MOST_RESTARTS, WITHIN_SECONDS = 5, 60
 
 
@@ -116,9 +117,9 @@ def _run(stack: ExitStack) -> None:
     log = data / "log"
     log.mkdir(exist_ok=True)
     parts: list[embedded.Part] = []
-    environment = {"BATON_BASE_URL": f"http://{host}:{port}", **os.environ, "DJANGO_SETTINGS_MODULE": "config.settings"}
-    environment |= _addresses(data, stack, parts)
-    told = {name: environment[name] for name in ("DATABASE_URL", "REDIS_URL", "BATON_BASE_URL")}
+    environment = {**origins(data, f"http://{host}:{port}"), "DJANGO_SETTINGS_MODULE": "config.settings"}
+    environment = {**os.environ, **environment, **_addresses(data, stack, parts)}
+    told = {name: environment[name] for name in ("DATABASE_URL", "REDIS_URL", *ORIGINS)}
     stack.enter_context(running.told(data, told))
     prepared = _prepare(data, environment)
     services = _services(environment, host, port, log)
@@ -126,7 +127,7 @@ def _run(stack: ExitStack) -> None:
         service.start()
         stack.callback(service.stop)
     _await_web(f"http://{host}:{port}/healthz", services)
-    print(_welcome(environment["BATON_BASE_URL"], prepared), flush=True)
+    print(_welcome(environment["BATON_SERVED_URL"], prepared), flush=True)
     _watch(services, parts)
 
 
@@ -140,6 +141,20 @@ def _alone(data: Path) -> Iterator[None]:
         except BlockingIOError:
             raise RefusedError(f"it runs already on {data}; stop that one first, or set BATON_DATA") from None
         yield
+
+
+def origins(data: Path, address: str) -> dict[str, str]:
+    """Who this installation is, and where it answers.
+
+    Who it is is what the environment says, else what it was at the first start on this data folder, whose address is
+    taken for it: by identifiers made from it Baton knows its own requests again, so another port must not change it.
+    """
+    given, path = os.environ.get("BATON_BASE_URL"), data / "identity"
+    if not path.exists():
+        path.write_text(given or address, encoding="ascii")
+    identity = given or path.read_text(encoding="ascii").strip()
+    served = os.environ.get("BATON_SERVED_URL") or given or address
+    return {"BATON_BASE_URL": identity, "BATON_SERVED_URL": served}
 
 
 def _port(text: str) -> int:
@@ -215,6 +230,7 @@ def _prepare(data: Path, environment: Mapping[str, str]) -> dict[str, Any]:
     result = data / "prepared.json"
     command = [sys.executable, "manage.py", "prepare", str(result)]
     log = data / "log" / "prepare.log"
+    keep_previous(log)
     with log.open("wb") as errors:
         process = subprocess.Popen(
             command, cwd=ROOT, env=dict(environment), stdin=subprocess.DEVNULL, stderr=errors, start_new_session=True
@@ -239,8 +255,14 @@ def _services(environment: Mapping[str, str], host: str, port: int, log: Path) -
     beat = [*celery, "beat", "--schedule", str(log.parent / "beat"), "--pidfile", "", "--loglevel", "WARNING"]
     commands = {"worker": worker, "beat": beat, "web": granian}
     for name in commands:
-        (log / f"{name}.log").unlink(missing_ok=True)
+        keep_previous(log / f"{name}.log")
     return [Service(name, command, environment, log / f"{name}.log") for name, command in commands.items()]
+
+
+def keep_previous(log: Path) -> None:
+    """Begin a new log; the one of the run before stays beside it as ``.1``, with what a crash has said."""
+    if log.exists():
+        log.replace(log.with_name(f"{log.name}.1"))
 
 
 def _await_web(url: str, services: list[Service]) -> None:

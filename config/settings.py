@@ -19,9 +19,10 @@ env = environ.Env()
 BATON_DATA = Path(env.str("BATON_DATA", default=str(BASE_DIR / ".baton")))
 env.ENVIRON = {**running.addresses(BATON_DATA), **os.environ}
 
-# Who we are on the network
+# Who we are: identifiers, codes and extensions are made from it, so it never changes. And where we answer today.
 BATON_BASE_URL = env.str("BATON_BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
-_ORIGIN = urlsplit(BATON_BASE_URL)
+BATON_SERVED_URL = env.str("BATON_SERVED_URL", default=BATON_BASE_URL).rstrip("/")
+_ORIGIN = urlsplit(BATON_SERVED_URL)
 _HTTPS = _ORIGIN.scheme == "https"
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list(
@@ -136,7 +137,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = _HTTPS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "web.errors.forbidden"
-CSRF_TRUSTED_ORIGINS = [BATON_BASE_URL]
+CSRF_TRUSTED_ORIGINS = [BATON_SERVED_URL]
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=_HTTPS)
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None

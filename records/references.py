@@ -15,7 +15,9 @@ def normal(reference: str) -> str:
     """``Type/id`` for a resource of this installation, other absolute forms as they are, ``''`` for a contained one."""
     if reference.startswith("#"):
         return ""
-    local = _LOCAL.fullmatch(reference.removeprefix(f"{settings.BATON_BASE_URL}/fhir/"))
+    for origin in (settings.BATON_BASE_URL, settings.BATON_SERVED_URL):
+        reference = reference.removeprefix(f"{origin}/fhir/")
+    local = _LOCAL.fullmatch(reference)
     return f"{local[1]}/{local[2]}" if local else reference
 
 

@@ -5,7 +5,7 @@ from django.conf import settings
 
 def base() -> str:
     """The FHIR base of this installation, without a slash at the end."""
-    return f"{settings.BATON_BASE_URL}/fhir"
+    return f"{settings.BATON_SERVED_URL}/fhir"
 
 
 def of(type_name: str, resource_id: str) -> str:

@@ -101,3 +101,25 @@ def test_an_older_python_says_what_is_needed(tmp_path: Path) -> None:
         pytest.skip("an older Python needed: python3.10")
     said = refusal([found.stdout.strip(), "config/bootstrap.py", "run"], PATH=str(tmp_path), BATON_DATA=str(tmp_path))
     assert "3.11" in said
+
+
+def test_another_port_leaves_baton_who_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in run.ORIGINS:
+        monkeypatch.delenv(name, raising=False)
+    first, second = "http://127.0.0.1:8000", "http://127.0.0.1:9000"
+    assert run.origins(tmp_path, first) == {"BATON_BASE_URL": first, "BATON_SERVED_URL": first}
+    assert run.origins(tmp_path, second) == {"BATON_BASE_URL": first, "BATON_SERVED_URL": second}
+
+    monkeypatch.setenv("BATON_BASE_URL", "https://baton.example")
+    named = {"BATON_BASE_URL": "https://baton.example", "BATON_SERVED_URL": "https://baton.example"}
+    assert run.origins(tmp_path, second) == named
+
+
+def test_what_the_run_before_has_said_is_kept(tmp_path: Path) -> None:
+    log = tmp_path / "web.log"
+    run.keep_previous(log)
+    for said in ("older", "crashed"):
+        log.write_text(said, encoding="ascii")
+        run.keep_previous(log)
+    assert not log.exists()
+    assert (tmp_path / "web.log.1").read_text(encoding="ascii") == "crashed"

@@ -77,15 +77,17 @@ def test_a_plain_code_matches_whatever_system_is_named_and_what_lacks_it_is_not_
 def test_references_match_by_id_type_and_address(settings: Any) -> None:
     keep("Task", "theirs", owner={"reference": "Organization/o1"})
     keep("Task", "absolute", owner={"reference": f"{settings.BATON_BASE_URL}/fhir/Organization/o1"})
+    settings.BATON_SERVED_URL = "http://127.0.0.1:9000"
+    keep("Task", "absolute-today", owner={"reference": "http://127.0.0.1:9000/fhir/Organization/o1"})
     keep("Task", "person", owner={"reference": "Practitioner/o1"})
     keep("Task", "elsewhere", owner={"reference": "https://other.example/fhir/Organization/o1"})
     keep("Task", "named", owner={"identifier": {"system": CODE, "value": "77"}})
     keep("Task", "nobody")
-    ours = ["absolute", "theirs"]
+    ours = ["absolute", "absolute-today", "theirs"]
     assert found("Task", ("owner", "Organization/o1")) == ours
     assert found("Task", ("owner", f"{settings.BATON_BASE_URL}/fhir/Organization/o1")) == ours
     assert found("Task", ("owner", "https://other.example/fhir/Organization/o1")) == ["elsewhere"]
-    assert found("Task", ("owner", "o1")) == ["absolute", "person", "theirs"]
+    assert found("Task", ("owner", "o1")) == ["absolute", "absolute-today", "person", "theirs"]
     assert found("Task", ("owner:Organization", "o1")) == ours
     assert found("Task", ("owner:Organization", "Practitioner/o1")) == []
     assert found("Task", ("owner:identifier", f"{CODE}|77")) == ["named"]

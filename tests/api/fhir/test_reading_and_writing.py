@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from pytest_django import Settings
 
 from tests.api.fhir.conftest import System
 
@@ -33,6 +34,12 @@ def test_what_was_created_can_be_read_at_its_location_with_its_version(north: Sy
     assert b"1.50" in read.content
     assert read["Content-Type"].startswith("application/fhir+json")
     assert north.get(f"Task/{row_id}/_history/1").content == answer.content
+
+
+def test_an_installation_that_moved_is_found_where_it_answers(north: System, settings: Settings) -> None:
+    settings.BATON_SERVED_URL = "http://127.0.0.1:9000"
+    answer = north.post("Task", TASK)
+    assert answer["Location"] == f"http://127.0.0.1:9000/fhir/Task/{answer.json()['id']}/_history/1"
 
 
 def test_the_server_chooses_the_id_of_what_is_posted(north: System) -> None:
