@@ -203,7 +203,9 @@ def _about_patient(request: Resource, actor: Actor) -> Iterator[Finding]:
 def _about_performer(request: Resource, _actor: Actor) -> Iterator[Finding]:
     organization, service = performing(request)
     expression = "ServiceRequest.performer"
-    if not organization and kind_of(request) == "referral":
+    if request.get("performer") and not organization:
+        yield _error("performer-unknown", _("This service isn't in the directory."), expression)
+    elif not organization and kind_of(request) == "referral":
         yield _error("performer-missing", _("Choose the service that the patient is referred to."), expression)
     if service and held("HealthcareService", service).get("active") is False:
         yield _error("service-closed", _("This service takes no new patients."), expression)

@@ -15,7 +15,7 @@ from tests.journeys.screen import Screen, signed_in
 ASKED = "Do what was asked"
 PLAN = {"Plan": "Continue treatment, recheck in six weeks", "The clinical question is answered": "yes"}
 
-pytestmark = [pytest.mark.browser, pytest.mark.partner]
+pytestmark = [pytest.mark.browser, pytest.mark.partner, pytest.mark.usefixtures("riverside")]
 
 
 def compose(screen: Screen, family: str, service: str) -> None:
@@ -38,7 +38,7 @@ def instant(days: float) -> str:
 
 
 def test_a_referral_travels_to_another_ehr_comes_back_and_closes(
-    baton: Product, ehr: Ehr, riverside: str, browser: Browser, fixtures: Path
+    baton: Product, ehr: Ehr, browser: Browser, fixtures: Path
 ) -> None:
     person = known_patient(Office(baton, "practice-alder"), fixtures, "Alva*")
     family = person["name"][0]["family"]
@@ -82,4 +82,3 @@ def test_a_referral_travels_to_another_ehr_comes_back_and_closes(
         f"ServiceRequest?subject={named[1]}&identifier={baton.url}/id/servicerequest|",
     ):
         assert len(ehr.search(query)) == 1
-    assert riverside

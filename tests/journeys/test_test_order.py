@@ -9,7 +9,7 @@ from tests.journeys.ehr import Ehr, eventually, reference, report
 from tests.journeys.office import Json, Office
 from tests.journeys.product import Product
 
-pytestmark = pytest.mark.partner
+pytestmark = [pytest.mark.partner, pytest.mark.usefixtures("riverside")]
 
 
 def followers(office: Office, loop: str) -> list[Json]:
@@ -18,9 +18,7 @@ def followers(office: Office, loop: str) -> list[Json]:
     return [each for each in loops if each["loop"]["based_on"] == loop]
 
 
-def test_a_result_is_reviewed_again_when_it_is_corrected(
-    baton: Product, ehr: Ehr, riverside: str, fixtures: Path
-) -> None:
+def test_a_result_is_reviewed_again_when_it_is_corrected(baton: Product, ehr: Ehr, fixtures: Path) -> None:
     office = Office(baton, "practice-alder")
     person = known_patient(office, fixtures, "Assunta*")
     loop = office.order(
@@ -28,7 +26,7 @@ def test_a_result_is_reviewed_again_when_it_is_corrected(
         patient=person["id"],
         test="CBC panel",
         loinc="58410-2",
-        service=f"{riverside}-laboratory",
+        service="riverside-laboratory",
         reason="Fatigue",
     )
     token = person["identifier"][0]

@@ -44,6 +44,14 @@ def test_a_follow_up_and_a_test_order_are_composed_alike(town: Town) -> None:
     assert order.json()["loop"]["loop"]["performer"] == PERFORMER
 
 
+def test_a_test_is_ordered_of_a_laboratory_that_exists_or_of_none_yet(town: Town) -> None:
+    order = {"patient": "p-1", "test": "Potassium", "reason": "Check"}
+    unknown = town.placer.post("test-orders", order | {"service": "no-such-laboratory"})
+    assert unknown.status_code == 422
+    assert [issue["expression"] for issue in unknown.json()["issues"]] == ["ServiceRequest.performer"]
+    assert town.placer.post("test-orders", order).status_code == 201
+
+
 def test_composing_the_same_again_is_possible_and_said(town: Town) -> None:
     town.refer()
     again = town.placer.post("referrals", {"patient": "p-1", "service": "clinic", "reason": "Chest pain"})
