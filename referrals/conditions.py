@@ -39,6 +39,10 @@ class Situation:
         mine = {self.handoff.id, self.handoff.opened_by_id}
         return other.id == self.handoff.opened_by_id or other.opened_by_id in mine - {None}
 
+    def is_about_the_same(self, other: Handoff) -> bool:
+        """Whether the action's report is what the other one is to read; True for all that isn't about one report."""
+        return other.kind != "review-report" or other.focus in ("", self.data.get("report"))
+
 
 def _performing(situation: Situation) -> bool:
     return situation.has_open("fulfil")

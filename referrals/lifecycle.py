@@ -171,7 +171,14 @@ def _is_overtaken(other: Handoff, transition: Transition, situation: Situation) 
     if _ends_loop(transition, situation):
         # A patient who doesn't know yet must still be told (law 4).
         return other.kind != "notify-patient" or holds("patient-knows", situation)
-    return other.kind in transition.closes and situation.is_related(other)
+    return other.kind in transition.closes and situation.is_related(other) and situation.is_about_the_same(other)
+
+
+def _leaves_unread(transition: Transition, situation: Situation) -> bool:
+    """Whether another report still waits for its reader after the transition."""
+    return any(
+        other.kind == "review-report" and not _is_overtaken(other, transition, situation) for other in situation.others
+    )
 
 
 def _ends_loop(transition: Transition, situation: Situation) -> bool:
@@ -196,15 +203,17 @@ def _loop_changes(transition: Transition, situation: Situation, opens: Iterable[
     """What the transition records on the loop: acknowledged, told, or the reason of its end."""
     changes: dict[str, Any] = {}
     reason = situation.reason
+    # While a report is unread, neither what was read nor what the patient was told is the whole outcome.
+    sets = transition.sets - ({"acknowledged", "told"} if _leaves_unread(transition, situation) else set())
     if any(opening.handoff == "review-report" for opening in opens):
         changes |= _UNREAD
-    if "acknowledged" in transition.sets:
+    if "acknowledged" in sets:
         changes |= _recorded("acknowledged", ask, "")
     if _ends_loop(transition, situation):
         changes |= {"end_reason": reason} | _recorded("acknowledged", ask, reason)
         if holds("patient-knows", situation):
             changes |= _recorded("told", ask, reason)
-    if "told" in transition.sets:
+    if "told" in sets:
         changes |= _recorded("told", ask, reason if situation.data.get("reason") else "")
     return changes
 

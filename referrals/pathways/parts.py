@@ -67,7 +67,7 @@ def reason_and_words(group: str) -> tuple[Field, Field]:
 
 DECIDE = Opening("decide-next-step", "referrer")
 REVIEW = Opening("review-report", "reviewer")
-TELL = Opening("notify-patient", "accountable", unless=("telling-open", "patient-told"))
+TELL = Opening("notify-patient", "accountable", unless=("telling-open",))
 TELL_TODAY = Opening(
     "notify-patient", "accountable", unless=("telling-today-open", "patient-knows"), stage="to-tell-today"
 )

@@ -101,6 +101,7 @@ class Histories(RuleBasedStateMachine):
             assert loop.acknowledged_by, "law 4"
             assert loop.told_by, "law 4"
             assert loop.stage == "closed" or loop.end_reason, "law 4"
+            assert loop.stage != "closed" or _was_told_last(loop), "law 4"
             state = (loop.stage, loop.closed_at, loop.told_by, loop.told_at, loop.end_reason, loop.version)
             assert self.ended.setdefault(loop.id, state) == state, "law 4"
 
@@ -144,6 +145,13 @@ class Histories(RuleBasedStateMachine):
             assert _rows() == before, "what is refused changes nothing"
         else:
             assert _rows()[2] == before[2] + 1, "law 6: one event"
+
+
+def _was_told_last(loop: Loop) -> bool:
+    """Whether the patient was told (or not, for a reason) with every report read, and not before."""
+    done = list(Event.objects.filter(loop=loop, action__in=["acknowledge", "tell", "not-reached"]).order_by("id"))
+    in_time = bool(loop.told_reason) or loop.acknowledged_at is None or loop.told_at >= loop.acknowledged_at
+    return in_time and (not done or done[-1].action != "acknowledge" or bool(loop.told_reason))
 
 
 def _rows() -> tuple[list[Any], list[Any], int]:

@@ -6,7 +6,7 @@ import pytest
 
 from records import clock, store
 from records.errors import Forbidden, Incorrect, NotFound, Stale
-from referrals import worklists, workflow
+from referrals import workflow, worklists
 from referrals.models import Event, Handoff, Loop
 from tests.referrals.ward import MONDAY, Ward
 
@@ -114,6 +114,48 @@ def test_a_report_amended_before_the_end_is_reviewed_again_in_the_same_loop(ward
     ward.tell(loop)
     loop.refresh_from_db()
     assert loop.stage == "closed"
+
+
+def test_another_report_is_reviewed_beside_the_one_that_nobody_has_read_yet(ward: Ward) -> None:
+    loop, fulfil = ward.sent("test-order")
+    ward.does(ward.clinic, fulfil, "result", report="DiagnosticReport/potassium", severity="critical")
+    ward.does(ward.clinic, fulfil, "amend", report="DiagnosticReport/ferritin", state="final")
+    reviews = {one.focus: one for one in Handoff.objects.filter(loop=loop, kind="review-report", closed_at=None)}
+    assert sorted(reviews) == ["DiagnosticReport/ferritin", "DiagnosticReport/potassium"]
+    read = {"plan": "Continue.", "question_answered": True}
+    ward.does(ward.referrer, reviews["DiagnosticReport/ferritin"], "acknowledge", **read)
+    ward.tell(loop)
+    loop.refresh_from_db()
+    assert (loop.stage, loop.acknowledged_by, loop.told_by) == ("report-received", "", ""), "one is still unread"
+    ward.does(ward.referrer, reviews["DiagnosticReport/potassium"], "acknowledge", **read)
+    ward.tell(loop)
+    loop.refresh_from_db()
+    assert (loop.stage, loop.acknowledged_by, loop.told_by) == ("closed", "Referrer", "Coordinator")
+
+
+def test_what_the_patient_was_told_before_a_correction_was_read_does_not_count(ward: Ward) -> None:
+    loop, fulfil = ward.sent("test-order")
+    ward.does(ward.clinic, fulfil, "result", report="DiagnosticReport/r")
+    ward.acknowledge(loop)
+    ward.does(ward.clinic, fulfil, "amend", report="DiagnosticReport/r", state="corrected", severity="critical")
+    ward.tell(loop)
+    ward.acknowledge(loop)
+    loop.refresh_from_db()
+    assert (loop.stage, loop.told_by, ward.open_kinds(loop)) == ("plan-to-patient", "", ["notify-patient"])
+    ward.tell(loop)
+    loop.refresh_from_db()
+    assert loop.stage == "closed"
+
+
+def test_a_patient_told_of_a_decline_is_still_told_of_the_outcome(ward: Ward) -> None:
+    loop, fulfil = ward.sent("test-order")
+    ward.does(ward.clinic, fulfil, "decline", reason="no-capacity", reason_text="Full")
+    ward.does(ward.referrer, ward.only(loop, "decide-next-step"), "redirect", performer=ward.outside.pk)
+    ward.does(ward.partner, ward.only(loop, "fulfil"), "result", report="DiagnosticReport/r")
+    ward.tell(loop)
+    ward.acknowledge(loop)
+    loop.refresh_from_db()
+    assert (loop.told_by, ward.open_kinds(loop)) == ("", ["notify-patient"])
 
 
 def test_a_report_amended_after_the_end_opens_a_new_loop_based_on_the_old_one(ward: Ward) -> None:
