@@ -16,6 +16,8 @@ import holidays
 
 Unit = Literal["hours", "days", "business-days", "same-day"]
 SATURDAY = 5
+# Beyond these nothing is planned; many systems write 9999 for "open" and 0001 for "unknown".
+EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ class WorkingDays:
         return bool(self.country) and day in _holidays(self.country, self.region, day.year)
 
     def after(self, start: datetime, span: Span) -> datetime:
-        """The instant (UTC) at which a span that begins at ``start`` has run out."""
+        """The instant (UTC) at which a span that begins at ``start`` has run out; see `within_reach`."""
+        start = within_reach(start)
         if span.unit == "hours":
             return start.astimezone(UTC) + timedelta(hours=span.amount)
         local = start.astimezone(ZoneInfo(self.time_zone))
@@ -63,6 +66,11 @@ class WorkingDays:
 
     def _at(self, day: date, clock: time) -> datetime:
         return datetime.combine(day, clock.replace(tzinfo=None, fold=0), ZoneInfo(self.time_zone)).astimezone(UTC)
+
+
+def within_reach(at: datetime) -> datetime:
+    """The instant itself, or the nearest that a calendar reckons with."""
+    return max(EARLIEST, min(at, LATEST))
 
 
 @cache

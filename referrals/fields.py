@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from django.utils.translation import gettext as _
 
 from records.errors import Incorrect, Issue
+from referrals.calendars import EARLIEST, LATEST
 from referrals.vocabulary import Data, Field
 
 LONGEST_TEXT = 5_000
+Day = TypeVar("Day", bound=date)
 
 
 def clean(fields: Sequence[Field], data: Mapping[str, Any], required: Collection[str] = ()) -> Data:
@@ -58,7 +60,7 @@ def _datetime(_field: Field, raw: Any) -> datetime:
     value = raw if isinstance(raw, datetime) else _iso(raw)
     if value.tzinfo is None:
         raise ValueError(_("A time needs its time zone."))
-    return value
+    return _within_reach(value)
 
 
 def _iso(raw: Any) -> datetime:
@@ -70,9 +72,17 @@ def _iso(raw: Any) -> datetime:
 
 def _date(_field: Field, raw: Any) -> date:
     try:
-        return raw if isinstance(raw, date) else date.fromisoformat(raw)
+        value = raw if isinstance(raw, date) else date.fromisoformat(raw)
     except (ValueError, TypeError) as error:
         raise ValueError(_("Please give a date such as 2026-05-04.")) from error
+    return _within_reach(value)
+
+
+def _within_reach(value: Day) -> Day:
+    if not EARLIEST.year <= value.year < LATEST.year:
+        years = {"first": EARLIEST.year, "last": LATEST.year - 1}
+        raise ValueError(_("Please give a year between %(first)d and %(last)d.") % years)
+    return value
 
 
 def _reference(field: Field, raw: Any) -> str:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from records import clock
 from referrals import people
+from referrals.calendars import within_reach
 from referrals.models import Loop, Owner
 
 
@@ -45,8 +46,9 @@ def new_loop(order: Order, now: datetime) -> Loop:
     loop.request_id, loop.patient_id, loop.title = order.request, order.patient_id, order.title
     loop.placer, loop.performer, loop.service_id = order.placer, order.performer, order.service_id
     loop.requester, loop.priority, loop.answer_only = order.requester, order.priority, order.answer_only
-    loop.ordered_at = min(order.ordered_at or now, now)
-    loop.window_start_at, loop.needed_by = order.window_start_at, order.needed_by
+    loop.ordered_at = within_reach(min(order.ordered_at or now, now))
+    loop.window_start_at = order.window_start_at and within_reach(order.window_start_at)
+    loop.needed_by = order.needed_by and within_reach(order.needed_by)
     loop.responsible = order.responsible or _responsible(order)
     loop.performer_owner = order.performer_owner or _performing(order)
     return loop

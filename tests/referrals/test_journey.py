@@ -268,6 +268,21 @@ def test_a_refusal_says_what_is_possible_and_changes_nothing(ward: Ward) -> None
     assert ward.open_kinds(loop) == ["fulfil"]
 
 
+@pytest.mark.parametrize("end", ["9999-12-31T23:59:59+00:00", "0001-01-01T00:00:00+02:00"])
+def test_an_appointment_beyond_every_calendar_is_refused_by_its_field(ward: Ward, end: str) -> None:
+    _loop, fulfil = ward.sent()
+    with pytest.raises(Incorrect) as refused:
+        ward.does(ward.clinic, fulfil, "book", slot_end=end)
+    assert [issue.expression for issue in refused.value.issues] == ["slot_end"]
+
+
+def test_an_order_from_the_beginning_of_time_for_its_end_has_clocks(ward: Ward) -> None:
+    ends = {"ordered_at": datetime.min.replace(tzinfo=UTC), "needed_by": datetime.max.replace(tzinfo=UTC)}
+    assert ward.only(ward.order("test-order", **ends), "dispatch").due_at < MONDAY
+    visit = ward.sent("follow-up", window_start_at=datetime.max.replace(tzinfo=UTC), **ends)[1]
+    assert visit.due_at > MONDAY
+
+
 def test_a_time_is_limited_to_between_the_order_and_now(ward: Ward) -> None:
     _loop, fulfil = ward.sent()
     early = workflow.perform(fulfil.id, "receive", ward.clinic, at=MONDAY - timedelta(days=9)).event
