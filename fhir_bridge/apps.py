@@ -5,8 +5,13 @@ class FhirBridgeConfig(AppConfig):
     name = "fhir_bridge"
 
     def ready(self) -> None:
-        """Let every version that is written mark what the partners should get, in the same transaction."""
+        """In the same transaction: every version that is written marks what the partners should get, and what a
+        person decides about an exchange is done to it.
+        """
+        from fhir_bridge.operations import follow
         from fhir_bridge.outbound import mark
-        from records import reactions
+        from records import reactions as of_records
+        from referrals import reactions as of_referrals
 
-        reactions.register(mark)
+        of_records.register(mark)
+        of_referrals.register(follow)

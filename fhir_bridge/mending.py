@@ -11,9 +11,10 @@ from records import store
 from records.access import SYSTEM, Actor
 from records.errors import BatonError
 from referrals import workflow
-from referrals.models import Handoff
+from referrals.models import Handoff, Loop
 
 Item = Link | Inbox
+ABOUT: Mapping[str, type[Item]] = {"Link": Link, "Inbox": Inbox}
 URGENT = frozenset({"stat", "asap", "urgent"})
 
 
@@ -41,6 +42,18 @@ def mended(item: Item) -> None:
 def discarded(item: Item, actor: Actor, reason: str, text: str) -> None:
     """End the item's mend-exchange as discarded by a person, with a code of its reasons and words."""
     _end(item, "discard", actor, {"reason": reason, "reason_text": text})
+
+
+def item_of(loop: Loop) -> Item | None:
+    """The item that an upkeep loop is about, locked; None when it is about another thing or a later loop's by now."""
+    kind, _slash, number = loop.about.partition("/")
+    model = ABOUT.get(kind)
+    if model is None or not number.isdigit():
+        return None
+    found: Item | None = (
+        model._default_manager.select_for_update().filter(pk=number, mend_loop=loop.pk).first()  # noqa: SLF001
+    )
+    return found
 
 
 def _end(item: Item, action: str, actor: Actor, data: Mapping[str, str]) -> None:

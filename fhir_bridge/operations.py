@@ -4,7 +4,7 @@ The audit is the journal of the item's upkeep loop, and one log line without pat
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -13,11 +13,13 @@ from fhir_bridge import mending, partners, wakeups
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.status import TROUBLED
 from records import clock
-from records.access import Actor
+from records.access import SYSTEM, Actor
 from records.errors import Incorrect, NotFound
 from records.json import Resource
+from referrals.models import Event
 
 log = logging.getLogger(__name__)
+MENDING = frozenset({"mend", "discard"})
 RETRIED_LINKS = (*TROUBLED, Link.State.UNKNOWN, Link.State.WANTED)
 RETRIED_ITEMS = (Inbox.State.QUARANTINED, Inbox.State.WAITING)
 
@@ -47,13 +49,28 @@ def discard(key: str, actor: Actor, *, reason: str, text: str = "") -> None:
     item = _find(key)
     if not reason:
         raise Incorrect(_("Say why this is given up."))
-    if isinstance(item, Link):
-        item.state, item.due_at, item.sent_version = Link.State.CLEAN, None, item.wanted_version
-    else:
-        item.state, item.settled_at = Inbox.State.DISCARDED, clock.now()
-    item.save()
+    _give_up(item)
     mending.discarded(item, actor, reason, text)
     _told("discard", actor, key, reason)
+
+
+def follow(events: Sequence[Event]) -> None:
+    """What a person has decided at a mend-exchange is done to its item, in the same transaction.
+
+    *Mended* tries it again: should it fail once more, that opens a new mend-exchange. Baton itself ends one only after
+    its item. See `referrals.reactions`.
+    """
+    for event in events:
+        if event.action not in MENDING or event.actor_kind == SYSTEM.kind:
+            continue
+        item = mending.item_of(event.loop)
+        if item is None:
+            continue
+        item.mend_loop = ""
+        if event.action == "mend":
+            _retry([item])
+        elif item.state in {*RETRIED_LINKS, *RETRIED_ITEMS}:
+            _give_up(item)
 
 
 @transaction.atomic
@@ -112,6 +129,14 @@ def _find(key: str) -> Link | Inbox:
     if found is None:
         raise NotFound(_("There is no such item in the exchange."))
     return found
+
+
+def _give_up(item: Link | Inbox) -> None:
+    if isinstance(item, Link):
+        item.state, item.due_at, item.sent_version = Link.State.CLEAN, None, item.wanted_version
+    else:
+        item.state, item.settled_at = Inbox.State.DISCARDED, clock.now()
+    item.save()
 
 
 def _retry(items: Iterable[Link | Inbox]) -> None:

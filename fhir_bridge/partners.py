@@ -16,9 +16,10 @@ from django.utils.translation import gettext as _
 
 from fhir_bridge.client import Server
 from fhir_bridge.models import Partner
-from records import clock, store
+from records import access, clock, store
 from records.access import Actor
 from records.errors import Conflict, Incorrect, NotFound, Unavailable
+from records.models import Tenant
 from referrals.models import Owner
 from referrals.people import default_pool
 
@@ -58,8 +59,8 @@ def add(
 ) -> Partner:
     """Register a partner that performs as the local Organization ``organization``.
 
-    ``steward_pool`` is a pool's id; by default the default pool of the first tenant that has one is asked for by the
-    tenant's id. Raise `Incorrect` for a URL that hides where it leads to, `NotFound` for an unknown organisation,
+    ``steward_pool`` is a pool's id, or a tenant's for its default pool; without one it is the default pool of
+    ``tenant``, or of the only tenant. Raise `Incorrect` for a URL that hides where it leads to, `NotFound` for an unknown organisation,
     `Conflict` for a name or URL that is taken.
     """
     if not re.fullmatch(r"[\w][\w .-]{0,99}", name):
@@ -142,15 +143,18 @@ def _steward(pool: str, tenant: str) -> Owner:
     """The owner of everything that has to be mended in the exchange with this partner."""
     if pool:
         owner = Owner.objects.filter(kind=Owner.Kind.POOL, key=pool).first()
-        if owner is None:
+        if owner is None and not access.is_tenant(pool):
             raise NotFound(_("There is no pool “%(id)s” here.") % {"id": pool})
-        return owner
+        return owner or default_pool(pool)
     if tenant:
         return default_pool(tenant)
-    owner = Owner.objects.filter(kind=Owner.Kind.POOL, pool__is_default=True).order_by("pk").first()
-    if owner is None:
-        raise NotFound(_("There is no pool yet that could look after this partner; name one with --steward-pool."))
-    return owner
+    tenants = list(Tenant.objects.order_by("organization").values_list("organization", flat=True))
+    if len(tenants) == 1:
+        return default_pool(tenants[0])
+    raise Incorrect(
+        _("Say with --steward-pool who mends the exchange with this partner, by a pool's id or one of these: %(ids)s.")
+        % {"ids": ", ".join(tenants) or "–"}
+    )
 
 
 def set_secret(partner: Partner, secret: str) -> None:

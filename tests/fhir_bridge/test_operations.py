@@ -11,6 +11,7 @@ from fhir_bridge import operations, status, tasks
 from fhir_bridge.models import Link, Partner
 from records import clock
 from records.errors import Incorrect, NotFound
+from referrals import workflow
 from referrals.models import Handoff
 from tests.fhir_bridge.story import Story
 
@@ -95,3 +96,41 @@ def test_what_a_server_promises_is_noted(hospital: Partner, ehr: FakeEhr) -> Non
     hospital.refresh_from_db()
     assert told["fhir"] == "4.0.1"
     assert (hospital.takes_if_match, hospital.takes_if_none_exist) == (True, False)
+
+
+def test_mended_by_a_persons_word_is_tried_again_and_comes_back_when_it_still_fails(
+    story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    story.refer()
+    with ehr.refusing(Answer(422), "POST", "Patient"):
+        tasks.push(hospital.pk)
+        first = status.troubles(hospital.pk)[0]
+        mend(first, story, "mend")
+        assert Link.objects.get(type="Patient").state == "wanted"
+        with clock.at(datetime.now(UTC) + timedelta(minutes=1)):
+            tasks.push(hospital.pk)
+
+    second = status.troubles(hospital.pk)[0]
+    assert (second.key, second.state) == (first.key, "stuck")
+    assert second.loop_id != first.loop_id
+    mend(second, story, "mend")
+    with clock.at(datetime.now(UTC) + timedelta(minutes=2)):
+        tasks.push(hospital.pk)
+    assert status.troubles(hospital.pk) == []
+    assert ehr.all("Patient")
+
+
+def test_discarded_at_its_handoff_is_given_up_at_the_exchange_too(
+    story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    story.refer()
+    with ehr.refusing(Answer(422), "POST", "Patient"):
+        tasks.push(hospital.pk)
+    mend(status.troubles(hospital.pk)[0], story, "discard", reason="not-worth-sending")
+    assert status.troubles(hospital.pk) == []
+    assert Link.objects.get(type="Patient").state == "clean"
+
+
+def mend(trouble: status.Trouble, story: Story, action: str, **data: str) -> None:
+    handoff = Handoff.objects.get(loop=trouble.loop_id)
+    workflow.perform(handoff.pk, action, story.nina, data=data)

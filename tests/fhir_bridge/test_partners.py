@@ -6,7 +6,8 @@ from django.core.management import CommandError, call_command
 from fhir_bridge import partners
 from fhir_bridge.models import Partner
 from records import errors
-from tests.fhir_bridge.story import HOSPITAL, Story
+from records.models import Tenant
+from tests.fhir_bridge.story import HOSPITAL, PRACTICE, Story
 
 
 @pytest.mark.parametrize(
@@ -86,3 +87,14 @@ def test_the_command_says_in_one_line_what_is_wrong(arguments: list[str], words:
         call_command("partner", "add", *arguments)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_whose_work_the_mending_is_has_to_be_said_where_several_work(story: Story) -> None:
+    Tenant.objects.create(organization=HOSPITAL, name="Hospital")
+
+    with pytest.raises(errors.Incorrect) as caught:
+        partners.add("A", "https://a.example/fhir", organization=HOSPITAL)
+    assert f"{HOSPITAL}, {PRACTICE}" in caught.value.message
+
+    by_tenant = partners.add("A", "https://a.example/fhir", organization=HOSPITAL, steward_pool=PRACTICE)
+    assert by_tenant.steward_pool.key == story.pool

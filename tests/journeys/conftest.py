@@ -31,7 +31,8 @@ def ehr(fhir_partner: str, fixtures: Path) -> Ehr:
 @pytest.fixture(scope="session")
 def riverside(baton: Product, ehr: Ehr) -> str:
     """The clinic outside our region, which has that EHR."""
-    baton.manage("partner", "add", "riverside", ehr.base_url, "--organization", "riverside-clinic")
+    mended_by = ("--steward-pool", "practice-alder")
+    baton.manage("partner", "add", "riverside", ehr.base_url, "--organization", "riverside-clinic", *mended_by)
     return "riverside-clinic"
 
 

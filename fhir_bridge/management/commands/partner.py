@@ -29,7 +29,7 @@ class Command(BaseCommand):
         add.add_argument("base_url")
         add.add_argument("--organization", required=True, help=_("id of the local Organization that performs there"))
         add.add_argument("--tenant", default="", help=_("id of the tenant whose own EHR it is"))
-        add.add_argument("--steward-pool", default="", help=_("id of the pool that mends the exchange"))
+        add.add_argument("--steward-pool", default="", help=_("who mends the exchange: id of a pool, or of a tenant"))
         add.add_argument("--auth", choices=Partner.Auth.values, default=Partner.Auth.NONE)
         actions.add_parser("list")
         for action in ("show", "test", "pause", "resume"):
@@ -52,6 +52,7 @@ class Command(BaseCommand):
             secret=_secret() if options["auth"] == Partner.Auth.BEARER else "",
         )
         self.stdout.write(f"{partner.name}: {partner.base_url}")
+        self.stdout.write(_("What has to be mended goes to: %(pool)s") % {"pool": partner.steward_pool.name})
         try:
             self._print(operations.test(partner))
         except BatonError as error:
