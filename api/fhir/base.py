@@ -29,7 +29,7 @@ class FhirView(APIView):
     renderer_classes: Sequence[type[BaseRenderer]] = (FhirJsonRenderer, PlainJsonRenderer)
     content_negotiation_class = Negotiation
     schema = None  # FHIR tells its interactions in the CapabilityStatement, not in OpenAPI
-    http_method_names = ["get", "head", "post", "put", "delete", "patch"]
+    http_method_names = ["get", "head", "post", "put", "patch"]
 
     @property
     def actor(self) -> Actor:

@@ -9,7 +9,7 @@ from records.types import TYPES
 
 PUBLISHED_ON = "2026-11-21"
 READS = ("read", "vread", "search-type")
-WRITES = ("create", "update", "delete")
+WRITES = ("create", "update")
 READ_ONLY = {"AuditEvent"}
 BEARER = {
     "coding": [

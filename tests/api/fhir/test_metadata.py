@@ -25,6 +25,11 @@ def test_the_statement_is_valid_and_names_every_type(statement: Any) -> None:
     assert {resource["type"] for resource in statement["rest"][0]["resource"]} == set(TYPES)
 
 
+def test_the_statement_promises_no_deletion(statement: Any) -> None:
+    told = {one["code"] for resource in statement["rest"][0]["resource"] for one in resource["interaction"]}
+    assert told == {"read", "vread", "search-type", "create", "update"}
+
+
 def test_every_parameter_that_the_statement_names_is_accepted_by_a_strict_search(statement: Any, north: System) -> None:
     for resource in statement["rest"][0]["resource"]:
         query = "&".join(f"{param['name']}={SAMPLES[param['type']]}" for param in resource["searchParam"])

@@ -1,10 +1,12 @@
-"""A system creates, reads, changes and deletes resources."""
+"""A system creates, reads and changes resources."""
 
 import json
 
 import pytest
 from pytest_django import Settings
 
+from records import store
+from records.access import SYSTEM
 from tests.api.fhir.conftest import System
 
 TASK = (
@@ -70,11 +72,20 @@ def test_writing_the_same_again_changes_nothing(north: System) -> None:
 
 def test_a_deleted_resource_is_gone_and_its_past_stays(north: System) -> None:
     row_id = created(north)
-    assert north.delete(f"Task/{row_id}").status_code == 204
+    store.delete("Task", row_id, actor=SYSTEM)
     assert north.get(f"Task/{row_id}").status_code == 410
-    assert north.delete(f"Task/{row_id}").status_code == 204
     assert north.get(f"Task/{row_id}/_history/1").status_code == 200
     assert north.put(f"Task/{row_id}", with_id(row_id)).status_code == 201
+
+
+@pytest.mark.parametrize("type_name", ["Task", "Patient", "ServiceRequest"])
+def test_nobody_deletes_from_outside_what_a_loop_may_stand_on(north: System, type_name: str) -> None:
+    store.write({"resourceType": type_name, "id": "kept"}, actor=SYSTEM, audience=["north"], validate=False)
+    answer = north.delete(f"{type_name}/kept")
+    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (405, "not-supported")
+    assert "PUT" in answer["Allow"]
+    assert "DELETE" not in answer["Allow"]
+    assert north.get(f"{type_name}/kept").status_code == 200
 
 
 def test_a_reader_who_has_this_version_is_not_sent_it_again(north: System) -> None:
