@@ -10,12 +10,14 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from records import access, clock, store
 from records.access import SYSTEM, Actor
-from records.errors import Forbidden, Gone, Incorrect, NotFound
+from records.errors import Forbidden, Gone, Incorrect, Issue, NotFound
 from records.json import Resource
+from records.types import row_class
 from referrals.models import Handoff, Loop, Membership, Owner, Pool, PoolMember, User
 from referrals.vocabulary import Role
 
@@ -26,6 +28,7 @@ ROLES: dict[str, str | Promise] = {
     "administrator": _("administrator"),
 }
 WORKING = frozenset({"practitioner", "coordinator", "supervisor"})
+_LONGEST_NUMBER = 19
 PERFORMED = frozenset({"fulfil", "request-cancellation", "recollect"})
 TYPES = {
     "Practitioner": Owner.Kind.PERSON,
@@ -81,7 +84,35 @@ def owner_of_reference(reference: str) -> Owner:
     organization = key_of(role.get("organization"), "Organization")
     if practitioner := key_of(role.get("practitioner"), "Practitioner"):
         return owner_for(Owner.Kind.PERSON, practitioner, organization=organization)
+    if not organization:
+        raise _nobody()
     return owner_for(Owner.Kind.ORGANISATION, organization)
+
+
+def named_performer(named: int | str, organization: str) -> Owner:
+    """Whoever somebody of ``organization`` chose to perform: a reference into the directory, or an Owner's number.
+
+    A number leads to no person of another organisation. Raises `Incorrect` naming the field ``performer``.
+    """
+    reference = named if isinstance(named, str) and "/" in named else _reference_of(str(named), organization)
+    type_, _slash, key = reference.partition("/")
+    if type_ not in TYPES or not row_class(type_).rows(type_).filter(id=key, deleted=False).exists():
+        raise _nobody()
+    return performing_owner(key) if type_ == "Organization" else owner_of_reference(reference)
+
+
+def _reference_of(number: str, organization: str) -> str:
+    owner = (
+        Owner.objects.filter(pk=int(number)).first() if number.isdecimal() and len(number) < _LONGEST_NUMBER else None
+    )
+    if owner is None or (owner.kind == Owner.Kind.PERSON and owner.organization != organization):
+        raise _nobody()
+    return f"{_type_of(owner.kind)}/{owner.key}"
+
+
+def _nobody() -> Incorrect:
+    text = gettext("Nobody is known by that name.")
+    return Incorrect(text, Issue(text, "performer", "value"))
 
 
 def performing_owner(organization: str) -> Owner:

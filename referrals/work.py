@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from records import clock
 from records.access import Actor
-from records.errors import Incorrect, Issue, NotFound
+from records.errors import NotFound
 from records.json import Resource
 from referrals import people
 from referrals.clocks import STOPPED, Clocks
@@ -195,9 +195,10 @@ class Work:
 
     def _choose_performer(self, loop: Loop, data: Mapping[str, Any]) -> Owner | None:
         """The owner that the action names, else the one that the loop has; the loop remembers it."""
-        owner = _named_owner(data["performer"]) if "performer" in data else loop.performer_owner
-        if owner is not None and "performer" in data:
-            self._ledger.change_loop(loop, performer_owner=owner, performer=owner.organization)
+        if "performer" not in data:
+            return loop.performer_owner
+        owner = people.named_performer(data["performer"], loop.accountable.organization)
+        self._ledger.change_loop(loop, performer_owner=owner, performer=owner.organization)
         return owner
 
     def _leaving(self, handoff: Handoff, decision: Decision) -> Iterable[Handoff]:
@@ -288,16 +289,3 @@ def _task_status(handoff: Handoff, stage: Stage, base: Resource | None) -> str:
     if stage.task_status_after_acceptance and handoff.task_status in ACCEPTED:
         return stage.task_status_after_acceptance
     return stage.task_status or handoff.task_status
-
-
-def _named_owner(named: int | str) -> Owner:
-    """The owner behind a number or a reference such as ``Organization/x``."""
-    if isinstance(named, str) and "/" in named:
-        type_, _slash, key = named.partition("/")
-        return people.performing_owner(key) if type_ == "Organization" else people.owner_of_reference(named)
-    found = Owner.objects.filter(pk=int(named)).first() if str(named).isdecimal() else None
-    if found is None:
-        raise Incorrect(
-            _("Nobody is known by that name."), Issue(_("Nobody is known by that name."), "performer", "value")
-        )
-    return found

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from records import clock, store
+from records.access import SYSTEM
 from records.errors import Forbidden, Incorrect, NotFound, Stale
-from referrals import workflow, worklists
+from referrals import people, workflow, worklists
 from referrals.models import Event, Handoff, Loop
 from tests.referrals.ward import MONDAY, Ward
 
@@ -52,6 +53,31 @@ def test_a_decline_is_never_an_end(ward: Ward) -> None:
     assert (again.loop_id, again.stage, again.needed_by) == (loop.id, "sent", MONDAY + timedelta(days=30))
     assert (loop.ordered_at, loop.performer) == (MONDAY, "elsewhere"), "redirect keeps the clock of the order"
     assert again.list == ward.practice_pool, "an outside owner's work stands on the accountable pool's list"
+
+
+@pytest.mark.parametrize(
+    "performer",
+    [
+        *("Organization/nowhere", "Organization/", "Organization/elsewhere/_history/1", "Practitioner/none"),
+        *("Patient/pat", "PractitionerRole/nothing-more", "0", "nobody", 10**30, "9" * 5_000),
+    ],
+)
+def test_nothing_is_sent_to_somebody_who_is_not_in_the_directory(ward: Ward, performer: int | str) -> None:
+    store.write({"resourceType": "PractitionerRole", "id": "nothing-more"}, actor=SYSTEM)
+    refuse_performer(ward, performer)
+
+
+def test_nothing_is_sent_to_a_deleted_organisation_or_by_number_to_a_person_of_another(ward: Ward) -> None:
+    store.delete("Organization", "elsewhere", actor=SYSTEM)
+    refuse_performer(ward, ward.outside.pk)
+    store.write({"resourceType": "Practitioner", "id": "consultant"}, actor=SYSTEM)
+    refuse_performer(ward, people.owner_for("person", "consultant", organization="clinic").pk)
+
+
+def refuse_performer(ward: Ward, performer: int | str) -> None:
+    with pytest.raises(Incorrect) as refused:
+        ward.does(ward.referrer, ward.only(ward.order(), "dispatch"), "send", performer=performer)
+    assert [issue.expression for issue in refused.value.issues] == ["performer"]
 
 
 def test_the_referrer_ends_a_declined_referral_and_the_patient_must_still_be_told(ward: Ward) -> None:
