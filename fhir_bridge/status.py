@@ -100,6 +100,27 @@ def troubles(
     return [*map(_of_link, links), *map(_of_item, items[: max(limit - len(links), 0)])]
 
 
+def to_mend(references: Iterable[str]) -> list[Partner]:
+    """The partners with which the exchange of a loop's resources (``Type/id``, its Tasks among them) has to be mended.
+
+    A patient's trouble counts at the partners that take part in the loop. Each partner comes with its steward pool.
+    """
+    named = Q(pk__in=())
+    for type_, _slash, id_ in (reference.partition("/") for reference in references):
+        named |= Q(type=type_, local_id=id_)
+    links = list(Link.objects.filter(named).only("partner_id", "type", "remote_id", "state"))
+    involved = {link.partner_id for link in links if link.type == "Task"}
+    if not involved:
+        return []
+    affected = {link.partner_id for link in links if link.state in TROUBLED}
+    known = {(link.partner_id, link.type, link.remote_id) for link in links}
+    items = Inbox.objects.filter(
+        partner__in=involved, state=Inbox.State.QUARANTINED, remote_id__in=[link.remote_id for link in links]
+    ).values_list("partner", "type", "remote_id")
+    affected |= {item[0] for item in items if item in known}
+    return list(Partner.objects.filter(pk__in=affected & involved).select_related("steward_pool"))
+
+
 def _of_link(link: Link) -> Trouble:
     return Trouble(
         f"Link/{link.pk}",

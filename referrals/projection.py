@@ -17,6 +17,7 @@ from referrals.models import Handoff, Loop, Owner
 from referrals.pathways import HANDOFFS, LOOP_STAGES, REASONS, STAGES
 
 OWNER_TYPES = {"person": "Practitioner", "role": "PractitionerRole", "pool": "CareTeam"}
+EXCHANGE = ("Link/", "Inbox/")  # rows of the exchange are no resources: they are named by an identifier
 V2_IDENTIFIER_TYPE = "http://terminology.hl7.org/CodeSystem/v2-0203"
 
 
@@ -104,11 +105,13 @@ def _about(loop: Loop, focus: str) -> Resource:
         f"Practitioner/{loop.requester}" if loop.requester else f"Organization/{loop.placer}" if loop.placer else ""
     )
     references = {
-        "focus": about if not about.startswith("Link/") else "",
+        "focus": about if not about.startswith(EXCHANGE) else "",
         "for": f"Patient/{loop.patient_id}" if loop.patient_id else "",
         "requester": asking,
     }
     elements: Resource = {name: {"reference": value} for name, value in references.items() if value}
+    if about.startswith(EXCHANGE):
+        elements["focus"] = {"identifier": {"system": f"{settings.BATON_BASE_URL}/id/exchange", "value": about}}
     return elements | ({"basedOn": [{"reference": request}]} if request else {})
 
 

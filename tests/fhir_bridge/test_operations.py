@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from bench.fake_ehr import Answer, FakeEhr
-from fhir_bridge import operations, status, tasks
+from fhir_bridge import applying, inbox, operations, status, tasks
 from fhir_bridge.models import Link, Partner
-from records import clock
+from records import clock, store
 from records.errors import Incorrect, NotFound
 from referrals import workflow
 from referrals.models import Handoff
@@ -134,3 +135,24 @@ def test_discarded_at_its_handoff_is_given_up_at_the_exchange_too(
 def mend(trouble: status.Trouble, story: Story, action: str, **data: str) -> None:
     handoff = Handoff.objects.get(loop=trouble.loop_id)
     workflow.perform(handoff.pk, action, story.nina, data=data)
+
+
+def test_a_loop_knows_that_its_exchange_needs_mending(story: Story, hospital: Partner, ehr: FakeEhr) -> None:
+    shared = [f"Task/{story.refer().pk}", "Patient/ana"]
+    with ehr.refusing(Answer(422), "POST", "Patient"):
+        tasks.push(hospital.pk)
+    assert status.to_mend(shared) == [hospital]
+    assert status.to_mend(["Task/of-another-loop", "Patient/ana"]) == []
+
+    operations.retry(status.troubles(hospital.pk)[0].key, story.nina)
+    with clock.at(datetime.now(UTC) + timedelta(minutes=1)):
+        tasks.push(hospital.pk)
+    assert status.to_mend(shared) == []
+
+    inbox.put(hospital, [ehr.all("Task")[0] | {"status": "no-such-status"}])
+    applying.apply_pending(hospital)
+    assert status.to_mend(shared) == [hospital]
+    upkeep = Handoff.objects.get(kind="mend-exchange", closed_at=None)
+    named = {"system": f"{settings.BATON_BASE_URL}/id/exchange", "value": upkeep.loop.about}
+    assert store.get("Task", upkeep.pk)["focus"] == {"identifier": named}
+    assert store.get("Task", upkeep.loop_id)["focus"] == {"identifier": named}

@@ -5,7 +5,8 @@ import re
 import pytest
 from django.test import Client
 
-from records import store
+from fhir_bridge.models import Link, Partner
+from records import clock, store
 from records.access import SYSTEM
 from referrals.models import Loop, User
 from tests.web.conftest import Story
@@ -148,3 +149,19 @@ def test_a_narrative_never_becomes_markup(as_ana: Client, story: Story, ana: Use
     assert "Hello" in page
     assert "steal()" not in page
     assert "Echo &lt;i&gt;report&lt;/i&gt;" in page
+
+
+def test_a_loop_that_does_not_get_through_to_its_partner_says_so(as_ana: Client, story: Story) -> None:
+    address = f"/loops/{story.loop.id}/"
+    assert "does not get through" not in as_ana.get(address).content.decode()
+    partner = Partner.objects.create(
+        name="Lakeside EHR",
+        base_url="https://ehr.example/fhir",
+        organization="org-clinic",
+        steward_pool=story.loop.accountable,
+        created_at=clock.now(),
+    )
+    Link.objects.create(partner=partner, type="Task", local_id=story.handoff().id, state=Link.State.STUCK)
+
+    page = as_ana.get(address).content.decode()
+    assert f"between Baton and Lakeside EHR; {story.loop.accountable.name} mends it." in page

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from fhir_bridge import status
 from records import clock
 from records.errors import Conflict, Forbidden, Incorrect, NotFound, Stale
 from referrals import workflow, worklists
@@ -123,7 +124,15 @@ def _page(
         "request_facts": cards.request_facts(request.actor, view),
         "related": cards.related(view),
         "stale": cards.last_change(view) if stale else "",
+        "to_mend": status.to_mend(_shared(view)),
         "here": "worklist",
         "back": reverse("worklist"),
     }
     return render(request, "web/loop.html", context, status=409 if stale else 422 if forms else 200)
+
+
+def _shared(view: worklists.LoopView) -> list[str]:
+    """The references of what partners may have a copy of."""
+    patient = f"Patient/{view.row.patient_id}" if view.row.patient_id else ""
+    tasks = [f"Task/{one.row.id}" for one in view.handoffs]
+    return [reference for reference in (view.row.request_reference, patient, *tasks) if reference]
