@@ -1,8 +1,9 @@
 """Evidence: resources that prove that a step happened. It moves our stage and never writes a performer's Task.
 
 Applied by itself only if (a) it names our request or Task, or one of our Tasks names it as output, **and** (b) its
-patient is the request's. (a) without (b), and a fresh report that names nothing, become match-evidence in a loop of
-the kind `unsolicited`: candidates are ranked there (`referrals.matching`), never guessed (PATHWAYS §6).
+patient is the request's. (a) without (b), an outcome that doesn't come from the performer or before the order was
+sent, and a fresh report that names nothing, become match-evidence in a loop of the kind `unsolicited`: candidates are
+ranked there (`referrals.matching`), never guessed (PATHWAYS §6). What the placer adds to its own order is kept with it.
 
 What the table says is done only where the pathway allows it from the present stage, so late and repeated evidence
 undoes nothing: the record is kept, the loop stays as it is.
@@ -24,11 +25,14 @@ from records.types import row_class
 from referrals import sharing, workflow
 from referrals.models import Event, Handoff, Loop, Owner
 from referrals.parties import local, same_patient
-from referrals.pathways import transitions_from
+from referrals.pathways import STAGES, transitions_from
 from referrals.people import default_pool, roles_in
 from referrals.reports import severity_of, state_of, was_rewritten
+from referrals.vocabulary import Transition
 
 REPORTS = frozenset({"DiagnosticReport", "DocumentReference"})
+FINISHED = frozenset({"final", "corrected", "amended", "appended"})
+ASKING = frozenset({"requester", "coordinator", "supervisor", "patient"})
 FRESH = timedelta(days=30)
 """† An unsolicited report older than this is history that a partner's import brought, not news."""
 
@@ -68,7 +72,7 @@ EVIDENCE: dict[tuple[str, str, str], Rule] = {
     **{
         key: rule
         for type_ in REPORTS
-        for state in ("final", "corrected", "amended", "appended")
+        for state in sorted(FINISHED)
         for key, rule in _rules(
             type_, state, referral="report amend", follow_up="complete amend", test_order="result amend"
         ).items()
@@ -95,7 +99,7 @@ def apply(resource: Resource, previous: Resource, actor: Actor) -> str | None:
     touched = []
     for loop, is_confirmed in _named(resource, actor):
         if is_confirmed or same_patient(loop.patient_id, patient_of(resource)):
-            touched.append(_apply_to(loop, resource, previous, actor))
+            touched.append(_apply_to(loop, resource, previous, actor, is_confirmed=is_confirmed))
         elif resource["resourceType"] in TYPES:
             touched.append(ask_for_match(resource, loop.accountable, actor))
     if not touched and _is_news(resource, previous):
@@ -119,7 +123,13 @@ def _apply_match(unsolicited: Loop, request: str, actor: Actor) -> None:
         text = _("There is no such order of this organisation.")
         raise Incorrect(text, Issue(text, "request", "not-found"))
     resource = store.get(*local({"reference": unsolicited.about}))
-    _apply_to(loop, resource, {}, actor)
+    handoff = _performing(loop, actor)
+    row = _proven(handoff, resource, {}, actor) if handoff else None
+    if handoff is None or row is None:
+        unsent = _("This order has not been sent to anybody yet: send it first.")
+        text = _("This order already has it, or stands where it proves nothing.") if handoff else unsent
+        raise Incorrect(text, Issue(text, "request", "business-rule"))
+    _take(handoff, row, resource, actor)
     receiver = replace(actor, kind="partner", organization=unsolicited.accountable.organization)
     sharing.share(loop, resource, receiver)
 
@@ -170,23 +180,58 @@ def _references(resource: Resource) -> Iterable[Any]:
     )
 
 
-def _apply_to(loop: Loop, resource: Resource, previous: Resource, actor: Actor) -> str:
-    """Take the first action of the rule that is possible now; gives the loop's id, of the new one for an ended loop."""
-    handoff, reference = _performing(loop, actor), f"{resource['resourceType']}/{resource['id']}"
+def _apply_to(loop: Loop, resource: Resource, previous: Resource, actor: Actor, *, is_confirmed: bool) -> str:
+    """Take the step that it proves, or ask a person; gives the id of the loop that it belongs to now."""
+    handoff = _performing(loop, actor)
+    row = _proven(handoff, resource, previous, actor) if handoff else None
+    if handoff and row and (_performs(actor, handoff) or not _is_outcome(row, resource, is_confirmed=is_confirmed)):
+        return _take(handoff, row, resource, actor)
+    # Before the order is sent nobody can have performed it: a report of it is as unexpected as somebody else's.
+    is_unexpected = row is not None if handoff else _is_finished(resource)
+    if is_unexpected and not _is_attachment(loop, resource, actor):
+        return ask_for_match(resource, loop.accountable, actor)
+    return loop.id
+
+
+def _proven(handoff: Handoff, resource: Resource, previous: Resource, actor: Actor) -> Transition | None:
+    """The first action of the rule that is possible now; None for what says nothing new here."""
+    loop = handoff.loop
     rule = EVIDENCE.get((resource["resourceType"], _status_in(loop, resource, previous), loop.kind))
-    if handoff is None or rule is None or _is_known(loop, reference, resource, previous):
-        return loop.id
-    at = happened_at(resource, actor)
-    if rule.steps_back and at < handoff.stage_since:
-        return loop.id
+    if rule is None or _is_known(loop, resource, previous):
+        return None
+    if rule.steps_back and happened_at(resource, actor) < handoff.stage_since:
+        return None
     possible = {row.action: row for row in transitions_from("fulfil", handoff.stage, loop.kind)}
-    row = next((possible[one] for one in rule.actions if one in possible), None)
-    if row is None:
-        return loop.id
-    told = _told(resource)
+    return next((possible[one] for one in rule.actions if one in possible), None)
+
+
+def _take(handoff: Handoff, row: Transition, resource: Resource, actor: Actor) -> str:
+    """Do what is proven; gives the loop's id, of the new one for an ended loop."""
+    at, told = happened_at(resource, actor), _told(resource)
     data = {one.name: told[one.name] for one in row.fields if told.get(one.name)}
+    reference = f"{resource['resourceType']}/{resource['id']}"
     outcome = workflow.perform(handoff.id, row.action, _acting(actor, handoff), at=at, data=data, evidence=reference)
     return outcome.loop.id
+
+
+def _performs(actor: Actor, handoff: Handoff) -> bool:
+    """Whether the sender speaks for the performer; Baton itself only passes on what somebody has confirmed."""
+    return actor.kind == "system" or "performer" in roles_in(actor, handoff)
+
+
+def _is_outcome(row: Transition, resource: Resource, *, is_confirmed: bool) -> bool:
+    """Whether it would be the performer's outcome: an end, or a report that the performer hasn't given before."""
+    ends = bool(row.target) and STAGES["fulfil", row.target].is_end
+    return ends or (resource["resourceType"] in REPORTS and not is_confirmed)
+
+
+def _is_attachment(loop: Loop, resource: Resource, actor: Actor) -> bool:
+    """Whether somebody of the placer's side has only added to the order, such as the referral letter.
+
+    A laboratory report that names a test order is its result, whoever brings it: a person looks at it.
+    """
+    is_result = resource["resourceType"] == "DiagnosticReport" and loop.kind == "test-order"
+    return not is_result and bool(roles_in(actor, loop) & ASKING)
 
 
 def _performing(loop: Loop, actor: Actor) -> Handoff | None:
@@ -213,10 +258,11 @@ def _status_in(loop: Loop, resource: Resource, previous: Resource) -> str:
     return "rebooked" if "rebook" in possible and moved else status
 
 
-def _is_known(loop: Loop, reference: str, resource: Resource, previous: Resource) -> bool:
+def _is_known(loop: Loop, resource: Resource, previous: Resource) -> bool:
     """Whether this report has been applied to this loop in this state, and says nothing else since."""
     if resource["resourceType"] not in REPORTS:
         return False
+    reference = f"{resource['resourceType']}/{resource['id']}"
     last = Event.objects.filter(loop=loop, evidence=reference).order_by("-id").first()
     if last is None or last.action in ("interim-report", "preliminary-result"):
         return False
@@ -276,11 +322,16 @@ def _cancellation(appointment: Resource) -> dict[str, str]:
     return {"reason": f"cancelled-by-{'patient' if by_patient else 'provider'}", "reason_text": words}
 
 
+def _is_finished(resource: Resource) -> bool:
+    """Whether it is a report that somebody has to read."""
+    return resource["resourceType"] in REPORTS and state_of(resource) in FINISHED
+
+
 def _is_news(resource: Resource, previous: Resource) -> bool:
     """Whether a report that names no order of ours asks for a person: new, finished and recent."""
     if resource["resourceType"] != "DiagnosticReport" or resource.get("basedOn"):
         return False
-    if state_of(resource) not in ("final", "corrected", "amended", "appended"):
+    if not _is_finished(resource):
         return False
     if previous and not was_rewritten(resource, previous):
         return False
