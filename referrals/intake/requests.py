@@ -16,7 +16,7 @@ from records.store import Written
 from referrals import sharing, workflow
 from referrals.intake.orders import order_of, placer_of
 from referrals.models import Handoff, Loop
-from referrals.parties import held
+from referrals.parties import held, local, same_patient
 
 ENDED = frozenset({"revoked", "entered-in-error"})
 
@@ -26,7 +26,7 @@ def receive(
 ) -> tuple[Written, str | None]:
     """Keep the request and do to its loop what its status says; gives what was written and the loop's id, if any.
 
-    Raises `Forbidden` when somebody other than the placer changes it.
+    Raises `Forbidden` when somebody other than the placer changes it, `Incorrect` when it would become another order.
     """
     key = request.get("id", "")
     loop = Loop.objects.select_related("accountable").filter(request_id=key).first() if key else None
@@ -39,8 +39,9 @@ def receive(
         raise Forbidden(_("Only the organisation that placed a request may write it."))
     if loop is None:
         loop = _open({**request, "id": written.id}, actor)
-    elif loop.closed_at is None and request.get("status") != previous.get("status"):
-        _follow(loop, request, actor)
+    else:
+        _refuse_another_order(loop, request, previous)
+        _follow(loop, request, previous, actor)
     if loop is None:
         return written, None
     sharing.share(loop, {**request, "id": written.id}, actor, besides=frozenset({"Patient"}))
@@ -57,9 +58,26 @@ def _may_write(actor: Actor, placer: str) -> bool:
     return actor.kind == "system" or actor.organization == placer or not access.is_tenant(placer)
 
 
-def _follow(loop: Loop, request: Resource, actor: Actor) -> None:
+def _refuse_another_order(loop: Loop, request: Resource, previous: Resource) -> None:
+    """A loop keeps its patient, and its performer once it was sent: who is asked instead is the referrer's decision."""
+    subject = request.get("subject")
+    if local(subject) != local(previous.get("subject")) and not same_patient(loop.patient_id, subject):
+        text = _("The patient of an order can't be changed: withdraw it and place another.")
+        raise Incorrect(text, Issue(text, "ServiceRequest.subject", "business-rule"))
+    is_sent = loop.handoffs.filter(kind="fulfil").exists()
+    if is_sent and _performers(request) != _performers(previous):
+        text = _("The performer can't be changed here once the order was sent: cancel it, or send it to another.")
+        raise Incorrect(text, Issue(text, "ServiceRequest.performer", "business-rule"))
+
+
+def _performers(request: Resource) -> set[tuple[str, str]]:
+    return {local(one) for one in request.get("performer", ())}
+
+
+def _follow(loop: Loop, request: Resource, previous: Resource, actor: Actor) -> None:
     """Do what a new status of the request means; a completed one closes nothing, only its outcome does."""
-    if request.get("status") not in ENDED:
+    status = request.get("status")
+    if loop.closed_at is not None or status == previous.get("status") or status not in ENDED:
         return
     for handoff in loop.handoffs.filter(kind__in=["dispatch", "fulfil"], closed_at=None).order_by("opened_at"):
         if Handoff.objects.filter(pk=handoff.pk, closed_at=None).exists():

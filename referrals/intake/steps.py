@@ -102,7 +102,7 @@ def _answer(handoff: Handoff, said: Resource, status: str) -> list[Step]:
 def _ending(handoff: Handoff, said: Resource, action: str) -> Step:
     row = _rows(handoff).get(action)
     if row is None:
-        raise _unreachable(handoff)
+        raise unreachable(handoff)
     offered = next((one for one in row.fields if one.name == "reason"), None)
     return Step(action, reason_in(said, offered) if offered else {})
 
@@ -164,7 +164,7 @@ def _along_the_path(handoff: Handoff, status: str) -> list[Step]:
     known = {step for step, _action in PATHS["referral"]}
     behind = status in ORDER and ORDER.index(status) <= ORDER.index(handoff.task_status)
     if status not in known or (behind and handoff.task_status != status):
-        raise _unreachable(handoff)
+        raise unreachable(handoff)
     return _walk(handoff, status)[0]
 
 
@@ -184,10 +184,11 @@ def _walk(handoff: Handoff, until: str) -> tuple[list[Step], str]:
     return steps, stage
 
 
-def _unreachable(handoff: Handoff) -> Incorrect:
+def unreachable(handoff: Handoff, element: str = "Task.status") -> Incorrect:
+    """The refusal of a status that no step leads to, saying what is possible; ``element`` is what stands in the way."""
     possible = ", ".join(_rows(handoff)) or _("nothing")
     text = _("This status can't follow on the stage “%(stage)s”. Possible now: %(actions)s.") % {
         "stage": handoff.stage,
         "actions": possible,
     }
-    return Incorrect(text, Issue(text, "Task.status", "business-rule"))
+    return Incorrect(text, Issue(text, element, "business-rule"))

@@ -17,7 +17,7 @@ from records.json import Resource, loads
 from records.store import Stored, Written
 from referrals import evidence, sharing, workflow
 from referrals.intake.merging import PERFORMERS, merge, refuse_foreign
-from referrals.intake.steps import Step, reason_in, steps_of
+from referrals.intake.steps import Step, reason_in, steps_of, unreachable
 from referrals.models import Event, Handoff, Loop
 from referrals.parties import held, local, same_patient
 from referrals.pathways import RECIPIENT, transitions_from
@@ -103,6 +103,9 @@ def _by_performer(handoff: Handoff, task: Resource, said: Resource, actor: Actor
     at = _said_at(said, handoff.loop, actor)
     steps = [one for one in steps_of(handoff, said, task) if _is_new(handoff, one, actor)]
     merged = merge(task, said, PERFORMERS)
+    if actor.kind != "partner" and not steps and said.get("status") != task.get("status"):
+        # An EHR's word is kept as it stands; a client would take our answer for its own status.
+        raise unreachable(handoff, "Task.output" if said.get("status") == "completed" else "Task.status")
     if steps:
         acts = [Act(handoff.id, one.action, at=at, data=one.data, evidence=one.evidence, base=merged) for one in steps]
         workflow.perform_many(acts, actor)

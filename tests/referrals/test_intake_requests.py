@@ -9,6 +9,7 @@ import pytest
 from records import access, clock, store
 from records.errors import Forbidden, Incorrect
 from records.types import row_class
+from referrals import workflow
 from referrals.models import Calendar, Event, Loop
 from tests.referrals import region
 from tests.referrals.exchange import concept, open_kinds, request, take, the, the_loop
@@ -171,3 +172,22 @@ def test_a_fulfil_task_of_the_placers_ehr_is_the_handoff(here: Region) -> None:
     assert the(loop, "fulfil").id == "from-ehr"
     assert store.get("Task", "from-ehr")["note"] == [{"text": "by our EHR"}]
     assert take(task, here.ehr).loop_id == loop.id
+
+
+def test_an_order_keeps_its_patient(here: Region) -> None:
+    take(request(), here.ehr)
+    with pytest.raises(Incorrect) as refused:
+        take(request(subject={"reference": "Patient/ben"}), here.ehr)
+    assert [one.expression for one in refused.value.issues] == ["ServiceRequest.subject"]
+    assert (the_loop().patient_id, store.get("ServiceRequest", "sr")["subject"]["reference"]) == ("ana", "Patient/ana")
+
+
+def test_an_order_keeps_its_performer_once_it_was_sent(here: Region) -> None:
+    take(request(), here.ehr)
+    at_clinic = [{"reference": f"Organization/{CLINIC}"}]
+    take(request(performer=at_clinic), here.ehr)
+    workflow.perform(the(the_loop(), "dispatch").id, "send", here.gp)
+    with pytest.raises(Incorrect) as refused:
+        take(request(), here.ehr)
+    assert [one.expression for one in refused.value.issues] == ["ServiceRequest.performer"]
+    assert store.get("ServiceRequest", "sr")["performer"] == at_clinic

@@ -10,7 +10,18 @@ from records.errors import Forbidden, Incorrect, NotFound, Stale
 from referrals import intake, workflow
 from referrals.models import Event, Handoff, Loop
 from tests.referrals import region
-from tests.referrals.exchange import answer, document, open_kinds, output, request, take, task_of, the, the_loop
+from tests.referrals.exchange import (
+    answer,
+    concept,
+    document,
+    open_kinds,
+    output,
+    request,
+    take,
+    task_of,
+    the,
+    the_loop,
+)
 from tests.referrals.region import CLINIC, Region
 
 MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -185,6 +196,19 @@ def test_a_client_must_not_write_the_placers_elements(here: Region) -> None:
     intake.receive({**task_of(fulfil), "status": "accepted"}, clinic)
     assert the(fulfil.loop, "fulfil").stage == "awaiting-booking"
     assert task_of(fulfil)["businessStatus"]["coding"][0]["code"] == "awaiting-booking"
+
+
+@pytest.mark.parametrize(("status", "element"), [("accepted", "Task.status"), ("completed", "Task.output")])
+def test_a_client_is_told_when_its_status_leads_nowhere(here: Region, status: str, element: str) -> None:
+    lab = {"code": {"text": "CBC"}, "category": [concept("108252007")]}
+    fulfil = sent(here, request(performer=[{"reference": f"Organization/{CLINIC}"}], **lab))
+    clinic, before = region.client("clinic", CLINIC), task_of(fulfil)
+    with pytest.raises(Incorrect, match="collect") as refused:
+        intake.receive({**before, "status": status, "note": [{"text": "half"}]}, clinic)
+    assert [one.expression for one in refused.value.issues] == [element]
+    assert task_of(fulfil) == before
+    intake.receive({**before, "status": "in-progress"}, clinic)
+    assert (the(fulfil.loop, "fulfil").stage, task_of(fulfil)["status"]) == ("specimen-collected", "in-progress")
 
 
 def test_a_stale_if_match_is_refused(here: Region) -> None:
