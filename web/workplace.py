@@ -4,7 +4,7 @@
 the house's error categories (`records.errors`) into pages that hold nobody's data.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,9 +14,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone, translation
+from django.utils.translation import gettext as _
 
 from records.access import Actor
-from records.errors import BatonError
+from records.errors import BatonError, NotFound
 from referrals import people
 from referrals.models import Calendar, Membership, User
 from web.errors import error_page
@@ -45,11 +46,18 @@ def page(view: View) -> Callable[..., HttpResponse]:
         staff = cast("StaffRequest", request)
         with translation.override(staff.user.language or "en"), timezone.override(_zone(staff.user)):
             try:
+                _refuse_nul(kwargs)
                 return enter(staff) or view(staff, *args, **kwargs)
             except BatonError as error:
                 return error_page(staff, error)
 
     return wrapped
+
+
+def _refuse_nul(arguments: Mapping[str, str]) -> None:
+    """No id has a NUL in it, and PostgreSQL takes no text with one."""
+    if any("\0" in value for value in arguments.values()):
+        raise NotFound(_("There is no such resource."))
 
 
 def enter(request: StaffRequest) -> HttpResponse | None:

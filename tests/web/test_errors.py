@@ -51,3 +51,8 @@ def test_the_page_of_a_loop_costs_a_known_number_of_queries(
 ) -> None:
     with django_assert_max_num_queries(24):
         as_clara.get(f"/loops/{story.loop.id}/")
+
+
+@pytest.mark.parametrize("path", ["/loops/%00/", "/loops/a%00b/", "/patients/%00/", "/loops/x/evidence/Patient/%00/"])
+def test_an_address_with_a_nul_leads_nowhere(as_ana: Client, path: str) -> None:
+    assert as_ana.get(path).status_code == 404
