@@ -75,7 +75,7 @@ class TestOrderBody(RequestBody):
     test = serializers.CharField(max_length=200)
     loinc = serializers.RegexField(r"^\d{1,7}-\d$", default="", max_length=9)
     category = serializers.ChoiceField([*CATEGORIES], default="laboratory")
-    service = serializers.CharField(max_length=64, default="")
+    service = serializers.CharField(max_length=64, default="", allow_blank=True)
     needed_by = serializers.DateField(default=None)
     send = serializers.BooleanField(default=True)
 
