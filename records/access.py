@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
 from records.errors import Forbidden, Unsupported
-from records.models import Audience, Tenant
+from records.models import Audience, Tenant, Version
 from records.types import R4_TYPES, TYPES, row_class
 
 ActorKind = Literal["person", "client", "partner", "system"]
@@ -148,9 +148,9 @@ def _shared_with(organization: str, type_name: str) -> QuerySet[Audience]:
 
 
 def shared(actor: Actor, type_name: str) -> QuerySet[Any]:
-    """The rows, deleted ones too, that were shared with the actor's organisation: all that it may change.
+    """The rows, deleted ones too, that were shared with the actor's organisation.
 
-    What anybody may read (the directory) is not for anybody to change; of a deletion hears who saw the resource.
+    Who may change one of them is another question (see `author`); of a deletion hears who saw the resource.
     """
     policy(type_name)
     rows = row_class(type_name).rows(type_name)
@@ -159,6 +159,12 @@ def shared(actor: Actor, type_name: str) -> QuerySet[Any]:
     if not actor.organization:
         return rows.none()
     return rows.filter(Exists(_shared_with(actor.organization, type_name)))
+
+
+def author(type_name: str, resource_id: str) -> str:
+    """The root organisation that a resource was first written for; empty when nobody knows, or it isn't here."""
+    first = Version.objects.filter(type=type_name, resource_id=resource_id, version=1)
+    return first.values_list("organization", flat=True).first() or ""
 
 
 def _is_limited_to_patient(actor: Actor, type_name: str, rule: Policy) -> bool:

@@ -17,7 +17,8 @@ class CurrentTransaction(models.Func):
 class Version(models.Model):
     """One version of one resource, append-only (a trigger refuses UPDATE, DELETE and TRUNCATE).
 
-    ``body`` is empty for a deletion. ``transaction`` lets a change feed serve only what is below
+    ``body`` is empty for a deletion. ``organization`` is the root Organization that the actor wrote it for; that of
+    version 1 is the resource's author (empty: unknown). ``transaction`` lets a change feed serve only what is below
     ``pg_snapshot_xmin``, so that a late commit is never missed.
     """
 
@@ -26,6 +27,7 @@ class Version(models.Model):
     version = models.PositiveIntegerField()
     at = models.DateTimeField()
     actor = models.TextField()
+    organization = models.TextField(default="", db_default="", db_collation="C")
     deleted = models.BooleanField(default=False)
     body = models.TextField()
     transaction = models.BigIntegerField(

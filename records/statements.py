@@ -94,10 +94,13 @@ def hold(words: Iterable[str]) -> None:
         )
 
 
-def append_versions(type_name: str, records: Sequence[Record], actor: str) -> None:
-    """Append one version each; `Conflict` if somebody else created the same resource at this moment."""
-    values = [(type_name, row.id, row.version, row.last_updated, actor, row.deleted, row.body) for row in records]
-    columns = ("type", "resource_id", "version", "at", "actor", "deleted", "body")
+def append_versions(type_name: str, records: Sequence[Record], actor: str, organization: str) -> None:
+    """Append one version each, by the actor for that organisation; `Conflict` if somebody else has just created it."""
+    values = [
+        (type_name, row.id, row.version, row.last_updated, actor, organization, row.deleted, row.body)
+        for row in records
+    ]
+    columns = ("type", "resource_id", "version", "at", "actor", "organization", "deleted", "body")
     if _insert(Version._meta.db_table, columns, values, "ON CONFLICT DO NOTHING") != len(values):
         raise Conflict(_("Somebody else has created this resource at the same moment."))
 

@@ -284,7 +284,7 @@ def _store(drafts: list[_Draft], actor: Actor, audience: Iterable[str]) -> list[
         with transaction.atomic(savepoint=False):
             changes = [_change(draft, actor, now) for draft in changed]
             records = [_record(draft, written[draft.id]) for draft in changed]
-            statements.append_versions(type_name, records, actor.id)
+            statements.append_versions(type_name, records, actor.id, _wrote_for(actor, organizations))
             statements.upsert(type_name, records)
             statements.index_strings(
                 type_name, [(d.id, d.body, c.previous) for d, c in zip(changed, changes, strict=True)]
@@ -295,6 +295,11 @@ def _store(drafts: list[_Draft], actor: Actor, audience: Iterable[str]) -> list[
     if unchanged and organizations:
         statements.share(type_name, unchanged, organizations)
     return [written[draft.id] for draft in drafts]
+
+
+def _wrote_for(actor: Actor, audience: Sequence[str]) -> str:
+    """The organisation that answers for what is written: the actor's; of Baton's own writing the only one to see it."""
+    return actor.organization or (audience[0] if len(audience) == 1 else "")
 
 
 def _written(draft: _Draft, now: datetime) -> Written:

@@ -14,16 +14,15 @@ from rest_framework.parsers import FormParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.fhir import addresses, bundles, capability, conditional, headers
+from api.fhir import addresses, bundles, capability, conditional, headers, keeping
 from api.fhir.base import FhirView
 from api.fhir.outcomes import outcome
 from records import access, store
 from records.access import Actor
-from records.errors import Forbidden, Gone, Incorrect, Issue, Malformed, NotFound, Unsupported
+from records.errors import Gone, Incorrect, Issue, Malformed, NotFound, Unsupported
 from records.json import Resource
 from records.search import Match, search
 from records.store import Stored, Written
-from records.types import row_class
 from referrals import intake
 
 READ_ONLY = {"AuditEvent"}
@@ -99,7 +98,7 @@ class InstanceView(FhirView):
         if body.get("id") != resource_id:
             text = _("The id in the body is not the id in the address.")
             raise Malformed(text, Issue(text, f"{type_name}.id"))
-        _refuse_foreign(self.actor, type_name, resource_id)
+        keeping.refuse_foreign(self.actor, type_name, resource_id)
         expected = headers.expected_version(request)
         return _written(request, _received(self.actor, body, expected))
 
@@ -134,16 +133,6 @@ def _is_known(actor: Actor, type_name: str, resource_id: str) -> bool:
     )
 
 
-def _refuse_foreign(actor: Actor, type_name: str, resource_id: str) -> None:
-    """An id that is taken by something that the caller may not see is as good as not there."""
-    if access.shared(actor, type_name).filter(id=resource_id).exists():
-        return
-    if access.visible(actor, type_name).filter(id=resource_id).exists():
-        raise Forbidden(_("Only the organisations that keep this resource may change it."))
-    if row_class(type_name).rows(type_name).filter(id=resource_id).exists():
-        raise NotFound(_("There is no such resource."))
-
-
 def _refuse_read_only(request: Request, type_name: str) -> None:
     if type_name in READ_ONLY:
         raise MethodNotAllowed(str(request.method))
@@ -174,6 +163,7 @@ def _found(actor: Actor, request: Request, type_name: str, params: list[tuple[st
 
 def _received(actor: Actor, body: Resource, if_match: int | None = None) -> Written:
     """Through the one door, for the caller's organisation to see."""
+    keeping.refuse_another_house(actor, body)
     return intake.receive(body, actor, if_match=if_match, audience=(actor.organization,)).written
 
 

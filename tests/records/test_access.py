@@ -143,3 +143,15 @@ def test_a_department_belongs_to_the_root_of_its_organisation_and_a_circle_ends(
     assert access.is_tenant("ward")
     assert not access.is_tenant("a")
     assert not access.is_tenant("")
+
+
+def test_the_author_is_the_organisation_that_a_resource_was_first_written_for() -> None:
+    theirs = {"resourceType": "Observation", "id": "o", "status": "final"}
+    store.write(theirs, actor=person("north", "practitioner"), audience=["north", "south"], validate=False)
+    store.write(theirs | {"status": "amended"}, actor=person("south", "practitioner"), validate=False)
+    keep("Task", "only", ["north"])
+    keep("Task", "several", ["north", "south"])
+
+    assert access.author("Observation", "o") == "north"
+    assert access.author("Task", "only") == "north"
+    assert access.author("Task", "several") == access.author("Task", "none") == ""
