@@ -79,6 +79,7 @@ CONDITIONS: dict[str, Callable[[Situation], bool]] = {
     "nothing-started": _nothing_started,
     "untouched": _untouched,
     "attempts-made": _attempts_made,
+    "deciding": lambda situation: situation.has_open("decide-next-step"),
     "telling-open": lambda situation: situation.has_open("notify-patient"),
     "telling-today-open": _telling_today_open,
     "contact-open": lambda situation: situation.has_open("contact-patient"),

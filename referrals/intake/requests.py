@@ -77,11 +77,18 @@ def _performers(request: Resource) -> set[tuple[str, str]]:
 def _follow(loop: Loop, request: Resource, previous: Resource, actor: Actor) -> None:
     """Do what a new status of the request means; a completed one closes nothing, only its outcome does."""
     status = request.get("status")
-    if loop.closed_at is not None or status == previous.get("status") or status not in ENDED:
+    act = _hold if status == "on-hold" else _withdraw if status in ENDED else None
+    if act is None or loop.closed_at is not None or status == previous.get("status"):
         return
     for handoff in loop.handoffs.filter(kind__in=["dispatch", "fulfil"], closed_at=None).order_by("opened_at"):
         if Handoff.objects.filter(pk=handoff.pk, closed_at=None).exists():
-            _withdraw(handoff, request, actor)
+            act(handoff, request, actor)
+
+
+def _hold(handoff: Handoff, request: Resource, actor: Actor) -> None:
+    """Ask for the referrer's decision; what was not sent is on the referrer's list already."""
+    if "hold" in {one.action for one in workflow.available(actor, handoff)}:
+        workflow.perform(handoff.id, "hold", actor, at=clock.now(), evidence=f"ServiceRequest/{request['id']}")
 
 
 def _withdraw(handoff: Handoff, request: Resource, actor: Actor) -> None:

@@ -55,8 +55,8 @@ def steps_of(handoff: Handoff, said: Resource, held: Resource) -> list[Step]:
         return _afterwards(handoff, said, held)
     if status in ENDINGS:
         return [_ending(handoff, said, ENDINGS[status])]
-    if status == "completed":
-        return _completed(handoff, said)
+    if status in OUTRIGHT:
+        return OUTRIGHT[status](handoff, said)
     finer = _by_business_status(handoff, said)
     if finer or status in STAGES["fulfil", handoff.stage].reads or status == handoff.task_status:
         return finer
@@ -105,6 +105,11 @@ def _ending(handoff: Handoff, said: Resource, action: str) -> Step:
         raise unreachable(handoff)
     offered = next((one for one in row.fields if one.name == "reason"), None)
     return Step(action, reason_in(said, offered) if offered else {})
+
+
+def _hold(handoff: Handoff, said: Resource) -> list[Step]:
+    words = said.get("statusReason", {}).get("text", "")
+    return [] if handoff.task_status == "on-hold" else [Step("hold", {"note": words} if words else {})]
 
 
 def _afterwards(handoff: Handoff, said: Resource, held: Resource) -> list[Step]:
@@ -162,7 +167,7 @@ def _filled(row: Transition, said: Resource) -> dict[str, str] | None:
 
 def _along_the_path(handoff: Handoff, status: str) -> list[Step]:
     known = {step for step, _action in PATHS["referral"]}
-    behind = status in ORDER and ORDER.index(status) <= ORDER.index(handoff.task_status)
+    behind = status in ORDER and ORDER.index(status) <= ORDER.index(_reached(handoff))
     if status not in known or (behind and handoff.task_status != status):
         raise unreachable(handoff)
     return _walk(handoff, status)[0]
@@ -175,13 +180,19 @@ def _walk(handoff: Handoff, until: str) -> tuple[list[Step], str]:
     """
     stage, steps = handoff.stage, []
     for status, action in PATHS[handoff.loop.kind]:
-        is_between = ORDER.index(handoff.task_status) < ORDER.index(status) <= ORDER.index(until)
+        is_between = ORDER.index(_reached(handoff)) < ORDER.index(status) <= ORDER.index(until)
         row = _rows(handoff, stage).get(action) if is_between else None
         skips = action == "receive" and until != "received"
         if row is not None and not skips and not any(one.required for one in row.fields):
             steps.append(Step(action))
             stage = row.target
     return steps, stage
+
+
+def _reached(handoff: Handoff) -> str:
+    """How far along the path the performer has been: on hold, as far as the stage that it had reached."""
+    status = handoff.task_status
+    return status if status in ORDER else STAGES["fulfil", handoff.stage].task_status or "in-progress"
 
 
 def unreachable(handoff: Handoff, element: str = "Task.status") -> Incorrect:
@@ -192,3 +203,7 @@ def unreachable(handoff: Handoff, element: str = "Task.status") -> Incorrect:
         "actions": possible,
     }
     return Incorrect(text, Issue(text, element, "business-rule"))
+
+
+# What these statuses mean doesn't depend on how far the path has been walked.
+OUTRIGHT = {"completed": _completed, "on-hold": _hold}

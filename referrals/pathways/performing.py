@@ -273,6 +273,20 @@ WITHOUT_OUTCOME = (
     ),
 )
 
+# On hold: the loop stays open and its clock runs, and the referrer decides (PATHWAYS §1).
+HOLDING = (
+    _fulfil(
+        _ALL,
+        "hold",
+        _("Put on hold"),
+        "",
+        "",
+        NOTE,
+        who=RECIPIENT | STAFF,
+        opens=(Opening("decide-next-step", "referrer", unless=("deciding",)),),
+    ),
+)
+
 # A report that comes, or comes again, once `fulfil` has ended. In an ended loop `workflow` opens a new one for it.
 AFTERWARDS = (
     _fulfil(
@@ -331,6 +345,7 @@ PERFORMING = (
     *TEST_ORDER_TRANSITIONS,
     *FOLLOW_UP_TRANSITIONS,
     *WITHOUT_OUTCOME,
+    *HOLDING,
     *AFTERWARDS,
     *CANCELLATION_ANSWERS,
     *RECOLLECTION,

@@ -140,13 +140,21 @@ RESUMES: dict[str, dict[str, str]] = {
         "received": "in-triage",
         "accepted": "awaiting-booking",
         "in-progress": "in-progress",
+        "on-hold": "in-triage",
     },
-    FOLLOW_UP: {"requested": "planned", "received": "planned", "accepted": "booked", "in-progress": "booked"},
+    FOLLOW_UP: {
+        "requested": "planned",
+        "received": "planned",
+        "accepted": "booked",
+        "in-progress": "booked",
+        "on-hold": "planned",
+    },
     TEST_ORDER: {
         "requested": "ordered",
         "received": "ordered",
         "accepted": "collection-booked",
         "in-progress": "specimen-collected",
+        "on-hold": "ordered",
     },
 }
 

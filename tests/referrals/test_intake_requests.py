@@ -191,3 +191,11 @@ def test_an_order_keeps_its_performer_once_it_was_sent(here: Region) -> None:
         take(request(), here.ehr)
     assert [one.expression for one in refused.value.issues] == ["ServiceRequest.performer"]
     assert store.get("ServiceRequest", "sr")["performer"] == at_clinic
+
+
+def test_a_request_on_hold_asks_the_referrer_and_its_loop_stays_open(here: Region) -> None:
+    take(request(), here.ehr)
+    loop = the_loop()
+    workflow.perform(the(loop, "dispatch").id, "send", here.gp)
+    take(request(status="on-hold"), here.ehr)
+    assert (open_kinds(loop), the(loop, "fulfil").stage) == (["decide-next-step", "fulfil"], "sent")

@@ -141,7 +141,18 @@ def test_a_partner_whose_clock_is_slow_is_still_heard(here: Region, fulfil: Hand
     assert (heard.stage, heard.stage_since) == ("in-progress", MONDAY)
 
 
-@pytest.mark.parametrize("status", ["on-hold", "entered-in-error", "requested", "draft"])
+def test_on_hold_asks_the_referrer_and_goes_on_where_it_stood(here: Region, fulfil: Handoff) -> None:
+    tell(here, fulfil, "accepted", after(hours=1))
+    due = the(fulfil.loop, "fulfil").due_at
+    held = tell(here, fulfil, "on-hold", after(hours=2), statusReason={"text": "Scanner broken"})
+    tell(here, fulfil, "on-hold", after(hours=3))
+    assert (held.stage, held.task_status, held.due_at) == ("awaiting-booking", "on-hold", due)
+    assert open_kinds(fulfil.loop) == ["decide-next-step", "fulfil"]
+    assert Event.objects.get(loop=fulfil.loop, action="hold").details["note"] == "Scanner broken"
+    assert tell(here, fulfil, "in-progress", after(hours=4)).stage == "in-progress"
+
+
+@pytest.mark.parametrize("status", ["ready", "entered-in-error", "requested", "draft"])
 def test_what_can_not_follow_is_refused_whole(here: Region, fulfil: Handoff, status: str) -> None:
     tell(here, fulfil, "accepted", after(hours=1))
     held = task_of(fulfil)
