@@ -137,6 +137,30 @@ def test_a_handoff_never_leaves_its_end(ended: Loop) -> None:
         run("UPDATE referrals_handoff SET closed_at = NULL WHERE loop_id = %s", ended.id)
 
 
+@pytest.mark.parametrize("column", ["list_id", "accountable_id"])
+def test_a_handoff_stands_on_no_list_outside(ward: Ward, loop: Loop, column: str) -> None:
+    with refused("law 1"):
+        run(f"UPDATE referrals_handoff SET {column} = %s WHERE loop_id = %s", ward.outside.pk, loop.id)
+
+
+def test_nobody_outside_is_accountable_for_a_loop(ward: Ward, loop: Loop) -> None:
+    with refused("law 1"):
+        run("UPDATE referrals_loop SET accountable_id = %s WHERE id = %s", ward.outside.pk, loop.id)
+
+
+@pytest.mark.parametrize("change", ["patient_id = ''", "request_id = 'another'", "based_on_id = id"])
+def test_an_ended_loop_keeps_what_it_was_about(ended: Loop, change: str) -> None:
+    with refused("law 4"):
+        run(f"UPDATE referrals_loop SET {change} WHERE id = %s", ended.id)
+
+
+def test_the_journal_is_never_emptied(loop: Loop) -> None:
+    assert Event.objects.filter(loop=loop).exists()
+    run("SET CONSTRAINTS ALL IMMEDIATE")
+    with refused("the journal only grows"):
+        run("TRUNCATE referrals_event CASCADE")
+
+
 @pytest.mark.parametrize("sql", ["UPDATE referrals_event SET actor_display = 'me'", "DELETE FROM referrals_event"])
 def test_the_journal_only_grows(loop: Loop, sql: str) -> None:
     assert Event.objects.filter(loop=loop).exists()
