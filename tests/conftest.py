@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import environ
+import hypothesis
 import pytest
 from django.apps import apps
 from django.conf import settings
@@ -18,6 +19,10 @@ from pytest_django import DjangoDbBlocker
 
 from config import embedded, translations
 from tests import partner
+
+# How long an example takes says how busy the machine is; speed is measured in bench/.
+hypothesis.settings.register_profile("baton", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("baton")
 
 OURS = ("records", "referrals", "fhir_bridge", "api", "oauth2_provider")
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,7 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 
-class User(AbstractUser):
+class User(AbstractUser):  # type: ignore[django-manager-missing]  # of a library's model that points here
     """Somebody who signs in. ``practitioner`` is the id of the Practitioner that stands for them."""
 
     practitioner = models.TextField(blank=True, default="")

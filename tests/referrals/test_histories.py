@@ -150,7 +150,8 @@ class Histories(RuleBasedStateMachine):
 def _was_told_last(loop: Loop) -> bool:
     """Whether the patient was told (or not, for a reason) with every report read, and not before."""
     done = list(Event.objects.filter(loop=loop, action__in=["acknowledge", "tell", "not-reached"]).order_by("id"))
-    in_time = bool(loop.told_reason) or loop.acknowledged_at is None or loop.told_at >= loop.acknowledged_at
+    told, read = loop.told_at, loop.acknowledged_at
+    in_time = bool(loop.told_reason) or read is None or (told is not None and told >= read)
     return in_time and (not done or done[-1].action != "acknowledge" or bool(loop.told_reason))
 
 
