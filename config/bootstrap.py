@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv"
 STAMP = ENVIRONMENT / "installed"
 DATA = Path(os.environ.get("BATON_DATA") or ROOT / ".baton")
+# What Baton keeps in its data folder. `clean` removes nothing else: BATON_DATA may name a folder that holds more.
+OURS = ("beat*", "broker*", "elsewhere", "environment.lock", "identity", "keys", "lock", "log", "postgres*", "*.json")
 CACHES = (".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".import_linter_cache")
 
 
@@ -170,14 +172,26 @@ def _said(command: list[str], what: str) -> None:
 def _clean() -> None:
     """Remove data, environment and caches, unless Baton runs on them."""
     _refuse_while_running()
-    elsewhere = DATA / "elsewhere"
-    if elsewhere.exists():
-        shutil.rmtree(elsewhere.read_text(encoding="utf-8").strip(), ignore_errors=True)
-    for folder in (DATA, ENVIRONMENT, *(ROOT / name for name in CACHES)):
+    if any((DATA / name).exists() for name in ("lock", "environment.lock")):
+        _clean_data()
+    for folder in (ENVIRONMENT, *(ROOT / name for name in CACHES)):
         if folder.exists():
             shutil.rmtree(folder)
     for compiled in ROOT.glob("locale/*/LC_MESSAGES/*.mo"):
         compiled.unlink()
+
+
+def _clean_data() -> None:
+    elsewhere = DATA / "elsewhere"
+    if elsewhere.exists():
+        shutil.rmtree(elsewhere.read_text(encoding="utf-8").strip(), ignore_errors=True)
+    for ours in [found for pattern in OURS for found in DATA.glob(pattern)]:
+        if ours.is_dir() and not ours.is_symlink():
+            shutil.rmtree(ours)
+        else:
+            ours.unlink()
+    if not any(DATA.iterdir()):
+        DATA.rmdir()
 
 
 def _refuse_while_running() -> None:

@@ -76,6 +76,21 @@ def test_a_second_run_on_the_same_folder_is_refused(tmp_path: Path) -> None:
         assert "running" in refusal([sys.executable, "config/bootstrap.py", "clean"], BATON_DATA=str(tmp_path))
 
 
+def test_cleaning_takes_nothing_that_is_not_batons(tmp_path: Path) -> None:
+    checkout, theirs = tmp_path / "checkout" / "config", tmp_path / "theirs"
+    checkout.mkdir(parents=True)
+    shutil.copy(ROOT / "config" / "bootstrap.py", checkout)
+    (theirs / "postgres").mkdir(parents=True)
+    (theirs / "own.txt").write_text("mine", encoding="utf-8")
+    clean = [sys.executable, str(checkout / "bootstrap.py"), "clean"]
+    environment = os.environ | {"BATON_DATA": str(theirs)}
+    subprocess.run(clean, env=environment, check=True)
+    assert sorted(each.name for each in theirs.iterdir()) == ["own.txt", "postgres"], "it never was our folder"
+    (theirs / "environment.lock").touch()
+    subprocess.run(clean, env=environment, check=True)
+    assert [each.name for each in theirs.iterdir()] == ["own.txt"]
+
+
 def test_a_folder_that_can_not_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     said = refusal([sys.executable, "config/bootstrap.py", "run"], BATON_DATA=str(tmp_path / "file" / "data"))
