@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 from django.conf import settings as installed
 from django.db import connection
-from pytest_django import DjangoDbBlocker, Settings
+from pytest_django import Settings
 
 from bench.fake_ehr import Answer, FakeEhr, Request
 from fhir_bridge import applying, inbound, outbound, partners
@@ -28,23 +27,13 @@ WORKERS = 4
 
 
 @pytest.fixture
-def _guarded(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Afterwards, the history refuses to be emptied again."""
-    yield
-    with django_db_blocker.unblock(), connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE records_version ENABLE TRIGGER append_only_truncate")
-
-
-@pytest.fixture
-def committed(_guarded: None, transactional_db: None, settings: Settings, ehr: FakeEhr) -> Iterator[Story]:
+def committed(commits: None, settings: Settings, ehr: FakeEhr) -> Story:
     """The story as other processes see it: committed, and emptied afterwards."""
     settings.BATON_BASE_URL = "https://baton.example"
     story = build("workers")
     partners.add("Hospital", ehr.base_url, organization=HOSPITAL, steward_pool=story.pool)
     Partner.objects.update(takes_if_match=True, takes_if_none_exist=True, lag_seconds=-2.0)
-    yield story
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE records_version DISABLE TRIGGER append_only_truncate")
+    return story
 
 
 def types(ehr: FakeEhr) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -211,7 +212,7 @@ def test_a_client_must_not_write_the_placers_elements(here: Region) -> None:
 
 @pytest.mark.parametrize(("status", "element"), [("accepted", "Task.status"), ("completed", "Task.output")])
 def test_a_client_is_told_when_its_status_leads_nowhere(here: Region, status: str, element: str) -> None:
-    lab = {"code": {"text": "CBC"}, "category": [concept("108252007")]}
+    lab: dict[str, Any] = {"code": {"text": "CBC"}, "category": [concept("108252007")]}
     fulfil = sent(here, request(performer=[{"reference": f"Organization/{CLINIC}"}], **lab))
     clinic, before = region.client("clinic", CLINIC), task_of(fulfil)
     with pytest.raises(Incorrect, match="collect") as refused:
