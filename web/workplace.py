@@ -6,14 +6,16 @@ the house's error categories (`records.errors`) into pages that hold nobody's da
 
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import cast
+from typing import Any, cast
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
+from django.urls import Resolver404, ResolverMatch, resolve, reverse
 from django.utils import timezone, translation
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
 from records.access import Actor
@@ -35,6 +37,14 @@ class StaffRequest(HttpRequest):
 
 View = Callable[..., HttpResponse]
 
+# The addresses that only take a form, by name: whoever opens one is led to the page that it belongs to.
+FORM_ADDRESSES: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "act": lambda of: reverse("loop", args=[of["loop_id"]]),
+    "compose-for": lambda _of: reverse("new-referral"),
+    "compose-discard": lambda of: reverse("compose", args=[of["kind"], "patient"]),
+    "sync-retry": lambda _of: reverse("sync"),
+}
+
 
 def page(view: View) -> Callable[..., HttpResponse]:
     """Wrap a view that takes a `StaffRequest`: nobody else reaches it."""
@@ -42,7 +52,9 @@ def page(view: View) -> Callable[..., HttpResponse]:
     @wraps(view)
     def wrapped(request: HttpRequest, *args: str, **kwargs: str) -> HttpResponse:
         if not isinstance(request.user, User):
-            return redirect_to_login(request.get_full_path(), reverse("sign-in"))
+            return redirect_to_login(_asked_for(request), reverse("sign-in"))
+        if _is_reading(request) and _page_behind(request.resolver_match):
+            return redirect(_asked_for(request))
         staff = cast("StaffRequest", request)
         with translation.override(staff.user.language or "en"), timezone.override(_zone(staff.user)):
             try:
@@ -52,6 +64,38 @@ def page(view: View) -> Callable[..., HttpResponse]:
                 return error_page(staff, error)
 
     return wrapped
+
+
+def _asked_for(request: HttpRequest) -> str:
+    """The page that somebody wants to see: of a form the one that it stands on, since its address can't be opened."""
+    behind = _page_behind(request.resolver_match)
+    if _is_reading(request):
+        return behind or request.get_full_path()
+    is_action = request.resolver_match is not None and request.resolver_match.url_name == "act"
+    return behind if is_action else _came_from(request) or reverse("worklist")
+
+
+def _came_from(request: HttpRequest) -> str:
+    """Our own page that the browser says it comes from; empty for none."""
+    referer = request.headers.get("Referer", "")
+    if not url_has_allowed_host_and_scheme(referer, {request.get_host()}):
+        return ""
+    address = urlsplit(referer)
+    try:
+        behind = _page_behind(resolve(address.path))
+    except Resolver404:
+        return ""
+    return behind or address._replace(scheme="", netloc="", fragment="").geturl()
+
+
+def _page_behind(match: ResolverMatch | None) -> str:
+    """The page that an address for forms belongs to; empty for every other address."""
+    find = FORM_ADDRESSES.get(match.url_name or "") if match else None
+    return find(match.kwargs) if match and find else ""
+
+
+def _is_reading(request: HttpRequest) -> bool:
+    return request.method in ("GET", "HEAD")
 
 
 def _refuse_nul(arguments: Mapping[str, str]) -> None:

@@ -1,7 +1,8 @@
 """A report that somebody writes here, in a form, instead of in a record system of their own.
 
 It becomes a DocumentReference that names our request, and comes in through the one door like every other report; what
-it proves (`referrals.evidence`) moves the loop.
+it proves (`referrals.evidence`) moves the loop. Where somebody only writes down what a performer has told them, it proves
+nothing by itself: it is kept as their own note, and the attested action names it.
 """
 
 import base64
@@ -19,12 +20,16 @@ PRELIMINARY = frozenset({"interim-report", "preliminary-result"})
 CONSULT_NOTE = {"system": "http://loinc.org", "code": "11488-4", "display": "Consult note"}
 
 
-def take_in(loop: Loop, text: str, action: str, actor: Actor) -> None:
-    """Store what was written as the report of that loop's request; raises `Incorrect` for a loop without a request."""
+def take_in(loop: Loop, text: str, action: str, actor: Actor) -> str:
+    """Store what was written as the report of that loop's request; gives the reference of the document.
+
+    Raises `Incorrect` for a loop without a request.
+    """
     if not loop.request_id:
         raise Incorrect(_("There is no request that this report could answer."))
     audience = {loop.placer, loop.performer, loop.accountable.organization} - {""}
-    intake.receive(_document(loop, text, action, actor), actor, audience=sorted(audience))
+    received = intake.receive(_document(loop, text, action, actor), actor, audience=sorted(audience))
+    return f"DocumentReference/{received.written.id}"
 
 
 def _document(loop: Loop, text: str, action: str, actor: Actor) -> Resource:

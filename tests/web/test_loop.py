@@ -8,8 +8,9 @@ from django.test import Client
 from fhir_bridge.models import Link, Partner
 from records import clock, store
 from records.access import SYSTEM
+from records.types import row_class
 from referrals.models import Loop, User
-from tests.web.conftest import Story
+from tests.web.conftest import Story, refer
 
 pytestmark = pytest.mark.django_db
 
@@ -124,6 +125,31 @@ def test_a_report_written_here_is_reviewed_and_the_patient_told(
     act(as_boris, story, "tell", "notify-patient", channel="phone")
     assert Loop.objects.get(pk=story.loop.pk).stage == "closed"
     assert "This loop is closed" in as_ana.get(f"/loops/{story.loop.id}/").content.decode()
+
+
+def test_a_report_told_by_telephone_is_written_down_for_a_performer_outside(
+    as_ana: Client, story: Story, ana: User, maria: str
+) -> None:
+    store.write({"resourceType": "Organization", "id": "org-outside", "name": "Dr. Outside"}, actor=SYSTEM)
+    told = Story(refer(ana, maria, "org-outside"), ana, story.clara)
+    handoff = told.handoff()
+    field = f"{handoff.id}-report-told"
+    assert f'name="{field}-report_text"' in as_ana.get(f"/loops/{told.loop.id}/").content.decode()
+
+    address = f"/loops/{told.loop.id}/handoffs/{handoff.id}/report/"
+    entered = {"version": str(handoff.version), "attested": "yes", f"{field}-report_text": "Ejection fraction 35 %."}
+    assert as_ana.post(address, entered).status_code == 422, "nobody knows who said so"
+    assert not row_class("DocumentReference").rows("DocumentReference").exists(), "a refusal keeps nothing"
+    heard = {f"{field}-channel": "phone", f"{field}-spoken_to": "Dr. Outside"}
+    assert as_ana.post(address, entered | heard).status_code == 302
+
+    event = told.loop.events.get(action="report")
+    assert (event.attested, event.details["spoken_to"]) == (True, "Dr. Outside")
+    assert told.handoff("review-report").is_open
+    assert not Loop.objects.filter(kind="unsolicited").exists(), "it is no evidence that somebody has to match"
+    page = as_ana.get(f"/loops/{told.loop.id}/").content.decode()
+    link = next(part for part in page.split('"') if "/evidence/DocumentReference/" in part)
+    assert "Ejection fraction 35 %." in as_ana.get(link).content.decode()
 
 
 def test_a_narrative_never_becomes_markup(as_ana: Client, story: Story, ana: User) -> None:

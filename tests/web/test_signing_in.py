@@ -1,11 +1,13 @@
 """Nobody gets in without a password, and nobody is led out of the house."""
 
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 from django.test import Client
 from django.urls import reverse
 
 from referrals.models import Membership, User
-from tests.web.conftest import PASSWORD, organization
+from tests.web.conftest import PASSWORD, Story, organization
 
 pytestmark = pytest.mark.django_db
 
@@ -49,6 +51,27 @@ def test_nobody_is_sent_to_a_strange_place(ana: User, target: str) -> None:
     switched = Client().post("/language/", {"language": "es", "next": target})
 
     assert [signed_in["Location"], switched["Location"]] == ["/", "/"]
+
+
+def test_whose_session_ends_over_a_form_comes_back_to_the_page_that_it_stands_on(as_ana: Client, story: Story) -> None:
+    page = f"/loops/{story.loop.id}/"
+    form = f"{page}handoffs/{story.handoff().id}/cancel/"
+    stranger = Client()
+
+    def asked(address: str, referer: str = "") -> str:
+        answer = stranger.post(address, headers={"referer": referer})
+        return parse_qs(urlsplit(answer["Location"]).query)["next"][0]
+
+    assert asked(form) == page
+    assert (
+        asked("/new/referral/discard/", "http://testserver/new/referral/details/?a=b") == "/new/referral/details/?a=b"
+    )
+    assert asked("/sync/retry/", f"http://testserver{form}") == page, "an address for forms can't be opened"
+    assert asked("/sync/retry/", "https://evil.example/sync/") == "/"
+    assert asked("/sync/retry/", "http://testserver/no/such/page/") == "/"
+    assert as_ana.get(form)["Location"] == page
+    assert as_ana.get("/new/for-patient/")["Location"] == "/new/referral/"
+    assert as_ana.get("/new/follow-up/discard/")["Location"] == "/new/follow-up/patient/"
 
 
 def test_the_language_can_be_chosen_before_signing_in() -> None:

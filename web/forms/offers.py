@@ -63,7 +63,7 @@ def offer_form(offer: Offer, known: Known, prefix: str, data: Mapping[str, Any] 
     for field in offer.fields:
         if field.kind != "reference" or field.required or _choosable(field, known):
             form.fields[field.name] = MAKERS[field.kind](field, known)
-        if field.name == "report" and not offer.attested:
+        if field.name == "report":
             _let_write(form, field)
     return form
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -86,23 +87,31 @@ def _offered(request: StaffRequest, handoff: Handoff, action: str) -> Offer | No
 def _attempt(request: StaffRequest, view: worklists.LoopView, handoff: Handoff, offer: Offer, form: OfferForm) -> bool:
     """Do it; a refusal becomes errors of the form."""
     try:
-        if form.is_written:
-            written.take_in(view.row, form.report_text, offer.action, request.actor)
-        else:
-            _perform(request, handoff, offer, form)
+        with transaction.atomic():
+            report = _take_in(request, view, offer, form)
+            # A performer's own report has moved the loop already; what somebody was told proves nothing by itself.
+            if not report or offer.attested:
+                _perform(request, handoff, offer, form.answers() | report)
     except (Incorrect, Forbidden) as error:
         form.refuse(error)
         return False
     return True
 
 
-def _perform(request: StaffRequest, handoff: Handoff, offer: Offer, form: OfferForm) -> None:
+def _take_in(request: StaffRequest, view: worklists.LoopView, offer: Offer, form: OfferForm) -> dict[str, str]:
+    """The field that names the report that was written into the form; empty for none."""
+    if not form.is_written:
+        return {}
+    return {"report": written.take_in(view.row, form.report_text, offer.action, request.actor)}
+
+
+def _perform(request: StaffRequest, handoff: Handoff, offer: Offer, data: Mapping[str, Any]) -> None:
     workflow.perform(
         handoff.id,
         offer.action,
         request.actor,
         version=handoff.version,
-        data=form.answers(),
+        data=data,
         attested=offer.attested,
     )
 
