@@ -9,6 +9,7 @@ from typing import Any
 
 from django.contrib.sessions.backends.base import SessionBase
 
+from records import clock
 from records.access import Actor
 from records.json import Resource
 from referrals import composer
@@ -23,14 +24,22 @@ STEPS: dict[str, tuple[str, ...]] = {
 
 @dataclass(slots=True)
 class Draft:
-    """What has been chosen so far; ``request`` is the resource that was reviewed, ready to be sent."""
+    """What has been chosen so far; ``request`` is the resource that was reviewed, ready to be sent.
+
+    ``id`` tells this draft from one begun in another window: every form of the composer carries it.
+    """
 
     kind: str
+    id: str = ""
     patient: str = ""
     service: str = ""
     no_service: bool = False
     details: dict[str, str] = field(default_factory=dict)
     request: Resource | None = None
+
+    def choose(self, patient: str) -> None:
+        """Make it a draft for that patient; forms that were opened before no longer fit it."""
+        self.id, self.patient, self.request = clock.new_id(), patient, None
 
     def is_done(self, step: str) -> bool:
         """Whether nothing is missing in that step."""

@@ -1,20 +1,32 @@
 """Composing: patient, service, details, review, send; nothing of a patient in any address, nothing lost on the way."""
 
+from typing import Any
+
 import pytest
 from django.test import Client
 
+from records import store
+from records.access import SYSTEM
 from referrals.models import Handoff, Loop
 from tests.web.conftest import Story
+from web.drafts import STEPS
 
 pytestmark = pytest.mark.django_db
 
 
+def answer_step(client: Client, kind: str, step: str, typed: dict[str, str], follow: bool = False) -> Any:
+    """Post a step as its form does, with the draft it was opened for."""
+    draft = client.session.get(f"draft-{kind}", {}).get("id", "")
+    return client.post(f"/new/{kind}/{step}/", {"draft": draft} | typed, follow=follow)
+
+
 def to_review(client: Client, maria: str, cardiology: str, **details: str) -> str:
     client.post("/new/referral/patient/", {"patient": maria})
-    client.post("/new/referral/service/", {"service": cardiology})
+    answer_step(client, "referral", "service", {"service": cardiology})
     typed = {"reason": "New heart failure?", "priority": "urgent"} | details
-    answer = client.post("/new/referral/details/", typed, follow=True)
-    return answer.content.decode()
+    answer = answer_step(client, "referral", "details", typed, follow=True)
+    page: str = answer.content.decode()
+    return page
 
 
 def test_a_referral_is_composed_and_sent(as_ana: Client, maria: str, cardiology: str) -> None:
@@ -24,7 +36,7 @@ def test_a_referral_is_composed_and_sent(as_ana: Client, maria: str, cardiology:
     assert Loop.objects.count() == 0, "nothing is kept before it is sent"
 
     key = as_ana.session["draft-referral"]["request"]["id"]
-    answer = as_ana.post("/new/referral/review/", {"key": key, "send": "yes"})
+    answer = answer_step(as_ana, "referral", "review", {"key": key, "send": "yes"})
 
     loop = Loop.objects.get()
     assert answer["Location"] == f"/loops/{loop.id}/"
@@ -37,7 +49,7 @@ def test_a_double_click_sends_once(as_ana: Client, maria: str, cardiology: str) 
     key = as_ana.session["draft-referral"]["request"]["id"]
 
     for _click in range(2):
-        as_ana.post("/new/referral/review/", {"key": key, "send": "yes"})
+        answer_step(as_ana, "referral", "review", {"key": key, "send": "yes"})
 
     assert Loop.objects.count() == 1
 
@@ -84,29 +96,31 @@ def test_a_duplicate_is_warned_of_and_must_be_confirmed(
     as_ana: Client, story: Story, maria: str, cardiology: str
 ) -> None:
     to_review(as_ana, maria, cardiology)
-    as_ana.post("/new/referral/review/", {"key": as_ana.session["draft-referral"]["request"]["id"]})
+    answer_step(as_ana, "referral", "review", {"key": as_ana.session["draft-referral"]["request"]["id"]})
     page = to_review(as_ana, maria, cardiology)
     assert "There is an open request for the same service and patient." in page
     key = as_ana.session["draft-referral"]["request"]["id"]
 
-    assert "Tick this box" in as_ana.post("/new/referral/review/", {"key": key}).content.decode()
+    assert "Tick this box" in answer_step(as_ana, "referral", "review", {"key": key}).content.decode()
     before = Loop.objects.count()
-    as_ana.post("/new/referral/review/", {"key": key, "confirm": "yes"})
+    answer_step(as_ana, "referral", "review", {"key": key, "confirm": "yes"})
     assert Loop.objects.count() == before + 1
 
 
 def test_a_follow_up_and_a_test_order_are_ordered_the_same_way(as_ana: Client, maria: str) -> None:
     as_ana.post("/new/follow-up/patient/", {"patient": maria})
     window = {"reason": "Wound check", "window_end": "2099-01-31", "priority": "routine"}
-    assert as_ana.post("/new/follow-up/details/", window)["Location"] == "/new/follow-up/review/"
+    assert answer_step(as_ana, "follow-up", "details", window)["Location"] == "/new/follow-up/review/"
     as_ana.get("/new/follow-up/review/")
-    as_ana.post("/new/follow-up/review/", {"key": as_ana.session["draft-follow-up"]["request"]["id"]})
+    answer_step(as_ana, "follow-up", "review", {"key": as_ana.session["draft-follow-up"]["request"]["id"]})
 
     as_ana.post("/new/test-order/patient/", {"patient": maria})
-    as_ana.post("/new/test-order/details/", {"test": "HbA1c", "loinc": "4548-4", "reason": "?", "priority": "routine"})
-    as_ana.post("/new/test-order/service/", {"service": ""})
+    answer_step(
+        as_ana, "test-order", "details", {"test": "HbA1c", "loinc": "4548-4", "reason": "?", "priority": "routine"}
+    )
+    answer_step(as_ana, "test-order", "service", {"service": ""})
     as_ana.get("/new/test-order/review/")
-    as_ana.post("/new/test-order/review/", {"key": as_ana.session["draft-test-order"]["request"]["id"]})
+    answer_step(as_ana, "test-order", "review", {"key": as_ana.session["draft-test-order"]["request"]["id"]})
 
     assert sorted(Loop.objects.values_list("kind", flat=True)) == ["follow-up", "test-order"]
 
@@ -116,3 +130,33 @@ def test_starting_from_a_patients_page_knows_the_patient(as_ana: Client, maria: 
 
     assert answer["Location"] == "/new/referral/service/"
     assert "María José García" in as_ana.get("/new/referral/service/").content.decode()
+
+
+def test_a_form_of_another_draft_is_refused_and_nothing_of_it_reaches_the_other_patient(
+    as_ana: Client, maria: str, cardiology: str, hospital: str
+) -> None:
+    alexis = {"resourceType": "Patient", "id": "patient-alexis", "name": [{"given": ["Alexis"], "family": "Reed"}]}
+    store.write(alexis, actor=SYSTEM, audience=[hospital])
+    as_ana.post("/new/for-patient/", {"kind": "referral", "patient": maria})
+    answer_step(as_ana, "referral", "service", {"service": cardiology})
+    first = as_ana.session["draft-referral"]["id"]
+    assert f'name="draft" value="{first}"' in as_ana.get("/new/referral/details/").content.decode()
+
+    as_ana.post("/new/for-patient/", {"kind": "referral", "patient": "patient-alexis"})
+    typed = {"draft": first, "reason": "Heart failure of María", "priority": "urgent"}
+    chosen = {"service": {"service": cardiology}, "details": {"reason": "Asthma?", "priority": "routine"}}
+    for moment in ("service", "details", "review"):
+        as_ana.get(f"/new/referral/{moment}/")
+        before = dict(as_ana.session["draft-referral"])
+        for step in ("service", "details", "review"):
+            answer = as_ana.post(f"/new/referral/{step}/", typed | {"service": "another"})
+            page = answer.content.decode()
+            assert answer.status_code == 409, (moment, step)
+            assert "Another draft was begun in another window." in page
+            assert "this is the draft for Alexis Reed" in page
+            assert "Heart failure of María" not in page
+            assert f'method="post" action="/new/referral/{min(moment, step, key=STEPS["referral"].index)}/"' in page
+        assert as_ana.session["draft-referral"] == before
+        if moment in chosen:
+            answer_step(as_ana, "referral", moment, chosen[moment])
+    assert Loop.objects.count() == 0

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 
 from records import access
 from records.errors import Incorrect, NotFound
+from records.json import Resource
 from referrals import composer, directory
 from referrals.vocabulary import Finding, Words
 from web import drafts, patients, reading
@@ -46,7 +47,8 @@ def start_for(request: StaffRequest) -> HttpResponse:
     kind, patient = request.POST.get("kind", ""), request.POST.get("patient", "")
     if kind not in STEPS or not access.visible(request.actor, "Patient").filter(pk=patient).exists():
         raise NotFound("No such patient.")
-    draft = Draft(kind=kind, patient=patient)
+    draft = Draft(kind=kind)
+    draft.choose(patient)
     drafts.save(request.session, draft)
     return _to(draft)
 
@@ -66,15 +68,30 @@ def step(request: StaffRequest, kind: str, step: str) -> HttpResponse:
         raise NotFound("No such step.")
     draft = drafts.load(request.session, kind)
     before = STEPS[kind][: STEPS[kind].index(step)]
-    if not all(draft.is_done(earlier) for earlier in before):
-        return _to(draft)
-    return VIEWS[step](request, draft)
+    is_reachable = all(draft.is_done(earlier) for earlier in before)
+    is_of_another = request.method == "POST" and step != "patient" and request.POST.get("draft", "") != draft.id
+    if draft.patient and is_of_another:
+        return _refuse(request, draft, step if is_reachable else draft.next_step())
+    return VIEWS[step](request, draft) if is_reachable else _to(draft)
+
+
+def _refuse(request: StaffRequest, draft: Draft, step: str) -> HttpResponse:
+    """Take nothing from a form of another draft: its answers may be about another patient."""
+    banner = patients.banner(request.actor, draft.patient)
+    told = _("Another draft was begun in another window. Nothing was taken over: this is the draft for %(patient)s.")
+    messages.error(request, told % {"patient": banner.name})
+    if step == "review" and draft.request:
+        answer = _show_review(request, draft, draft.request)
+    else:
+        answer = PAGES[step](request, draft)
+    answer.status_code = 409
+    return answer
 
 
 def _patient(request: StaffRequest, draft: Draft) -> HttpResponse:
     chosen = request.POST.get("patient")
     if chosen and access.visible(request.actor, "Patient").filter(pk=chosen).exists():
-        draft.patient, draft.request = chosen, None
+        draft.choose(chosen)
         drafts.save(request.session, draft)
         return _to(draft)
     if request.method == "POST":
@@ -90,6 +107,10 @@ def _service(request: StaffRequest, draft: Draft) -> HttpResponse:
         draft.request = None
         drafts.save(request.session, draft)
         return _to(draft)
+    return _service_page(request, draft)
+
+
+def _service_page(request: StaffRequest, draft: Draft) -> HttpResponse:
     words = request.GET.get("q", "")
     services = [service_line(one) for one in directory.find_services(request.actor, words)]
     return _show(request, draft, "service", {"services": services, "q": words, "chosen": draft.service})
@@ -103,28 +124,38 @@ def _details(request: StaffRequest, draft: Draft) -> HttpResponse:
         drafts.save(request.session, draft)
         if draft.is_done("details"):
             return _to(draft)
-    form = draft.form()
-    answer = _show(request, draft, "details", {"form": form})
+    answer = _details_page(request, draft)
     answer.status_code = 422 if request.method == "POST" else 200
     return answer
 
 
+def _details_page(request: StaffRequest, draft: Draft) -> HttpResponse:
+    return _show(request, draft, "details", {"form": draft.form()})
+
+
 def _review(request: StaffRequest, draft: Draft) -> HttpResponse:
-    context: dict[str, Any] = {}
     if request.method == "POST" and draft.request and request.POST.get("key") == draft.request["id"]:
         found = composer.findings(draft.request, request.actor)
         if request.POST.get("confirm") == "yes" or not _of(found, "warning"):
             return _send(request, draft)
-        context["unconfirmed"] = True
-    else:
-        draft.request = drafts.compose(draft, request.actor)
-        drafts.save(request.session, draft)
-        found = composer.findings(draft.request, request.actor)
-    context |= {
+        return _show_review(request, draft, draft.request, unconfirmed=True)
+    return _review_page(request, draft)
+
+
+def _review_page(request: StaffRequest, draft: Draft) -> HttpResponse:
+    composed = draft.request = drafts.compose(draft, request.actor)
+    drafts.save(request.session, draft)
+    return _show_review(request, draft, composed)
+
+
+def _show_review(request: StaffRequest, draft: Draft, composed: Resource, unconfirmed: bool = False) -> HttpResponse:
+    found = composer.findings(composed, request.actor)
+    context = {
+        "unconfirmed": unconfirmed,
         "findings": found,
         "errors": _of(found, "error"),
         "warnings": _of(found, "warning"),
-        "key": draft.request["id"],
+        "key": composed["id"],
         "parts": _parts(draft),
         "send_label": _("Send") if draft.kind == "referral" else _("Order"),
     }
@@ -147,6 +178,7 @@ def _send(request: StaffRequest, draft: Draft) -> HttpResponse:
 
 
 VIEWS = {"patient": _patient, "service": _service, "details": _details, "review": _review}
+PAGES = {"service": _service_page, "details": _details_page, "review": _review_page}
 
 
 def service_line(service: directory.ServiceFound) -> dict[str, Any]:
@@ -200,6 +232,7 @@ def _show(request: StaffRequest, draft: Draft, step: str, context: dict[str, Any
     ]
     shared = {
         "kind": draft.kind,
+        "draft": draft.id,
         "heading": HEADINGS[draft.kind],
         "trail": trail,
         "has_draft": bool(draft.patient),
