@@ -38,7 +38,12 @@ class Draft:
     request: Resource | None = None
 
     def choose(self, patient: str) -> None:
-        """Make it a draft for that patient; forms that were opened before no longer fit it."""
+        """Make it a draft for that patient; forms that were opened before no longer fit it.
+
+        What was written about somebody else is no longer there: it must not reach another patient's record.
+        """
+        if patient != self.patient:
+            self.details = {}
         self.id, self.patient, self.request = clock.new_id(), patient, None
 
     def is_done(self, step: str) -> bool:

@@ -9,7 +9,7 @@ from records import store
 from records.access import SYSTEM
 from referrals.models import Handoff, Loop
 from tests.web.conftest import Story
-from web.drafts import STEPS
+from web.drafts import STEPS, Draft
 
 pytestmark = pytest.mark.django_db
 
@@ -160,3 +160,11 @@ def test_a_form_of_another_draft_is_refused_and_nothing_of_it_reaches_the_other_
         if moment in chosen:
             answer_step(as_ana, "referral", moment, chosen[moment])
     assert Loop.objects.count() == 0
+
+
+def test_words_about_one_patient_never_reach_another() -> None:
+    draft = Draft(kind="referral", patient="first", details={"reason": "Chest pain"})
+    draft.choose("first")
+    assert draft.details == {"reason": "Chest pain"}
+    draft.choose("second")
+    assert draft.details == {}
