@@ -21,7 +21,8 @@ from referrals.models import Handoff
 
 Target = tuple[str, str]
 
-POLL_LEASE_SECONDS = 600.0
+# Short: a poller that was killed holds nobody up for long. Two at once do no harm, the Inbox is unique.
+POLL_LEASE_SECONDS = 30.0
 SWEEP_BATCH = 500
 
 # What is polled. "patient": of a linked patient is enough, as it may be an outcome that names no order; "request": only

@@ -1,5 +1,6 @@
 """Baton's pages as a person uses them: what they press, and what they then read."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -34,7 +35,7 @@ class Screen:
 
     def sees(self, title: str, stage: str = "") -> None:
         """Reload until a handoff of that title stands at that stage."""
-        handoff = self._handoff(title).filter(has=self.page.locator(".chip", has_text=stage))
+        handoff = self._handoff(title).filter(has=self.page.locator(".chip", has_text=re.compile(f"^{stage}")))
         self._await(handoff, f"{title} at {stage}")
 
     def sees_the_end(self) -> None:
