@@ -1,0 +1,28 @@
+"""Evidence: resources that prove that a step happened. It moves our stage and never writes a performer's Task.
+
+Applied by itself only if (a) it names our request or Task, or one of our Tasks names it as output, **and** (b) its
+patient is the request's. (a) without (b), an outcome that doesn't come from the performer or before the order was
+sent, and a fresh report that names nothing, become match-evidence in a loop of the kind `unsolicited`: candidates are
+ranked there (`referrals.matching`), never guessed (PATHWAYS §6). What the placer adds to its own order is kept with it.
+
+What the table says is done only where the pathway allows it from the present stage, so late and repeated evidence
+undoes nothing: the record is kept, the loop stays as it is.
+"""
+
+from referrals.evidence.applying import apply
+from referrals.evidence.asking import ask_for_match
+from referrals.evidence.matches import apply_matches
+from referrals.evidence.naming import patient_of
+from referrals.evidence.saying import happened_at
+from referrals.evidence.table import EVIDENCE, RECORDED, TYPES
+
+__all__ = [
+    "EVIDENCE",
+    "RECORDED",
+    "TYPES",
+    "apply",
+    "apply_matches",
+    "ask_for_match",
+    "happened_at",
+    "patient_of",
+]

@@ -1,0 +1,54 @@
+"""What can't be applied by itself: a person's work in a loop of the kind `unsolicited`, opened once."""
+
+from datetime import timedelta
+
+from records import access, clock, dates
+from records.access import Actor
+from records.json import Resource
+from referrals import workflow
+from referrals.evidence.naming import patient_of
+from referrals.evidence.table import is_finished
+from referrals.models import Loop, Owner
+from referrals.parties import local
+from referrals.reports import severity_of, was_rewritten
+
+FRESH = timedelta(days=30)
+"""† An unsolicited report older than this is history that a partner's import brought, not news."""
+
+
+def is_news(resource: Resource, previous: Resource) -> bool:
+    """Whether a report that names no order of ours asks for a person: new, finished and recent."""
+    if resource["resourceType"] != "DiagnosticReport" or resource.get("basedOn"):
+        return False
+    if not is_finished(resource):
+        return False
+    if previous and not was_rewritten(resource, previous):
+        return False
+    issued = dates.period_of(resource.get("issued", "")) or dates.range_of(
+        resource.get("effectiveDateTime") or resource.get("effectivePeriod")
+    )
+    return issued is not None and issued[1] >= clock.now() - FRESH
+
+
+def receiver(resource: Resource, actor: Actor) -> str:
+    """The tenant that has to look at a report: the one it came to, else the only one that knows the patient."""
+    if access.is_tenant(actor.organization):
+        return actor.organization
+    type_, key = local(patient_of(resource))
+    seen_by = {
+        loop.accountable.organization
+        for loop in Loop.objects.filter(patient_id=key or None).select_related("accountable")
+    }
+    return seen_by.pop() if type_ == "Patient" and len(seen_by) == 1 else ""
+
+
+def ask_for_match(resource: Resource, pool: Owner, actor: Actor) -> str:
+    """The `unsolicited` loop that holds this evidence, opened once; its patient is not known to be anybody."""
+    about = f"{resource['resourceType']}/{resource['id']}"
+    held = Loop.objects.filter(kind="unsolicited", about=about).order_by("opened_at").last()
+    if held is not None:
+        return held.id
+    priority = "stat" if severity_of(resource) == "critical" else "routine"
+    return workflow.open_handoff_loop(
+        "unsolicited", "match-evidence", about=about, accountable_pool=pool, priority=priority, actor=actor
+    ).id

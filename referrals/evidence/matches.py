@@ -1,0 +1,41 @@
+"""What a person has matched is applied to the request that they chose."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from records import store
+from records.access import Actor
+from records.errors import Incorrect, Issue
+from referrals import sharing
+from referrals.evidence.applying import performing, proven, take
+from referrals.models import Event, Loop
+from referrals.parties import local
+
+
+def apply_matches(events: Sequence[Event]) -> None:
+    """What a person has matched is applied to the request that they chose, in the same transaction (a reaction)."""
+    for event in events:
+        if event.action == "match" and event.handoff is not None:
+            actor = Actor(id=event.actor_id, kind="system", display=event.actor_display)
+            _apply_match(event.loop, event.details["request"], actor)
+
+
+def _apply_match(unsolicited: Loop, request: str, actor: Actor) -> None:
+    mine = Q(accountable__organization=unsolicited.accountable.organization)
+    loop = Loop.objects.select_related("accountable").filter(mine, request_id=local({"reference": request})[1]).first()
+    if loop is None:
+        text = _("There is no such order of this organisation.")
+        raise Incorrect(text, Issue(text, "request", "not-found"))
+    resource = store.get(*local({"reference": unsolicited.about}))
+    handoff = performing(loop, actor)
+    row = proven(handoff, resource, {}, actor) if handoff else None
+    if handoff is None or row is None:
+        unsent = _("This order has not been sent to anybody yet: send it first.")
+        text = _("This order already has it, or stands where it proves nothing.") if handoff else unsent
+        raise Incorrect(text, Issue(text, "request", "business-rule"))
+    take(handoff, row, resource, actor)
+    receiver = replace(actor, kind="partner", organization=unsolicited.accountable.organization)
+    sharing.share(loop, resource, receiver)

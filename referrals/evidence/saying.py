@@ -1,0 +1,57 @@
+"""What a piece of evidence says to an action: when it happened, and the values of the action's fields."""
+
+from datetime import datetime
+from typing import Any
+
+from records import clock, dates
+from records.access import Actor
+from records.json import Resource
+from referrals.evidence.table import REPORTS
+from referrals.reports import severity_of, state_of
+
+
+def happened_at(resource: Resource, actor: Actor) -> datetime:
+    """When the proven step happened: what the resource says of it, else when a partner wrote it, else now.
+
+    `workflow` limits it to between the order and our receipt (PATHWAYS §7).
+    """
+    period = resource.get("period") or {}
+    told = {
+        "Encounter": period.get("end"),
+        "DiagnosticReport": resource.get("issued"),
+        "DocumentReference": resource.get("date"),
+        "Specimen": resource.get("receivedTime"),
+    }.get(resource["resourceType"])
+    said = resource.get("meta", {}).get("lastUpdated") if actor.kind == "partner" else None
+    found = next((dates.period_of(one) for one in (told, said) if isinstance(one, str)), None)
+    return found[0] if found else clock.now()
+
+
+def told(resource: Resource) -> dict[str, Any]:
+    """What a resource can say to the form of an action, by the names of the fields."""
+    type_, reference = resource["resourceType"], f"{resource['resourceType']}/{resource['id']}"
+    if type_ == "Appointment":
+        return _slot(resource) | _cancellation(resource) | {"appointment": reference}
+    if type_ == "Specimen":
+        return {"reason": "specimen-unsatisfactory"}
+    if type_ in REPORTS:
+        unable = {"reason": "unable"} if state_of(resource) == "cancelled" else {}
+        return unable | {"report": reference, "state": state_of(resource), "severity": severity_of(resource)}
+    return {}
+
+
+def _slot(appointment: Resource) -> dict[str, datetime]:
+    """Start and end; an appointment without an end is taken to end when it starts."""
+    start, end = (dates.period_of(appointment.get(name, "")) for name in ("start", "end"))
+    begins = start[0] if start else None
+    ends = end[0] if end else begins
+    return {name: at for name, at in (("slot_start", begins), ("slot_end", ends)) if at is not None}
+
+
+def _cancellation(appointment: Resource) -> dict[str, str]:
+    """By patient or provider as http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason says."""
+    concept = appointment.get("cancelationReason", {})
+    codings = concept.get("coding", ())
+    by_patient = any(one.get("code", "").startswith("pat") for one in codings)
+    words = concept.get("text") or next((one["display"] for one in codings if one.get("display")), "")
+    return {"reason": f"cancelled-by-{'patient' if by_patient else 'provider'}", "reason_text": words}
