@@ -155,7 +155,7 @@ class _Application:
 
     def _first(self, row: Inbox, body: Resource, translated: Resource) -> None:
         """A resource that is not linked yet: one that we know by its identifiers, or a new one."""
-        ours, held = own_id(translated), recognise(self.partner, translated)
+        ours, held = own_id(translated), self._known(translated)
         link = Link(
             partner=self.partner,
             type=row.type,
@@ -172,6 +172,15 @@ class _Application:
             version = self._receive(link, known or translated, row)
             if row.type != "Task":  # a Task of theirs has elements that are ours to send
                 Link.objects.filter(pk=link.pk).update(wanted_version=version, sent_version=version)
+
+    def _known(self, translated: Resource) -> str | None:
+        """As `recognise`; a Task may stand for what its request has opened here before."""
+        held = recognise(self.partner, translated)
+        if held is not None or translated["resourceType"] != "Task":
+            return held
+        asked = intake.tasks.stands_for(translated, partners.actor(self.partner))
+        is_taken = Link.objects.filter(partner=self.partner, type="Task", local_id=asked).exists()
+        return None if is_taken else asked or None
 
     def _again(self, link: Link, row: Inbox, body: Resource, translated: Resource) -> None:
         """A new version of what is linked: a Task is merged by the owners of its elements, a copy follows."""

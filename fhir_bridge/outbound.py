@@ -59,6 +59,14 @@ def mark(changes: Sequence[Change]) -> None:
     wakeups.after_commit("push", affected)
 
 
+def catch_up(partner: Partner) -> int:
+    """Note what a newly connected partner should have of the work that is with it already; give how much that is."""
+    links = routing.missing(partner, our_base())
+    Link.objects.bulk_create(links, ignore_conflicts=True)
+    wakeups.after_commit("push", {partner.pk} if links else ())
+    return len(links)
+
+
 def our_base() -> str:
     """The base URL of our own FHIR API."""
     return f"{settings.BATON_BASE_URL}/fhir"

@@ -21,7 +21,7 @@ from records.access import Actor
 from records.errors import Conflict, Incorrect, NotFound, Unavailable
 from records.models import Tenant
 from referrals.models import Owner
-from referrals.people import default_pool
+from referrals.people import default_pool, owner_for
 
 __all__ = ["Partner", "actor", "add", "base_of", "by_name", "connect", "secret_of", "set_secret"]
 
@@ -30,8 +30,9 @@ _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*", re.ASCII)
 
 
 def actor(partner: Partner) -> Actor:
-    """The partner as somebody who acts."""
-    return Actor(id=f"partner:{partner.pk}", kind="partner", display=partner.name, organization=partner.organization)
+    """The partner as somebody who acts, by the name that people know its organisation by."""
+    name = owner_for(Owner.Kind.ORGANISATION, partner.organization).name
+    return Actor(id=f"partner:{partner.pk}", kind="partner", display=name, organization=partner.organization)
 
 
 def connect(partner: Partner) -> Server:

@@ -55,6 +55,23 @@ def plan(changes: Sequence[Change], our_base: str) -> list[Link]:
     return links
 
 
+def missing(partner: Partner, our_base: str) -> list[Link]:
+    """The links that a partner should have for what is with its organisation already, not yet saved.
+
+    A partner is often connected after the first orders were sent to it on paper.
+    """
+    theirs = Q(owner__key=partner.organization) | Q(owner__organization=partner.organization)
+    waiting = Handoff.objects.filter(theirs, kind__in=SHARED_HANDOFFS, closed_at=None)
+    linked = Link.objects.filter(type="Task", local_id__in=waiting.values("pk")).values("local_id")
+    found: dict[tuple[str, str], Link] = {}
+    for handoff in waiting.exclude(pk__in=linked).select_related("loop").order_by("opened_at"):
+        task = store.get("Task", handoff.pk)
+        if _is_shared(task):
+            organizations = (handoff.loop.placer, partner.organization)
+            found |= {(each.type, each.local_id): each for each in _links(partner, task, organizations, our_base)}
+    return list(found.values())
+
+
 def _is_shared(body: Resource) -> bool:
     """Whether a body is a Task of a kind that may leave, and no longer a draft."""
     if body["resourceType"] != "Task" or body.get("status") == "draft":

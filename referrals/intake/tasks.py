@@ -54,14 +54,28 @@ def _handoff_of(task: Resource) -> Handoff | None:
     return found.first()
 
 
+def stands_for(task: Resource, actor: Actor) -> str:
+    """The id of the open `fulfil` that a `fulfill` Task of the placer's stands for, empty for none.
+
+    A request for us to answer opens it before its Task has come.
+    """
+    found = _of_request(task, actor, kind="fulfil", loop__answer_only=True)
+    return found.id if found else ""
+
+
 def _dispatch_of(task: Resource, actor: Actor) -> Handoff | None:
     """The open `dispatch` that a `fulfill` Task of the placer's EHR ends: it has sent the request itself."""
+    return _of_request(task, actor, kind="dispatch")
+
+
+def _of_request(task: Resource, actor: Actor, **wanted: object) -> Handoff | None:
+    """The open handoff of the request that a `fulfill` Task is about, if the sender is its placer."""
     codings = task.get("code", {}).get("coding", ())
     is_fulfil = any((one.get("system"), one.get("code")) == (HL7_TASK_CODE, "fulfill") for one in codings)
     type_, key = local(task.get("focus"))
     if not is_fulfil or type_ != "ServiceRequest":
         return None
-    waiting = Handoff.objects.select_related("loop__accountable", "owner").filter(kind="dispatch", closed_at=None)
+    waiting = Handoff.objects.select_related("loop__accountable", "owner").filter(closed_at=None, **wanted)
     found = waiting.filter(loop__request_id=key).first()
     return found if found and "requester" in roles_in(actor, found) else None
 

@@ -11,6 +11,7 @@ from fhir_bridge.models import Inbox, Link, Partner, Watermark
 from records import store
 from records.access import SYSTEM
 from records.errors import BatonError
+from referrals import workflow
 from referrals.models import Handoff, Loop
 from tests.fhir_bridge.story import ANA, MRN, Story
 
@@ -55,6 +56,7 @@ def test_a_word_of_theirs_moves_the_stage_and_leaves_the_rest_of_our_task_as_it_
 
     after = store.get("Task", handoff.id)
     assert stage(handoff) == "awaiting-booking"
+    assert handoff.events.latest("id").actor_display == "Hospital Nord"
     assert (after["status"], after["note"]) == ("accepted", [{"text": "Room 4"}])
     for element in ("partOf", "for", "focus", "requester", "identifier", "code"):
         assert after[element] == before[element]
@@ -314,3 +316,36 @@ def test_somebody_who_can_not_be_read_holds_up_nobody_else(
     assert stage(handoff) == "awaiting-booking"
     take(hospital)
     assert inbox(type="DocumentReference") == ["applied"]
+
+
+def test_a_task_that_comes_after_its_request_is_the_one_we_answer(
+    story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    story.refer()
+    outbound.run_once(hospital)
+    us, them = (_named(ehr, "Organization", name) for name in ("Practice", "Hospital"))
+    about = {"subject": {"reference": f"Patient/{ehr.all('Patient')[0]['id']}"}, "code": {"text": "Home visit"}}
+    request = {"resourceType": "ServiceRequest", "id": "visit", "status": "active", "intent": "order"}
+    ehr.put(request | about | _REFERRAL | {"requester": them, "performer": [us]})
+    take(hospital)
+    handoff = Handoff.objects.get(loop__answer_only=True)
+
+    focus = {"reference": "ServiceRequest/visit"}
+    task = {"resourceType": "Task", "id": "theirs", "status": "requested", "intent": "order", "code": _FULFILL}
+    ehr.put(task | {"focus": focus, "for": about["subject"], "requester": them, "owner": us})
+    take(hospital)
+    workflow.perform(handoff.id, "accept", story.nina)
+    outbound.run_once(hospital)
+
+    theirs = next(one for one in ehr.all("Task") if one["id"] == "theirs")
+    assert not Handoff.objects.exclude(pk=handoff.pk).filter(loop=handoff.loop).exists()
+    assert theirs["status"] == "accepted"
+    assert theirs["requester"] == them
+
+
+_FULFILL = {"coding": [{"system": "http://hl7.org/fhir/CodeSystem/task-code", "code": "fulfill"}]}
+_REFERRAL = {"category": [{"coding": [{"system": "http://snomed.info/sct", "code": "3457005"}]}]}
+
+
+def _named(ehr: FakeEhr, type_: str, name: str) -> dict[str, str]:
+    return next({"reference": f"{type_}/{one['id']}"} for one in ehr.all(type_) if one["name"] == name)

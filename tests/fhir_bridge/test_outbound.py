@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.management import call_command
 
 from bench.fake_ehr import Answer, FakeEhr, Request
 from fhir_bridge import applying, operations, outbound, partners, sending
@@ -70,6 +71,20 @@ def test_the_hospital_gets_the_referral_and_what_it_refers_to_and_nothing_else(
     assert "partOf" not in task
     assert "extension" not in task
     assert states(hospital) == {Link.State.CLEAN}
+
+
+def test_what_was_sent_on_paper_before_the_hospital_was_connected_reaches_its_ehr_once(
+    story: Story, ehr: FakeEhr
+) -> None:
+    handoff = story.refer()
+
+    call_command("partner", "add", "Hospital", ehr.base_url, "--organization", HOSPITAL, "--steward-pool", story.pool)
+    hospital = partners.by_name("Hospital")
+    outbound.run_once(hospital)
+
+    assert types(ehr) == SENT_ONCE
+    assert ehr.all("Task")[0]["identifier"][0]["value"] == handoff.id
+    assert outbound.catch_up(hospital) == 0
 
 
 def test_a_second_run_sends_nothing(story: Story, hospital: Partner, ehr: FakeEhr) -> None:

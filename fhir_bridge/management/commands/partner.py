@@ -11,7 +11,7 @@ from django.utils.translation import gettext_noop
 from rich.console import Console
 from rich.table import Column, Table
 
-from fhir_bridge import operations, partners, status
+from fhir_bridge import operations, outbound, partners, status
 from fhir_bridge.models import Partner
 from records.access import SYSTEM
 from records.errors import BatonError
@@ -52,6 +52,8 @@ class Command(BaseCommand):
             secret=_secret() if options["auth"] == Partner.Auth.BEARER else "",
         )
         self.stdout.write(f"{partner.name}: {partner.base_url}")
+        if waiting := outbound.catch_up(partner):
+            self.stdout.write(_("Resources of open orders that wait to be sent: %(number)s") % {"number": waiting})
         self.stdout.write(_("What has to be mended goes to: %(pool)s") % {"pool": partner.steward_pool.name})
         try:
             self._print(operations.test(partner))
