@@ -51,9 +51,9 @@ class Story:
 
 def build(run: str) -> Story:
     """Write who is there."""
-    for key in (PRACTICE, HOSPITAL):
+    for key, name in ((PRACTICE, "Practice"), (HOSPITAL, "Hospital Nord")):
         named = {"system": REGISTER, "value": f"{key}-{run}"}
-        keep({"resourceType": "Organization", "id": key, "identifier": [named], "name": key.title()})
+        keep({"resourceType": "Organization", "id": key, "identifier": [named], "name": name})
     Tenant.objects.create(organization=PRACTICE, name="Practice")
     gp, nina = person(GP, "practitioner", run=run), person("nina", "coordinator", "supervisor", run=run)
     pool = people.create_pool(PRACTICE, "Practice – coordination", members=[nina], is_default=True)

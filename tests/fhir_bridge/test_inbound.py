@@ -323,7 +323,7 @@ def test_a_task_that_comes_after_its_request_is_the_one_we_answer(
 ) -> None:
     story.refer()
     outbound.run_once(hospital)
-    us, them = (_named(ehr, "Organization", name) for name in ("Practice", "Hospital"))
+    us, them = (_named(ehr, "Organization", name) for name in ("Practice", "Hospital Nord"))
     about = {"subject": {"reference": f"Patient/{ehr.all('Patient')[0]['id']}"}, "code": {"text": "Home visit"}}
     request = {"resourceType": "ServiceRequest", "id": "visit", "status": "active", "intent": "order"}
     ehr.put(request | about | _REFERRAL | {"requester": them, "performer": [us]})
