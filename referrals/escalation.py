@@ -4,6 +4,7 @@ An escalation adds a row and changes neither owner nor due time nor stage. `Hand
 is to hear, so that a sweep costs what is due and not what exists; with no sweep at all the lists are still right.
 """
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -38,12 +39,21 @@ class Notice:
     due_at: datetime
 
 
+class SweepStands(RuntimeError):
+    """The same handoff came to more levels than there are: the rules lead nowhere, and a worker would spin for ever."""
+
+
 def sweep(now: datetime) -> int:
-    """Record every escalation that is due by ``now``; gives how many. Two sweeps at once share the work."""
-    recorded = 0
+    """Record every escalation that is due by ``now``; gives how many. Two sweeps at once share the work.
+
+    Raises `SweepStands` when a batch brings nothing forward; what was recorded before stays.
+    """
+    recorded: Counter[str] = Counter()
     while batch := _sweep_batch(now):
-        recorded += batch
-    return recorded
+        recorded.update(batch)
+        if any(recorded[handoff_id] > len(AFTER) for handoff_id in batch):
+            raise SweepStands("A handoff comes up at every batch of the escalation sweep.")
+    return recorded.total()
 
 
 def waiting(actor: Actor) -> list[Notice]:
@@ -61,8 +71,8 @@ def displayed(actor: Actor, ids: Collection[int]) -> int:
     return mine.update(delivered_at=clock.now(), channel="app")
 
 
-def _sweep_batch(now: datetime) -> int:
-    """One batch of handoffs that have come to their next level. A handoff that another sweep holds is left to it."""
+def _sweep_batch(now: datetime) -> list[str]:
+    """One batch of handoffs that have come to their next level, by id. What another sweep holds is left to it."""
     with transaction.atomic():
         due = (
             Handoff.objects.select_for_update(skip_locked=True, of=("self",))
@@ -78,7 +88,7 @@ def _sweep_batch(now: datetime) -> int:
             [_escalation(handoff, supervisors, now) for handoff in handoffs], ignore_conflicts=True
         )
         Handoff.objects.bulk_update(handoffs, ["escalation_level", "escalate_at"])
-    return len(handoffs)
+    return [handoff.id for handoff in handoffs]
 
 
 def _next(handoff: Handoff) -> datetime | None:

@@ -1,7 +1,7 @@
 """What is overdue reaches owner, pool and supervisor, once each; however often and by how many it is swept."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connections
@@ -76,6 +76,17 @@ def test_it_counts_as_delivered_once_it_was_displayed(ward: Ward) -> None:
     assert escalation.displayed(ward.coordinator, [notice.id]) == 0
     assert escalation.waiting(ward.coordinator) == []
     assert Escalation.objects.get().channel == "app"
+
+
+def test_a_sweep_whose_next_step_leads_nowhere_stops_with_an_error(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    def back_to_the_start(handoff: Handoff) -> datetime:
+        handoff.escalation_level = 1
+        return handoff.due_at
+
+    handoff = ward.only(ward.order(), "dispatch")
+    monkeypatch.setattr(escalation, "_next", back_to_the_start)
+    with pytest.raises(escalation.SweepStands):
+        escalation.sweep(handoff.due_at)
 
 
 def test_a_sweep_costs_what_is_due_and_not_what_exists(
