@@ -1,5 +1,6 @@
 """A referral to a hospital with a real FHIR server, from the order to the report: each step of theirs is seen here."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -73,54 +74,80 @@ def iso(days: float) -> str:
     return (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="seconds")
 
 
+@dataclass
+class Visit:
+    """The hospital's side of one referral: what its clerk and its physician write about it."""
+
+    clerk: Clerk
+    request: str
+    patient: str
+
+    def book(self) -> None:
+        who = {"actor": self._patient(), "status": "accepted"}
+        slot = {"start": iso(1), "end": iso(1.02), "participant": [who]}
+        self.clerk.post({"resourceType": "Appointment", "status": "booked", **slot, **self._about()})
+
+    def see(self) -> None:
+        ambulatory = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"}
+        seen = {"status": "finished", "class": ambulatory, "subject": self._patient()}
+        self.clerk.post({"resourceType": "Encounter", **seen, **self._about()})
+
+    def write_letter(self, author: str) -> str:
+        """The letter says nothing of the request; its reference."""
+        doctor = self.clerk.post({"resourceType": "Practitioner", "name": [{"family": author}]})
+        letter = self.clerk.post(
+            {
+                "resourceType": "DocumentReference",
+                "status": "current",
+                "docStatus": "final",
+                "author": [{"reference": f"Practitioner/{doctor['id']}"}],
+                "content": [{"attachment": {"contentType": "text/plain", "data": "QWxsIHdlbGw="}}],
+                "subject": self._patient(),
+            }
+        )
+        return f"DocumentReference/{letter['id']}"
+
+    def _patient(self) -> dict[str, str]:
+        return {"reference": f"Patient/{self.patient}"}
+
+    def _about(self) -> dict[str, Any]:
+        return {"basedOn": [{"reference": f"ServiceRequest/{self.request}"}]}
+
+
 def test_the_hospital_receives_books_sees_and_reports(story: Story, hapi: Partner, clerk: Clerk) -> None:
     handoff = story.refer()
     exchange(hapi)
-    task, request, patient = remote("Task"), remote("ServiceRequest"), remote("Patient")
-    assert clerk.read("Task", task)["focus"]["reference"] == f"ServiceRequest/{request}"
+    task, visit = remote("Task"), Visit(clerk, remote("ServiceRequest"), remote("Patient"))
+    assert clerk.read("Task", task)["focus"]["reference"] == f"ServiceRequest/{visit.request}"
     assert len(clerk.find("Patient", identifier=f"{MRN}|4711-{story.run}")) == 1
 
     clerk.change("Task", task, status="accepted")
     exchange(hapi)
     assert stage(handoff) == "awaiting-booking"
 
-    about = {"basedOn": [{"reference": f"ServiceRequest/{request}"}]}
-    slot = {"start": iso(1), "end": iso(1.02)}
-    ana = {"actor": {"reference": f"Patient/{patient}"}, "status": "accepted"}
-    clerk.post({"resourceType": "Appointment", "status": "booked", "participant": [ana], **slot, **about})
+    visit.book()
     exchange(hapi)
     assert stage(handoff) == "scheduled"
 
-    subject = {"subject": {"reference": f"Patient/{patient}"}}
-    ambulatory = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"}
-    clerk.post({"resourceType": "Encounter", "status": "finished", "class": ambulatory, **subject, **about})
+    visit.see()
     exchange(hapi)
     assert stage(handoff) == "seen-awaiting-report"
 
-    doctor = clerk.post({"resourceType": "Practitioner", "name": [{"family": f"Heart-{story.run}"}]})
-    letter = clerk.post(
-        {
-            "resourceType": "DocumentReference",
-            "status": "current",
-            "docStatus": "final",
-            "author": [{"reference": f"Practitioner/{doctor['id']}"}],
-            "content": [{"attachment": {"contentType": "text/plain", "data": "QWxsIHdlbGw="}}],
-            **subject,
-        }
-    )
-    output = {"type": {"text": "report"}, "valueReference": {"reference": f"DocumentReference/{letter['id']}"}}
+    output = {"type": {"text": "report"}, "valueReference": {"reference": visit.write_letter(f"Heart-{story.run}")}}
     clerk.change("Task", task, status="completed", output=[output])
     exchange(hapi)
     assert stage(handoff) == "report-sent"
-
-    review = Handoff.objects.get(loop=handoff.loop, kind="review-report")
-    assert review.is_open
-    assert Inbox.objects.exclude(state__in=["applied", "discarded"]).count() == 0
-    assert not Loop.objects.filter(kind__in=["upkeep", "unsolicited"]).exists()
+    assert Handoff.objects.get(loop=handoff.loop, kind="review-report").is_open
+    nothing_is_left_to_mend()
     held = store.get("DocumentReference", Link.objects.get(type="DocumentReference").local_id)
     author = held["author"][0]["reference"].split("/")[1]
     assert held["subject"]["reference"] == f"Patient/{ANA}"
     assert store.get("Practitioner", author)["name"] == [{"family": f"Heart-{story.run}"}]
+
+
+def nothing_is_left_to_mend() -> None:
+    assert Inbox.objects.exclude(state__in=["applied", "discarded"]).count() == 0
+    assert not Loop.objects.filter(kind__in=["upkeep", "unsolicited"]).exists()
 
 
 def test_a_decline_comes_back_as_a_decision_for_the_referrer(story: Story, hapi: Partner, clerk: Clerk) -> None:

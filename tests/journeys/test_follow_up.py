@@ -7,7 +7,7 @@ import pytest
 
 from tests.journeys.conftest import known_patient
 from tests.journeys.ehr import Ehr, booked, eventually, finished, letter, reference
-from tests.journeys.office import Office
+from tests.journeys.office import Json, Office
 from tests.journeys.product import Product
 
 pytestmark = pytest.mark.partner
@@ -17,21 +17,26 @@ def instant(days: float) -> str:
     return (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="seconds")
 
 
-def test_a_follow_up_is_booked_held_and_told(baton: Product, ehr: Ehr, riverside: str, fixtures: Path) -> None:
-    office = Office(baton, "practice-alder")
-    person = known_patient(office, fixtures, "Porsha*")
-    visit = {
+def wound_check(patient: str, performer: str) -> Json:
+    """The practice's order, as its own system would write it."""
+    return {
         "resourceType": "ServiceRequest",
         "status": "active",
         "intent": "order",
         "category": [{"coding": [{"system": "http://snomed.info/sct", "code": "390906007"}]}],
         "code": {"text": "Wound check"},
-        "subject": {"reference": f"Patient/{person['id']}"},
+        "subject": {"reference": f"Patient/{patient}"},
         "requester": {"reference": "Organization/practice-alder"},
-        "performer": [{"reference": f"Organization/{riverside}"}],
+        "performer": [{"reference": f"Organization/{performer}"}],
         "authoredOn": instant(0),
         "occurrencePeriod": {"start": instant(1), "end": instant(7)},
     }
+
+
+def test_a_follow_up_is_booked_held_and_told(baton: Product, ehr: Ehr, riverside: str, fixtures: Path) -> None:
+    office = Office(baton, "practice-alder")
+    person = known_patient(office, fixtures, "Porsha*")
+    visit = wound_check(person["id"], riverside)
     placed = office.call("POST", "fhir/ServiceRequest", visit)
     rows = office.call("GET", f"api/v1/follow-ups?patient={person['id']}")["rows"]
     loop = next(row["id"] for row in rows if row["request"] == placed["id"])

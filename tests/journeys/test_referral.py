@@ -1,5 +1,6 @@
 """The main job: a referral composed by a person travels to another EHR, comes back, and closes."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.journeys.conftest import known_patient
-from tests.journeys.ehr import Ehr, booked, eventually, finished, letter
+from tests.journeys.ehr import Ehr, booked, eventually, finished, letter, reference
 from tests.journeys.office import Office
 from tests.journeys.product import Product
 from tests.journeys.screen import Screen, signed_in
@@ -37,34 +38,56 @@ def instant(days: float) -> str:
     return (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="seconds")
 
 
+@dataclass
+class Copies:
+    """What the other EHR holds of one referral, by reference there."""
+
+    ehr: Ehr
+    patient: str
+    request: str
+    task: str
+
+    @classmethod
+    def found(cls, ehr: Ehr, baton: Product, token: dict[str, str]) -> "Copies":
+        """Wait for them: one of each."""
+        patient = reference(ehr.one(f"Patient?identifier={token['system']}|{token['value']}"))
+        request = reference(ehr.one(f"ServiceRequest?subject={patient}&identifier={baton.url}/id/servicerequest|"))
+        return cls(ehr, patient, request, reference(ehr.one(f"Task?focus={request}")))
+
+    def report(self) -> None:
+        """The specialist writes the letter and completes the Task with it."""
+        document = self.ehr.create(letter(self.patient, "Cardiology letter"))
+        output = {"type": {"text": "report"}, "valueReference": {"reference": reference(document)}}
+        self.ehr.change(self.task, status="completed", output=[output])
+
+    def are_single_and_completed(self, baton: Product) -> None:
+        """However often it was sent, there is one of each; both say that it has been done."""
+        assert self.ehr.read(self.task)["status"] == "completed"
+        eventually("request completed", lambda: self.ehr.read(self.request)["status"] == "completed")
+        ours = f"ServiceRequest?subject={self.patient}&identifier={baton.url}/id/servicerequest|"
+        assert [len(self.ehr.search(query)) for query in (f"Task?focus={self.request}", ours)] == [1, 1]
+
+
 def test_a_referral_travels_to_another_ehr_comes_back_and_closes(
     baton: Product, ehr: Ehr, browser: Browser, fixtures: Path
 ) -> None:
     person = known_patient(Office(baton, "practice-alder"), fixtures, "Alva*")
-    family = person["name"][0]["family"]
     with signed_in(browser, baton, baton.login("doctor")) as screen:
-        compose(screen, family, "Riverside cardiology")
+        compose(screen, person["name"][0]["family"], "Riverside cardiology")
         loop = screen.page.url
-        token = person["identifier"][0]
-        patient = ehr.one(f"Patient?identifier={token['system']}|{token['value']}")
-        request = ehr.one(f"ServiceRequest?subject=Patient/{patient['id']}&identifier={baton.url}/id/servicerequest|")
-        task = ehr.one(f"Task?focus=ServiceRequest/{request['id']}")
-        owner = ehr.read(task["owner"]["reference"])
-        assert owner["name"] == "Riverside Clinic"
-        named = (f"ServiceRequest/{request['id']}", f"Patient/{patient['id']}")
+        there = Copies.found(ehr, baton, person["identifier"][0])
+        assert ehr.read(ehr.read(there.task)["owner"]["reference"])["name"] == "Riverside Clinic"
 
-        ehr.change(f"Task/{task['id']}", status="accepted")
+        ehr.change(there.task, status="accepted")
         screen.sees(ASKED, "Accepted, to be booked")
 
         baton.kill_worker()
-        ehr.create(booked(*named, instant(0.01), instant(0.02)))
+        ehr.create(booked(there.request, there.patient, instant(0.01), instant(0.02)))
         screen.sees(ASKED, "Booked")
-        ehr.create(finished(*named, instant(-0.01), instant(0)))
+        ehr.create(finished(there.request, there.patient, instant(-0.01), instant(0)))
         screen.sees(ASKED, "Seen, report awaited")
 
-        document = ehr.create(letter(f"Patient/{patient['id']}", "Cardiology letter"))
-        output = {"type": {"text": "report"}, "valueReference": {"reference": f"DocumentReference/{document['id']}"}}
-        ehr.change(f"Task/{task['id']}", status="completed", output=[output])
+        there.report()
         screen.sees("Review the report")
         screen.press("Acknowledge", "Review the report", PLAN)
         screen.sees("Tell the patient")
@@ -75,10 +98,4 @@ def test_a_referral_travels_to_another_ehr_comes_back_and_closes(
         screen.sees_the_end()
         screen.page.goto("/")
 
-    assert ehr.read(f"Task/{task['id']}")["status"] == "completed"
-    eventually("request completed", lambda: ehr.read(named[0])["status"] == "completed")
-    for query in (
-        f"Task?focus={named[0]}",
-        f"ServiceRequest?subject={named[1]}&identifier={baton.url}/id/servicerequest|",
-    ):
-        assert len(ehr.search(query)) == 1
+    there.are_single_and_completed(baton)

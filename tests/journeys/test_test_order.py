@@ -18,6 +18,20 @@ def followers(office: Office, loop: str) -> list[Json]:
     return [each for each in loops if each["loop"]["based_on"] == loop]
 
 
+def completed_with_a_result(ehr: Ehr, office: Office, loop: str, token: dict[str, str]) -> str:
+    """The laboratory accepts, collects, reports; the reference of its report there."""
+    patient = reference(ehr.one(f"Patient?identifier={token['system']}|{token['value']}"))
+    own = f"{office.url}/id/servicerequest|{office.loop('test-orders', loop)['loop']['request']}"
+    request = reference(ehr.one(f"ServiceRequest?identifier={own}&subject={patient}"))
+    task = reference(ehr.one(f"Task?focus={request}"))
+    ehr.change(task, status="accepted")
+    ehr.change(task, status="in-progress")
+    office.open_one("test-orders", loop, "fulfil", "specimen-collected")
+    named = reference(ehr.create(report(request, patient, "final", "Haemoglobin 9.1 g/dL")))
+    ehr.change(task, status="completed", output=[{"type": {"text": "result"}, "valueReference": {"reference": named}}])
+    return named
+
+
 def test_a_result_is_reviewed_again_when_it_is_corrected(baton: Product, ehr: Ehr, fixtures: Path) -> None:
     office = Office(baton, "practice-alder")
     person = known_patient(office, fixtures, "Assunta*")
@@ -29,19 +43,7 @@ def test_a_result_is_reviewed_again_when_it_is_corrected(baton: Product, ehr: Eh
         service="riverside-laboratory",
         reason="Fatigue",
     )
-    token = person["identifier"][0]
-    patient = reference(ehr.one(f"Patient?identifier={token['system']}|{token['value']}"))
-    own = f"{office.url}/id/servicerequest|{office.loop('test-orders', loop)['loop']['request']}"
-    request = reference(ehr.one(f"ServiceRequest?identifier={own}&subject={patient}"))
-    task = reference(ehr.one(f"Task?focus={request}"))
-
-    ehr.change(task, status="accepted")
-    ehr.change(task, status="in-progress")
-    office.open_one("test-orders", loop, "fulfil", "specimen-collected")
-    result = ehr.create(report(request, patient, "final", "Haemoglobin 9.1 g/dL"))
-    named = f"DiagnosticReport/{result['id']}"
-    output = {"type": {"text": "result"}, "valueReference": {"reference": named}}
-    ehr.change(task, status="completed", output=[output])
+    named = completed_with_a_result(ehr, office, loop, person["identifier"][0])
     first = office.open_one("test-orders", loop, "review-report")
     told = office.do(first, "acknowledge", plan="Iron, recheck", question_answered=True)
     assert told["loop_stage"] == "plan-to-patient"
@@ -52,6 +54,7 @@ def test_a_result_is_reviewed_again_when_it_is_corrected(baton: Product, ehr: Eh
     office.do(again, "acknowledge", plan="Nothing to do", question_answered=True)
     office.do(office.open_one("test-orders", loop, "notify-patient"), "tell", channel="phone")
     assert office.loop("test-orders", loop)["loop"]["stage"] == "closed"
+    request = ehr.read(named)["basedOn"][0]["reference"]
     eventually("request completed", lambda: ehr.read(request)["status"] == "completed")
 
     ehr.change(named, status="amended", conclusion="Haemoglobin 11.9 g/dL, ferritin low")
