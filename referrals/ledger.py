@@ -16,6 +16,7 @@ from records.types import row_class
 from referrals import reactions
 from referrals.models import Event, Handoff, Loop
 from referrals.projection import handoff_task, loop_task
+from referrals.receipts import Receipt
 
 # What marks a request that was written in Baton itself (`referrals.composer`).
 REQUEST_IDENTIFIER = f"{settings.BATON_BASE_URL}/id/request"
@@ -41,6 +42,7 @@ class Ledger:
         self.reports: dict[str, str] = {}
         self.bases: dict[str, Resource] = {}
         self.carried_out: list[Loop] = []
+        self.receipts: dict[str, Receipt] = {}
         self._loops: dict[str, Loop] = {}
         self._new_loops: dict[str, Loop] = {}
         self._handoffs: dict[str, Handoff] = {}
@@ -98,12 +100,16 @@ class Ledger:
             circles.setdefault(audience(self._loops[loop_id]), []).append(loop_id)
         for handoff in self._handoffs.values():
             circles.setdefault(audience(handoff.loop), []).append(handoff.id)
+        for key, receipt in self.receipts.items():
+            circles.setdefault(audience(receipt.loop), []).append(key)
         for organizations, ids in circles.items():
             store.rewrite("Task", ids, self._task, actor=self.actor, audience=organizations)
 
     def _task(self, key: str, previous: Resource | None) -> Resource:
         if key in self._loops:
             return loop_task(self._loops[key], previous)
+        if key in self.receipts:
+            return self.receipts[key].task(previous)
         handoff, report = self._handoffs[key], self.reports.get(key, "")
         return handoff_task(handoff, handoff.loop, self.bases.get(key) or previous, report=report)
 

@@ -124,7 +124,8 @@ class Transition:
     ``loop_kinds`` empty = all. ``sources`` empty = every open stage of that handoff kind. ``target`` empty = the stage
     stays. ``who`` are the roles that may; ``needs`` the conditions without which it isn't possible. ``closes`` are
     kinds of which the related open handoffs end with it. ``sets`` names what it records on the loop:
-    "acknowledged", "told", "ended" (with the reason's end), and on the handoff: "attempt".
+    "acknowledged", "told", "ended" (with the reason's end); on the handoff: "attempt"; and of a report: "received",
+    "withdrawn" (`referrals.receipts`).
     """
 
     action: str

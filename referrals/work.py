@@ -22,6 +22,7 @@ from referrals.lifecycle import Decision
 from referrals.models import RANK, Event, Handoff, Loop, Owner
 from referrals.pathways import STAGES, first_stage
 from referrals.projection import is_ours_to_say
+from referrals.receipts import receipt_of
 from referrals.vocabulary import Opening, Stage
 
 # Ends of a performer's Task that the placer may write (PATHWAYS §1).
@@ -99,6 +100,9 @@ class Work:
         self._ledger.change_loop(loop, **decision.loop)
         if handoff.kind == "fulfil" and decision.data.get("report"):
             self._note_report(loop, handoff, decision.data["report"])
+        receipt = receipt_of(loop, handoff, decision, self.now)
+        if receipt is not None:
+            self._ledger.receipts[receipt.id] = receipt
         return opened
 
     def open_handoff(

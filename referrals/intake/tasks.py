@@ -23,6 +23,7 @@ from referrals.parties import held, local, same_patient
 from referrals.pathways import RECIPIENT, transitions_from
 from referrals.pathways.handoffs import HL7_TASK_CODE
 from referrals.people import roles_in
+from referrals.receipts import is_receipt
 from referrals.workflow import Act
 
 
@@ -34,8 +35,7 @@ def receive(task: Resource, actor: Actor, if_match: int | None, audience: Iterab
     handoff = _handoff_of(task)
     if handoff is not None:
         return _hear(handoff, {**task, "id": handoff.id}, actor, if_match), handoff.loop_id
-    loop = Loop.objects.filter(pk=task.get("id", "")).first()
-    if loop is not None:
+    if Loop.objects.filter(pk=task.get("id", "")).exists() or is_receipt(task):
         raise Forbidden(_("Only Baton writes the Task of a loop."))
     written = store.write(task, actor=actor, if_match=if_match, audience={*audience, actor.organization})
     dispatch = _dispatch_of(task, actor) if written.created else None

@@ -171,6 +171,7 @@ REVIEWING = (
         CLINICIAN | {"system"},
         fields=reason("void"),
         opens=(DECIDE,),
+        sets=frozenset({"withdrawn"}),
     ),
 )
 

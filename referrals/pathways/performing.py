@@ -34,6 +34,7 @@ def _fulfil(  # noqa: PLR0913 (the columns of the table)
     opens: tuple[Opening, ...] = (),
     closes: tuple[str, ...] = (),
     primary: bool = False,
+    sets: str = "",
 ) -> Transition:
     """A transition of `fulfil`; ``kinds`` and ``sources`` are words separated by spaces (no sources: every open one)."""
     return Transition(
@@ -48,6 +49,7 @@ def _fulfil(  # noqa: PLR0913 (the columns of the table)
         opens=opens,
         closes=closes,
         is_primary=primary,
+        sets=frozenset(sets.split()),
     )
 
 
@@ -139,6 +141,7 @@ REFERRAL_TRANSITIONS = (
         opens=(REVIEW,),
         closes=DEPENDENTS,
         primary=True,
+        sets="received",
     ),
     _fulfil(
         REFERRAL,
@@ -300,6 +303,7 @@ AFTERWARDS = (
         SEVERITY,
         opens=(REVIEW,),
         closes=("review-report",),
+        sets="received",
     ),
 )
 
