@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import holidays
 
 Unit = Literal["hours", "days", "business-days", "same-day"]
-SATURDAY = 5
+SATURDAY_AND_SUNDAY = frozenset({5, 6})
 # Beyond these nothing is planned; many systems write 9999 for "open" and 0001 for "unknown".
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -39,14 +39,16 @@ class WorkingDays:
 
     def is_working(self, day: date) -> bool:
         """Whether that day is neither weekend nor holiday."""
-        return day.weekday() < SATURDAY and day not in self.closed_on and not self._is_holiday(day)
-
-    def _is_holiday(self, day: date) -> bool:
-        return bool(self.country) and day in _holidays(self.country, self.region, day.year)
+        year = _year(self.country, self.region, day.year)
+        return day.weekday() not in year.weekend and day not in self.closed_on and day not in year.holidays
 
     def after(self, start: datetime, span: Span) -> datetime:
-        """The instant (UTC) at which a span that begins at ``start`` has run out; see `within_reach`."""
+        """The instant (UTC) at which a span that begins at ``start`` has run out, never before it; see `within_reach`."""
         start = within_reach(start)
+        # The wall clock can read the same twice in one night: the first time may lie before the second.
+        return max(start.astimezone(UTC), self._end(start, span))
+
+    def _end(self, start: datetime, span: Span) -> datetime:
         if span.unit == "hours":
             return start.astimezone(UTC) + timedelta(hours=span.amount)
         local = start.astimezone(ZoneInfo(self.time_zone))
@@ -73,9 +75,26 @@ def within_reach(at: datetime) -> datetime:
     return max(EARLIEST, min(at, LATEST))
 
 
+@dataclass(frozen=True, slots=True)
+class _Year:
+    """The days off of one year in a country: its public holidays, and the weekdays of its weekend (Monday is 0)."""
+
+    holidays: frozenset[date] = frozenset()
+    weekend: frozenset[int] = SATURDAY_AND_SUNDAY
+
+
 @cache
-def _holidays(country: str, region: str, year: int) -> frozenset[date]:
+def _year(country: str, region: str, year: int) -> _Year:
+    if not country:
+        return _Year()
     try:
-        return frozenset(holidays.country_holidays(country, subdiv=region or None, years=year))
+        known = holidays.country_holidays(country, subdiv=region or None, years=year)
     except NotImplementedError:  # a country or region that the package doesn't know has no holidays here
-        return frozenset()
+        return _Year()
+    return _Year(frozenset(known), frozenset(known.weekend))
+
+
+def knows(country: str, region: str = "") -> bool:
+    """Whether the public holidays of that country (ISO 3166-1) and region of it (ISO 3166-2) are known."""
+    regions = holidays.list_supported_countries(include_aliases=False).get(country)
+    return regions is not None and (not region or region in regions)

@@ -36,7 +36,8 @@ class Clocks:
         """Set the clock of a handoff that has come to its stage ``at`` that instant."""
         start = _starting(handoff, loop, at, data)
         own = "own" if handoff.owner.organization == loop.placer else ""
-        levels = (data.get("severity", ""), loop.priority, own)
+        action = "action" if data.get("patient_has_to_act") else ""
+        levels = (data.get("severity", ""), action, loop.priority, own)
         due = self.of(handoff, loop).due(loop.kind, handoff.kind, handoff.stage, levels, start)
         if handoff.stage in NEEDED and loop.needed_by is not None:
             due = loop.needed_by

@@ -35,7 +35,7 @@ SAME_DAY = Span(1, "same-day")
 NO_LONGER = hours(0)
 
 # (kind of loop, handoff, stage, level): an empty word stands for all. The level is a priority, the severity of a
-# result, or whether performer and placer are the same organisation ("own").
+# result, whether performer and placer are the same organisation ("own"), or whether the patient has to act ("action").
 Key = tuple[str, str, str, str]
 DEADLINES: dict[Key, Span] = {
     ("", "dispatch", "", ""): business_days(1),
@@ -47,7 +47,7 @@ DEADLINES: dict[Key, Span] = {
     ("", "review-report", "", "critical"): hours(24),
     ("test-order", "review-report", "", "abnormal"): days(7),
     ("", "notify-patient", "to-tell", ""): days(14),
-    ("", "notify-patient", "to-tell", "critical"): days(7),
+    ("", "notify-patient", "to-tell", "action"): days(7),
     ("", "notify-patient", "to-tell-today", ""): SAME_DAY,
     ("", "contact-patient", "", ""): business_days(2),
     ("", "recollect", "", ""): business_days(1),
@@ -93,6 +93,20 @@ DEADLINES: dict[Key, Span] = {
     ("test-order", "fulfil", "preliminary", ""): days(7),
 }
 
+# How long after the due time the pool and the supervisor hear of it (`referrals.escalation`), by the priority. †
+ESCALATION = "escalation"
+ESCALATIONS: dict[Key, Span] = {
+    ("", ESCALATION, "pool", "stat"): hours(1),
+    ("", ESCALATION, "pool", "asap"): hours(1),
+    ("", ESCALATION, "pool", "urgent"): hours(4),
+    ("", ESCALATION, "pool", ""): hours(24),
+    ("", ESCALATION, "supervisor", "stat"): hours(4),
+    ("", ESCALATION, "supervisor", "asap"): hours(4),
+    ("", ESCALATION, "supervisor", "urgent"): hours(24),
+    ("", ESCALATION, "supervisor", ""): hours(72),
+}
+DEFAULTS: Mapping[Key, Span] = {**DEADLINES, **ESCALATIONS}
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -104,7 +118,7 @@ class Rules:
     def span(self, loop_kind: str, handoff: str, stage: str, levels: Iterable[str]) -> Span:
         """The most specific row: the organisation's own ones first, a level before none, a stage before all."""
         tried = tuple(levels)
-        for table in (self.policies, DEADLINES):
+        for table in (self.policies, DEFAULTS):
             for key in _keys(loop_kind, handoff, stage, tried):
                 if key in table:
                     return table[key]
@@ -121,8 +135,10 @@ def due(organization: str, loop_kind: str, handoff_kind: str, stage: str, priori
 
 
 def rules_of(organizations: Iterable[str]) -> dict[str, Rules]:
-    """The rules of each organisation, in one statement; the defaults where it has set none."""
+    """The rules of each organisation, in one statement at most; the defaults where it has set none."""
     wanted = sorted(set(organizations))
+    if not wanted:
+        return {}
     with connection.cursor() as cursor:
         cursor.execute(_RULES, [wanted])
         return {row[0]: _rules(*row[1:]) for row in cursor.fetchall()}

@@ -7,24 +7,22 @@ is to hear, so that a sweep costs what is due and not what exists; with no sweep
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import transaction
 
 from records import clock
 from records.access import Actor
 from referrals import people
-from referrals.models import Escalation, Handoff, Pool
+from referrals.deadlines import ESCALATION, Rules, rules_of
+from referrals.models import RANK, Escalation, Handoff, Pool
 
 OWNER, POOL, SUPERVISOR = 1, 2, 3
 BATCH = 500
 
-# How long after the due time each level hears, by the rank of the priority (stat, asap, urgent, routine). †
-AFTER: dict[int, tuple[timedelta, ...]] = {
-    OWNER: (timedelta(), timedelta(), timedelta(), timedelta()),
-    POOL: (timedelta(hours=1), timedelta(hours=1), timedelta(hours=4), timedelta(hours=24)),
-    SUPERVISOR: (timedelta(hours=4), timedelta(hours=4), timedelta(hours=24), timedelta(hours=72)),
-}
+# What the levels above the owner's, who hears at the due time, are called in `referrals.deadlines.ESCALATIONS`.
+AFTERWARDS = {POOL: "pool", SUPERVISOR: "supervisor"}
+PRIORITIES = {rank: priority for priority, rank in RANK.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +74,16 @@ def _sweep_batch(now: datetime) -> list[str]:
     with transaction.atomic():
         due = (
             Handoff.objects.select_for_update(skip_locked=True, of=("self",))
+            .select_related("accountable")
             .filter(closed_at=None, escalate_at__lte=now)
             .order_by("escalate_at")[:BATCH]
         )
         handoffs = list(due)
         supervisors = _supervisors({handoff.accountable_id for handoff in handoffs})
+        rules = rules_of(handoff.accountable.organization for handoff in handoffs)
         for handoff in handoffs:
             handoff.escalation_level += 1
-            handoff.escalate_at = _next(handoff)
+            handoff.escalate_at = _next(handoff, rules[handoff.accountable.organization])
         Escalation.objects.bulk_create(
             [_escalation(handoff, supervisors, now) for handoff in handoffs], ignore_conflicts=True
         )
@@ -91,9 +91,12 @@ def _sweep_batch(now: datetime) -> list[str]:
     return [handoff.id for handoff in handoffs]
 
 
-def _next(handoff: Handoff) -> datetime | None:
-    level = handoff.escalation_level + 1
-    return handoff.due_at + AFTER[level][handoff.priority_rank] if level in AFTER else None
+def _next(handoff: Handoff, rules: Rules) -> datetime | None:
+    """When the next level hears, by the numbers of the organisation that answers for it; None after the last."""
+    level = AFTERWARDS.get(handoff.escalation_level + 1)
+    if level is None:
+        return None
+    return rules.due("", ESCALATION, level, (PRIORITIES[handoff.priority_rank],), handoff.due_at)
 
 
 def _escalation(handoff: Handoff, supervisors: dict[int, int], now: datetime) -> Escalation:

@@ -3,7 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from api.v1 import handoffs, patients, requests, worklist
+from api.v1 import handoffs, patients, requests, settings, worklist
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("worklist", worklist.Worklist, "worklist")
@@ -12,5 +12,9 @@ router.register("follow-ups", requests.FollowUps, "follow-up")
 router.register("test-orders", requests.TestOrders, "test-order")
 router.register("handoffs", handoffs.Handoffs, "handoff")
 router.register("patients", patients.Patients, "patient")
+router.register("policies", settings.Policies, "policy")
 
-urlpatterns = [path("", include(router.urls))]
+urlpatterns = [
+    path("", include(router.urls)),
+    path("calendar", settings.Calendar.as_view({"get": "retrieve", "put": "update"}), name="calendar"),
+]

@@ -158,6 +158,7 @@ REVIEWING = (
         fields=(
             Field("plan", "text", _("Plan")),
             Field("question_answered", "boolean", _("The clinical question is answered")),
+            Field("patient_has_to_act", "boolean", _("The patient has to do something about it"), required=False),
         ),
         opens=(TELL,),
         sets=frozenset({"acknowledged"}),

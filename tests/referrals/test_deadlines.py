@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from records import clock
 from referrals import deadlines
 from referrals.calendars import Span, Unit, WorkingDays
 from referrals.deadlines import business_days, days, hours
 from referrals.models import Calendar, Policy
+from referrals.pathways import STAGES
 from tests.referrals.ward import MONDAY, Ward
 
 NEW_YORK, BERLIN = ZoneInfo("America/New_York"), ZoneInfo("Europe/Berlin")
@@ -58,17 +60,84 @@ def test_a_span_counts_on_the_wall_clock_and_the_calendar(
     assert calendar.after(start, span) == end.astimezone(UTC)
 
 
-@given(
-    start=st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)).map(lambda naive: naive.replace(tzinfo=UTC)),  # noqa: DTZ001
-    amount=st.integers(0, 30),
-    unit=st.sampled_from(["hours", "days", "business-days"]),
-    zone=st.sampled_from(["UTC", "America/New_York", "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe"]),
+ZONES = [
+    *("UTC", "America/New_York", "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe", "America/St_Johns"),
+    *("Africa/Casablanca", "Asia/Beirut", "America/Santiago", "Pacific/Chatham"),
+]
+INSTANTS = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)).map(lambda naive: naive.replace(tzinfo=UTC))  # noqa: DTZ001
+UNITS = st.sampled_from(["hours", "days", "business-days", "same-day"])
+
+
+def _changes_of_the_clocks() -> list[datetime]:
+    """Every hour of 2026 in which the clocks of one of the zones change (UTC)."""
+    hours_of_the_year = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=count) for count in range(365 * 24)]
+    return [
+        hour
+        for zone in map(ZoneInfo, ZONES)
+        for hour in hours_of_the_year
+        if hour.astimezone(zone).utcoffset() != (hour + timedelta(hours=1)).astimezone(zone).utcoffset()
+    ]
+
+
+NEAR_A_CHANGE = st.builds(
+    lambda hour, minutes: hour + timedelta(minutes=minutes),
+    st.sampled_from(_changes_of_the_clocks()),
+    st.integers(-3 * 24 * 60, 3 * 24 * 60),
 )
-def test_more_time_is_never_due_earlier(start: datetime, amount: int, unit: Unit, zone: str) -> None:
-    calendar = WorkingDays(zone, "US")
+
+
+@given(
+    start=INSTANTS | NEAR_A_CHANGE,
+    amount=st.integers(0, 30),
+    unit=UNITS,
+    zone=st.sampled_from(ZONES),
+    country=st.sampled_from(["", "US", "DE", "SA", "AU"]),
+)
+def test_nothing_is_due_before_it_starts_and_more_time_is_never_due_earlier(
+    start: datetime, amount: int, unit: Unit, zone: str, country: str
+) -> None:
+    calendar = WorkingDays(zone, country)
     ends = [calendar.after(start, Span(amount + more, unit)) for more in (0, 1, 2)]
     assert ends == sorted(ends)
-    assert ends[0] >= start - timedelta(hours=1), "at most the hour that a change of the clocks takes"
+    assert ends[0] >= start
+
+
+@given(start=NEAR_A_CHANGE, amount=st.integers(0, 400), zone=st.sampled_from(ZONES))
+def test_an_hour_is_an_hour_on_every_night(start: datetime, amount: int, zone: str) -> None:
+    assert WorkingDays(zone).after(start, hours(amount)) - start == timedelta(hours=amount)
+
+
+LORD_HOWE = ZoneInfo("Australia/Lord_Howe")
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "end", "elapsed"),
+    [
+        (LORD_HOWE, (2026, 10, 3, 9), (2026, 10, 4, 9), timedelta(hours=23, minutes=30)),  # half an hour is lost
+        (LORD_HOWE, (2026, 4, 4, 9), (2026, 4, 5, 9), timedelta(hours=24, minutes=30)),
+        (LORD_HOWE, (2026, 10, 3, 2, 15), (2026, 10, 4, 2, 45), timedelta(hours=24)),  # 02:15 isn't there
+        (NEW_YORK, (2026, 3, 7, 2, 30), (2026, 3, 8, 3, 30), timedelta(hours=24)),
+        (ZoneInfo("Asia/Beirut"), (2026, 3, 28, 0), (2026, 3, 29, 1), timedelta(hours=24)),  # no midnight that day
+    ],
+)
+def test_a_day_keeps_the_time_of_day_over_every_change_of_the_clocks(
+    zone: ZoneInfo, start: tuple[int, ...], end: tuple[int, ...], elapsed: timedelta
+) -> None:
+    begun = at(zone, *start)
+    due = WorkingDays(zone.key).after(begun, days(1))
+    assert (due.astimezone(zone), due - begun.astimezone(UTC)) == (at(zone, *end), elapsed)
+
+
+def test_the_second_time_of_an_hour_that_is_there_twice_is_never_due_before_itself() -> None:
+    second = datetime(2026, 11, 1, 1, 30, tzinfo=NEW_YORK, fold=1)
+    assert AMERICAN.after(second, days(0)) == second.astimezone(UTC)
+
+
+def test_the_weekend_is_that_of_the_country() -> None:
+    riyadh = ZoneInfo("Asia/Riyadh")
+    calendar = WorkingDays("Asia/Riyadh", "SA")
+    thursday, sunday = at(riyadh, 2026, 1, 8, 9), at(riyadh, 2026, 1, 11, 9)
+    assert calendar.after(thursday, business_days(1)) == sunday.astimezone(UTC)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +159,122 @@ def test_more_time_is_never_due_earlier(start: datetime, amount: int, unit: Unit
 def test_the_most_specific_row_rules(key: tuple[str, str, str, str], span: Span) -> None:
     loop_kind, handoff, stage, level = key
     assert deadlines.Rules().span(loop_kind, handoff, stage, (level,)) == span
+
+
+# PATHWAYS §2, §3 and §5, row by row, in its words: 1bd = one business day.
+PATHWAYS = """
+referral     dispatch             to-send               routine   1bd
+referral     provide-information  asked                 routine   2bd
+referral     decide-next-step     to-decide             routine   2bd
+referral     request-cancellation cancellation-asked    routine   2bd
+referral     review-report        to-review             routine   7d
+referral     review-report        to-review             critical  24h
+test-order   review-report        to-review             critical  24h
+test-order   review-report        to-review             abnormal  7d
+test-order   review-report        to-review             normal    14d
+referral     notify-patient       to-tell               routine   14d
+referral     notify-patient       to-tell               action    7d
+referral     notify-patient       to-tell-today         routine   today
+follow-up    contact-patient      to-contact            routine   2bd
+test-order   recollect            to-recollect          routine   1bd
+unsolicited  match-evidence       to-match              critical  4h
+unsolicited  match-evidence       to-match              routine   1bd
+upkeep       mend-exchange        to-mend               urgent    4h
+upkeep       mend-exchange        to-mend               routine   1bd
+referral     confirm-handover     to-confirm-handover   routine   2bd
+upkeep       confirm-death        to-confirm-death      routine   1bd
+referral     fulfil               authorisation-pending routine   5bd
+referral     fulfil               sent                  routine   48h
+referral     fulfil               in-triage             stat      1d
+referral     fulfil               in-triage             urgent    2d
+referral     fulfil               in-triage             routine   7d
+referral     fulfil               awaiting-information  routine   2bd
+referral     fulfil               awaiting-booking      own       3bd
+referral     fulfil               awaiting-booking      routine   7d
+referral     fulfil               scheduled             routine   1bd
+referral     fulfil               in-progress           routine   7d
+referral     fulfil               no-show               routine   2bd
+referral     fulfil               appointment-cancelled own       3bd
+referral     fulfil               appointment-cancelled routine   7d
+referral     fulfil               seen-awaiting-report  routine   72h
+referral     fulfil               interim-report        routine   72h
+referral     fulfil               completed-no-report   routine   72h
+follow-up    fulfil               planned               routine   0h
+follow-up    fulfil               booked                routine   1bd
+follow-up    fulfil               no-show               routine   2bd
+test-order   fulfil               ordered               stat      1d
+test-order   fulfil               ordered               urgent    3d
+test-order   fulfil               ordered               routine   14d
+test-order   fulfil               collection-booked     routine   1bd
+test-order   fulfil               specimen-collected    stat      1d
+test-order   fulfil               specimen-collected    urgent    2d
+test-order   fulfil               specimen-collected    routine   7d
+test-order   fulfil               in-lab                stat      1d
+test-order   fulfil               in-lab                urgent    2d
+test-order   fulfil               in-lab                routine   7d
+test-order   fulfil               preliminary           routine   7d
+"""
+UNIT_WORDS = {"h": "hours", "d": "days", "bd": "business-days"}
+
+
+def _span(words: str) -> Span:
+    amount = words.rstrip("bdh")
+    return deadlines.SAME_DAY if words == "today" else Span(int(amount), UNIT_WORDS[words[len(amount) :]])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("line", PATHWAYS.strip().splitlines(), ids=lambda line: "-".join(line.split()[:4]))
+def test_every_number_of_the_pathways_is_the_tables(line: str) -> None:
+    loop_kind, handoff, stage, level, words = line.split()
+    assert deadlines.Rules().span(loop_kind, handoff, stage, (level,)) == _span(words)
+
+
+def test_every_stage_that_somebody_waits_at_has_a_clock() -> None:
+    for (handoff, code), stage in STAGES.items():
+        for loop_kind in stage.loop_kinds or ("referral",):
+            if not stage.is_end:
+                assert deadlines.Rules().span(loop_kind, handoff, code, ("routine",)).amount >= 0
+
+
+def test_a_clock_that_stops_several_times_keeps_its_seconds(ward: Ward) -> None:
+    _loop, fulfil = ward.sent()
+    left, now = fulfil.due_at - MONDAY, MONDAY
+    for ran in (timedelta(hours=1, seconds=7), timedelta(minutes=13, seconds=59), timedelta(seconds=1)):
+        now, left = now + ran, left - ran
+        with clock.at(now):
+            ward.does(ward.clinic, fulfil, "ask-information", question="Which?")
+            asked = ward.only(_loop, "provide-information")
+        fulfil.refresh_from_db()
+        assert (fulfil.paused_seconds, fulfil.due_at) == (left.total_seconds(), asked.due_at + left)
+        now += timedelta(days=1, hours=5, seconds=11)
+        with clock.at(now):
+            ward.does(ward.referrer, asked, "answer", answer="This.")
+        fulfil.refresh_from_db()
+        assert (fulfil.paused_seconds, fulfil.due_at) == (None, now + left)
+
+
+def test_what_was_overdue_before_the_question_is_overdue_again_with_the_answer(ward: Ward) -> None:
+    loop, fulfil = ward.sent()
+    with clock.at(fulfil.due_at + timedelta(hours=1)):
+        ward.does(ward.clinic, fulfil, "ask-information", question="Which?")
+    answered = fulfil.due_at + timedelta(hours=9)
+    with clock.at(answered):
+        ward.does(ward.referrer, ward.only(loop, "provide-information"), "answer", answer="This.")
+    fulfil.refresh_from_db()
+    assert fulfil.due_at == answered
+
+
+@pytest.mark.parametrize(("has_to_act", "due_in"), [(True, timedelta(days=7)), (False, timedelta(days=14))])
+def test_a_patient_who_has_to_act_hears_of_the_outcome_sooner(ward: Ward, has_to_act: bool, due_in: timedelta) -> None:
+    loop, fulfil = ward.sent()
+    ward.does(ward.clinic, fulfil, "accept")
+    ward.does(ward.clinic, fulfil, "book", slot_end=MONDAY)
+    ward.does(ward.clinic, fulfil, "seen")
+    ward.report(fulfil)
+    review = ward.only(loop, "review-report")
+    ward.does(
+        ward.referrer, review, "acknowledge", plan="Go on.", question_answered=True, patient_has_to_act=has_to_act
+    )
+    assert ward.only(loop, "notify-patient").due_at == MONDAY + due_in
 
 
 def test_an_organisation_sets_its_own_clocks_and_calendar(ward: Ward) -> None:

@@ -8,8 +8,10 @@ from django.db import connections
 from pytest_django import DjangoAssertNumQueries
 
 from records import clock
-from referrals import escalation
-from referrals.models import Escalation, Handoff
+from records.access import SYSTEM
+from referrals import escalation, policies
+from referrals.calendars import Span
+from referrals.models import Calendar, Escalation, Handoff
 from tests.referrals.ward import MONDAY, Ward, found_ward
 
 
@@ -30,6 +32,21 @@ def test_each_level_hears_once_and_nothing_else_changes(ward: Ward) -> None:
     assert heard(handoff) == [(1, ward.practice_pool.name), (2, ward.practice_pool.name), (3, "Dr Boss")]
     after = ward.only(loop, "dispatch")
     assert (after.owner, after.due_at, after.stage, after.version) == (handoff.owner, due, "to-send", handoff.version)
+
+
+def test_an_organisation_says_itself_when_pool_and_supervisor_hear(ward: Ward) -> None:
+    Calendar.objects.create(organization="practice", time_zone="UTC", closed_on=["2026-03-04"])
+    policies.set_clock(SYSTEM, "practice", "*.escalation.pool.urgent", Span(0, "hours"))
+    policies.set_clock(SYSTEM, "practice", "*.escalation.supervisor.*", Span(1, "business-days"))
+    urgent, routine = ward.order(priority="urgent"), ward.order()
+    handoff, other = ward.only(urgent, "dispatch"), ward.only(routine, "dispatch")
+    tuesday = MONDAY + timedelta(days=1)
+    assert handoff.due_at == other.due_at == tuesday
+    assert escalation.sweep(tuesday) == 3
+    assert (len(heard(handoff)), len(heard(other))) == (2, 1)
+    assert escalation.sweep(tuesday + timedelta(hours=24)) == 1, "the pool's default holds for what is routine"
+    assert escalation.sweep(tuesday + timedelta(days=2)) == 2, "the closed Wednesday doesn't count"
+    assert [level for level, _name in heard(handoff)] == [level for level, _name in heard(other)] == [1, 2, 3]
 
 
 def test_a_sweep_that_comes_late_makes_up_for_all_levels(ward: Ward) -> None:
