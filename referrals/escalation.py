@@ -49,7 +49,7 @@ def sweep(now: datetime) -> int:
     recorded: Counter[str] = Counter()
     while batch := _sweep_batch(now):
         recorded.update(batch)
-        if any(recorded[handoff_id] > len(AFTER) for handoff_id in batch):
+        if any(recorded[handoff_id] > SUPERVISOR for handoff_id in batch):
             raise SweepStands("A handoff comes up at every batch of the escalation sweep.")
     return recorded.total()
 

@@ -44,10 +44,10 @@ class Clock:
     stage: str
     level: str
     amount: int
-    unit: Unit
+    unit: str
     is_own: bool
     default_amount: int | None
-    default_unit: Unit | None
+    default_unit: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +123,11 @@ def set_calendar(
     _refuse_others(actor, organization)
     _refuse_calendar(time_zone, country, region, closed_on)
     closed = [day.isoformat() for day in sorted(set(closed_on))]
-    values = {"time_zone": time_zone, "country": country, "region": region, "closed_on": closed}
+    values = {"time_zone": time_zone, "country": country, "region": region}
     with transaction.atomic():
-        _row, was_new = Calendar.objects.update_or_create(organization=organization, defaults=values)
+        _row, was_new = Calendar.objects.update_or_create(
+            organization=organization, defaults={**values, "closed_on": closed}
+        )
         details = {**values, "closed_on": " ".join(closed)}
         audit.record(actor, "C" if was_new else "U", "calendar", organization=organization, details=details)
     return calendar(organization)

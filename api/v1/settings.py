@@ -49,7 +49,7 @@ class ClockBody(serializers.Serializer[Any]):
     """How long somebody has from now on."""
 
     amount = serializers.IntegerField(min_value=0, max_value=max(policies.MOST.values()))
-    unit = serializers.ChoiceField(Policy.Unit.values)
+    unit = serializers.ChoiceField(Policy.Unit.choices)
 
 
 class CalendarBody(serializers.Serializer[Any]):

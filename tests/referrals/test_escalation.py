@@ -96,7 +96,7 @@ def test_it_counts_as_delivered_once_it_was_displayed(ward: Ward) -> None:
 
 
 def test_a_sweep_whose_next_step_leads_nowhere_stops_with_an_error(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
-    def back_to_the_start(handoff: Handoff) -> datetime:
+    def back_to_the_start(handoff: Handoff, _rules: object) -> datetime:
         handoff.escalation_level = 1
         return handoff.due_at
 
