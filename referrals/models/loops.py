@@ -222,6 +222,11 @@ class Handoff(models.Model):
                 condition=models.Q(closed_at__isnull=True, is_outside=True) & ~models.Q(list=models.F("accountable")),
             ),
             models.Index(
+                fields=["accountable", "kind", "priority_rank", "due_at", "id"],
+                name="handoff_watched_of_kind",
+                condition=models.Q(closed_at__isnull=True, is_outside=True) & ~models.Q(list=models.F("accountable")),
+            ),
+            models.Index(
                 fields=["list", "kind", "priority_rank", "due_at", "id"],
                 name="handoff_worklist_of_kind",
                 condition=models.Q(closed_at__isnull=True),

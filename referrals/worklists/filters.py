@@ -1,7 +1,7 @@
 """What a list may be narrowed by, and the labels that a handoff can carry; each is one SQL condition.
 
 A label is derived from the clock in the query that reads it, never stored (law 2). In the conditions h is the handoff,
-l its loop, o its owner, a the accountable pool; words in braces are parameters.
+l its loop, o its owner; words in braces are parameters.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,6 @@ LABELS: dict[str, str] = {
 # Labels of what may stand on another organisation's list while it is watched from here.
 WATCHING = frozenset({"waiting", "chase"})
 
-_ACCESS = "{organization} IN (l.placer, l.performer, a.organization, o.organization)"
 _NAMED = "SELECT row FROM records_stringindex WHERE type = 'Patient' AND parameter = 'name' AND value LIKE {name}"
 _CONDITIONS: dict[str, str] = {
     "kind": "l.kind = {kind}",
@@ -79,8 +78,7 @@ class Parameters(dict[str, Any]):
 
 
 def where(filters: Filters, actor: Actor, now: datetime, parameters: Parameters) -> Iterator[str]:
-    """The SQL conditions of a list; the first is the access rule."""
-    yield parameters.fill(_ACCESS, organization=actor.organization)
+    """The SQL conditions of a list; whose lists they are is `lists`' to say."""
     for name, condition in _CONDITIONS.items():
         if value := getattr(filters, name):
             yield parameters.fill(condition, **_values(name, value))

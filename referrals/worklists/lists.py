@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import connection
-from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from records.access import Actor
@@ -116,7 +115,7 @@ def tiles(actor: Actor, now: datetime, shown: Mapping[str, Filters] = TILES) -> 
         f"(SELECT count(*) FROM (SELECT FROM ({branches}) AS row LIMIT {MOST_COUNTED + 1}) AS counted)"  # noqa: S608
         for filters in shown.values()
         for conditions in [list(where(filters, actor, now, parameters))]
-        for branches in [_branches(filters, lists, "h.id", conditions, parameters, MOST_COUNTED + 1)]
+        for branches in [_branches(filters, lists, "", conditions, parameters, MOST_COUNTED + 1)]
     ]
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {', '.join(counts)}", parameters)
@@ -125,6 +124,8 @@ def tiles(actor: Actor, now: datetime, shown: Mapping[str, Filters] = TILES) -> 
 
 # The names of the columns that the order needs, as a UNION gives them.
 _ORDER = "ORDER BY priority_rank, due_at, id"
+_LISTED = "h.list_id = lists.id"
+_WATCHED = "h.accountable_id = lists.id AND h.list_id <> h.accountable_id AND h.is_outside"
 
 
 def _branches(
@@ -135,38 +136,47 @@ def _branches(
     parameters: Parameters,
     limit: int,
 ) -> str:
-    """The first rows of each list, and of what is watched from it while it stands on another organisation's."""
+    """The first rows of each list, and of what is watched from it while it stands on another organisation's.
+
+    Without ``columns`` they are only to be counted: in no order.
+    """
     here = parameters.put(lists[filters.scope])
-    where_clause = " AND ".join(conditions)
-    branches = [
-        _LATERAL.format(columns=columns, lists=here, on="h.list_id = lists.id", where=where_clause, limit=limit)
-    ]
-    if filters.label in WATCHING or filters.scope == "organisation":
-        watched = "h.accountable_id = lists.id AND h.list_id <> h.accountable_id AND h.is_outside"
-        branches.append(_LATERAL.format(columns=columns, lists=here, on=watched, where=where_clause, limit=limit))
+    is_watching = filters.label in WATCHING or filters.scope == "organisation"
+    branches = []
+    for on in (_LISTED, _WATCHED) if is_watching else (_LISTED,):
+        where_clause = " AND ".join((on, "h.closed_at IS NULL", *conditions))
+        mentioned = f"{columns} {where_clause}"
+        joins = " ".join(join for alias, join in _JOINS.items() if f" {alias}." in mentioned.replace("(", " "))
+        order = "ORDER BY h.priority_rank, h.due_at, h.id" if columns else ""
+        branches.append(
+            _LATERAL.format(columns=columns, lists=here, joins=joins, where=where_clause, order=order, limit=limit)
+        )
     return " UNION ALL ".join(branches)
 
 
 _LATERAL = """
 SELECT first.* FROM unnest({lists}::bigint[]) AS lists (id) CROSS JOIN LATERAL (
-    SELECT {columns} FROM referrals_handoff AS h
-    JOIN referrals_loop AS l ON l.id = h.loop_id
-    JOIN referrals_owner AS o ON o.id = h.owner_id
-    JOIN referrals_owner AS a ON a.id = h.accountable_id
-    JOIN referrals_owner AS s ON s.id = h.list_id
-    WHERE {on} AND h.closed_at IS NULL AND {where}
-    ORDER BY h.priority_rank, h.due_at, h.id LIMIT {limit}
+    SELECT {columns} FROM referrals_handoff AS h {joins}
+    WHERE {where} {order} LIMIT {limit}
 ) AS first
 """
+# What a column or condition may be about besides the handoff; only what is mentioned is joined.
+_JOINS = {
+    "l": "JOIN referrals_loop AS l ON l.id = h.loop_id",
+    "o": "JOIN referrals_owner AS o ON o.id = h.owner_id",
+    "s": "JOIN referrals_owner AS s ON s.id = h.list_id",
+}
 
 
 def _lists_of(actor: Actor) -> dict[str, list[int]]:
-    """The ids of the lists of each scope."""
-    held = people.lists_of(actor)
-    known = Q(organization=actor.organization, internal=True) | Q(id__in=held)
-    kinds = dict(Owner.objects.filter(known).values_list("id", "kind"))
+    """The ids of the lists of each scope, all of the organisation that the actor works in now.
+
+    That is the access rule: whatever stands on a list of an organisation's, or is watched from it, is its business.
+    """
+    kinds = dict(Owner.objects.filter(organization=actor.organization, internal=True).values_list("id", "kind"))
+    held = [key for key in people.lists_of(actor) if key in kinds]
     return {
-        "mine": [key for key in held if kinds.get(key) == "person"],
+        "mine": [key for key in held if kinds[key] == "person"],
         "team": held,
         "organisation": sorted(kinds),
     }
