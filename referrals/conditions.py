@@ -70,6 +70,18 @@ def _patient_knows(situation: Situation) -> bool:
     return situation.reason in REASONS and REASONS[situation.reason].patient_knows
 
 
+def outlives(handoff: Handoff) -> bool:
+    """Whether it goes on after the patient's death: a report to read, and what a performer elsewhere has started."""
+    # Whoever doesn't sign in here has no list of their own.
+    is_elsewhere = handoff.list_id != handoff.owner_id
+    is_started = handoff.kind == "fulfil" and is_elsewhere and handoff.task_status in STARTED
+    return is_started or handoff.kind in ("review-report", "request-cancellation")
+
+
+def _goes_on_elsewhere(situation: Situation) -> bool:
+    return any(one.kind == "fulfil" and outlives(one) for one in (situation.handoff, *situation.others))
+
+
 def _patient_told(situation: Situation) -> bool:
     return bool(situation.loop.told_by)
 
@@ -86,6 +98,8 @@ CONDITIONS: dict[str, Callable[[Situation], bool]] = {
     "cancellation-open": lambda situation: situation.has_open("request-cancellation"),
     "patient-knows": _patient_knows,
     "patient-told": _patient_told,
+    "ends-with-patient": lambda situation: not _goes_on_elsewhere(situation),
+    "patient-died": lambda situation: situation.loop.end_reason == "patient-died",
     "urgent": lambda situation: situation.loop.priority in URGENT,
     "other-reason": lambda situation: situation.data.get("reason") == "other",
     "no-performer": lambda situation: situation.loop.performer_owner_id is None,
@@ -96,6 +110,7 @@ UNMET: dict[str, Words] = {
     "performing": _("nobody is performing it any more"),
     "nothing-started": _("it has been started; ask the performer to cancel first"),
     "untouched": _("something has happened already"),
+    "patient-died": _("the patient's death was not confirmed"),
     "attempts-made": _("there were too few attempts to reach the patient"),
 }
 

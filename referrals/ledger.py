@@ -132,6 +132,12 @@ def audience(loop: Loop) -> frozenset[str]:
     return frozenset({loop.placer, loop.performer, loop.accountable.organization} - {""})
 
 
+def booked_visit(handoff: Handoff) -> str:
+    """The Appointment that was booked last, as a reference; empty where none is known."""
+    events = Event.objects.filter(handoff=handoff, details__appointment__startswith="Appointment/")
+    return events.order_by("-id").values_list("details__appointment", flat=True).first() or ""
+
+
 _CHECK_LAWS = """
 SET CONSTRAINTS law_1_of_loop, law_1_of_handoff IMMEDIATE; SET CONSTRAINTS law_1_of_loop, law_1_of_handoff DEFERRED
 """

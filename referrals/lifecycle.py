@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from records.errors import Forbidden, Incorrect, Stale
 from referrals import fields
-from referrals.conditions import UNMET, Situation, holds
+from referrals.conditions import UNMET, Situation, holds, outlives
 from referrals.models import Handoff, Loop
 from referrals.pathways import ATTESTATION, HANDOFFS, REASONS, RECIPIENT, RESUMES, STAGES, transitions_from
 from referrals.vocabulary import Data, Field, Move, Opening, Transition
@@ -168,6 +168,8 @@ def _moved(move: Move, situation: Situation) -> dict[str, str]:
 
 def _is_overtaken(other: Handoff, transition: Transition, situation: Situation) -> bool:
     """Whether this other open handoff has nothing left to do after the transition."""
+    if "died" in transition.sets:
+        return not outlives(other)
     if _ends_loop(transition, situation):
         # A patient who doesn't know yet must still be told (law 4).
         return other.kind != "notify-patient" or holds("patient-knows", situation)
@@ -183,6 +185,8 @@ def _leaves_unread(transition: Transition, situation: Situation) -> bool:
 
 def _ends_loop(transition: Transition, situation: Situation) -> bool:
     """Whether it gives the loop its end; cancelling one of several performers doesn't."""
+    if "died" in transition.sets:
+        return bool(transition.target) and not any(outlives(other) for other in situation.others)
     if "ended" not in transition.sets:
         return False
     taken_along = {move.handoff for move in transition.moves}
@@ -206,7 +210,7 @@ def _loop_changes(transition: Transition, situation: Situation, opens: Iterable[
     # While a report is unread, neither what was read nor what the patient was told is the whole outcome.
     sets = transition.sets - ({"acknowledged", "told"} if _leaves_unread(transition, situation) else set())
     if any(opening.handoff == "review-report" for opening in opens):
-        changes |= _UNREAD
+        changes |= _ACKNOWLEDGED if holds("patient-died", situation) else _UNREAD
     if "acknowledged" in sets:
         changes |= _recorded("acknowledged", ask, "")
     if _ends_loop(transition, situation):
@@ -215,19 +219,20 @@ def _loop_changes(transition: Transition, situation: Situation, opens: Iterable[
             changes |= _recorded("told", ask, reason)
     if "told" in sets:
         changes |= _recorded("told", ask, reason if situation.data.get("reason") else "")
-    return changes
+    return changes | _by_death(transition, situation, ask)
 
 
-# A report to review makes void what was acknowledged and told before it.
-_UNREAD: dict[str, Any] = {
-    "acknowledged_at": None,
-    "acknowledged_by": "",
-    "acknowledged_reason": "",
-    "told_at": None,
-    "told_by": "",
-    "told_reason": "",
-    "end_reason": "",
-}
+def _by_death(transition: Transition, situation: Situation, ask: Ask) -> dict[str, Any]:
+    """A death stands for telling the patient, also while something outlives it; until it turns out not to be so."""
+    if "died" in transition.sets:
+        return {"end_reason": situation.reason} | _recorded("told", ask, situation.reason)
+    return _TOLD if "lives" in transition.sets else {}
+
+
+_ACKNOWLEDGED: dict[str, Any] = {"acknowledged_at": None, "acknowledged_by": "", "acknowledged_reason": ""}
+_TOLD: dict[str, Any] = {"told_at": None, "told_by": "", "told_reason": "", "end_reason": ""}
+# A report to review makes void what was acknowledged and told before it; nobody who has died is told again.
+_UNREAD: dict[str, Any] = _ACKNOWLEDGED | _TOLD
 
 
 def _recorded(what: str, ask: Ask, reason: str) -> dict[str, Any]:

@@ -96,13 +96,15 @@ class Opening:
     """A handoff that a transition opens: its kind and who owns it.
 
     ``stage`` empty = the kind's first stage; ``unless`` names conditions (`referrals.conditions`), any of which
-    keeps it from opening.
+    keeps it from opening. ``each``: once for every "fulfil" that goes on at a performer elsewhere, or for every
+    "appointment" booked with it; that `fulfil` then counts as the opener.
     """
 
     handoff: str
     owner: Literal["accountable", "referrer", "performer", "same", "chosen", "reviewer"]
     unless: tuple[str, ...] = ()
     stage: str = ""
+    each: Literal["", "fulfil", "appointment"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +126,8 @@ class Transition:
     ``loop_kinds`` empty = all. ``sources`` empty = every open stage of that handoff kind. ``target`` empty = the stage
     stays. ``who`` are the roles that may; ``needs`` the conditions without which it isn't possible. ``closes`` are
     kinds of which the related open handoffs end with it. ``sets`` names what it records on the loop:
-    "acknowledged", "told", "ended" (with the reason's end); on the handoff: "attempt"; and of a report: "received",
-    "withdrawn" (`referrals.receipts`).
+    "acknowledged", "told", "ended" (with the reason's end), "died" (all ends but what outlives the patient), "lives"
+    (it was not so); on the handoff: "attempt"; and of a report: "received", "withdrawn" (`referrals.receipts`).
     """
 
     action: str

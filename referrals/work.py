@@ -15,15 +15,15 @@ from records.access import Actor
 from records.errors import NotFound
 from records.json import Resource
 from referrals import people
-from referrals.clocks import STOPPED, Clocks
+from referrals.clocks import APPOINTED, STOPPED, Clocks
 from referrals.fields import as_details
-from referrals.ledger import Ledger
+from referrals.ledger import Ledger, booked_visit
 from referrals.lifecycle import Decision
 from referrals.models import RANK, Event, Handoff, Loop, Owner
 from referrals.pathways import STAGES, first_stage
 from referrals.projection import is_ours_to_say
 from referrals.receipts import receipt_of
-from referrals.vocabulary import Opening, Stage
+from referrals.vocabulary import Data, Opening, Stage
 
 # Ends of a performer's Task that the placer may write (PATHWAYS §1).
 PLACERS_ENDS = frozenset({"cancelled", "entered-in-error"})
@@ -90,12 +90,13 @@ class Work:
                 loop,
                 opening,
                 at=at,
-                opener=handoff,
+                opener=opener,
                 owner=chosen,
-                data=decision.data,
+                data=decision.data | about,
                 due_by=hurried.get(opening.handoff),
             )
             for opening in decision.opens
+            for opener, about in self._openers(opening, handoff)
         ]
         self._ledger.change_loop(loop, **decision.loop)
         if handoff.kind == "fulfil" and decision.data.get("report"):
@@ -136,7 +137,7 @@ class Work:
             task_status=stage.task_status,
             opened_by=opener,
             focus=_focus(opening, opener, values),
-            reason_code=opener.reason_code if opener and opening.handoff == "request-cancellation" else "",
+            reason_code=_inherited_reason(opening, opener, values),
         )
         self._clocks.start(handoff, loop, at, values)
         if due_by is not None:
@@ -205,6 +206,16 @@ class Work:
         self._ledger.change_loop(loop, performer_owner=owner, performer=owner.organization)
         return owner
 
+    def _openers(self, opening: Opening, handoff: Handoff) -> Iterable[tuple[Handoff, Data]]:
+        """What opens it: the handoff itself, or each that the table means, with what it adds to the data."""
+        if not opening.each:
+            return [(handoff, {})]
+        elsewhere = [one for one in self.open_handoffs(handoff.loop) if one.kind == "fulfil" and not one.owner.internal]
+        if opening.each == "fulfil":
+            return [(one, {}) for one in elsewhere]
+        booked = [(one, booked_visit(one)) for one in elsewhere if one.stage in APPOINTED]
+        return [(one, {"appointment": visit}) for one, visit in booked if visit]
+
     def _leaving(self, handoff: Handoff, decision: Decision) -> Iterable[Handoff]:
         """Other open handoffs that the decision ends."""
         for key, stage in decision.stages.items():
@@ -270,9 +281,16 @@ def _owner(loop: Loop, opening: Opening, opener: Handoff | None, chosen: Owner |
 def _focus(opening: Opening, opener: Handoff | None, data: Mapping[str, Any]) -> str:
     """What a handoff is about when that isn't the request."""
     if opening.handoff == "request-cancellation" and opener is not None:
-        return f"Task/{opener.id}"
+        return str(data.get("appointment", "")) or f"Task/{opener.id}"
     names = {"review-report": "report", "fulfil": "request"}
     return str(data.get(names.get(opening.handoff, ""), ""))
+
+
+def _inherited_reason(opening: Opening, opener: Handoff | None, data: Mapping[str, Any]) -> str:
+    """Why the performer is asked to cancel."""
+    if opening.handoff != "request-cancellation" or opener is None:
+        return ""
+    return str(data.get("reason") or opener.reason_code)
 
 
 def _reason(handoff: Handoff, decision: Decision, *, own: bool) -> tuple[str, str]:

@@ -34,6 +34,7 @@ __all__ = [
     "open_loop",
     "perform",
     "perform_many",
+    "take_up",
 ]
 
 
@@ -168,6 +169,19 @@ def open_handoff_loop(  # noqa: PLR0913 (the columns of a loop without a request
         work.open_loop(loop)
         work.open_handoff(loop, Opening(handoff_kind, "accountable"), at=happened)
         work.note(loop, None, "open", at=happened)
+        work.save()
+    return loop
+
+
+def take_up(ended: Loop, handoff_kind: str, actor: Actor, *, evidence: str = "") -> Loop:
+    """Open the loop that follows an ended one, with one handoff on its referrer's list."""
+    with transaction.atomic():
+        work = Work(actor, clock.now())
+        loop = successor_of(ended, work.now)
+        loop.stage = "waiting-partner"
+        work.open_loop(loop)
+        work.open_handoff(loop, Opening(handoff_kind, "referrer"), at=work.now)
+        work.note(loop, None, "open", at=work.now).evidence = evidence
         work.save()
     return loop
 

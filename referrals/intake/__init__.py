@@ -15,7 +15,7 @@ from records.access import Actor
 from records.json import Resource
 from records.store import Written
 from referrals import evidence, sharing
-from referrals.intake import requests, tasks
+from referrals.intake import persons, requests, tasks
 from referrals.models import Loop
 from referrals.parties import held
 
@@ -66,5 +66,6 @@ def _prove(
 HANDLERS: dict[str, Handler] = {
     "ServiceRequest": requests.receive,
     "Task": tasks.receive,
+    "Patient": persons.receive,
     **dict.fromkeys(evidence.TYPES | evidence.RECORDED, _prove),
 }

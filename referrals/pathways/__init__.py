@@ -13,9 +13,10 @@ from referrals.pathways.parts import ATTESTATION, RECIPIENT
 from referrals.pathways.performing import PERFORMING
 from referrals.pathways.reasons import REASONS, codes
 from referrals.pathways.stages import LOOP_STAGES, RESUMES, STAGES
+from referrals.pathways.upheavals import UPHEAVALS
 from referrals.vocabulary import Stage, Transition
 
-TRANSITIONS: tuple[Transition, ...] = (*PERFORMING, *ORDERING)
+TRANSITIONS: tuple[Transition, ...] = (*PERFORMING, *ORDERING, *UPHEAVALS)
 
 __all__ = [
     "ATTESTATION",

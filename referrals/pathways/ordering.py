@@ -295,7 +295,7 @@ UPKEEP = (
         is_primary=True,
     ),
     Transition("confirm", "confirm-death", _("Confirm"), "death-confirmed", STAFF, fields=(NOTE,), is_primary=True),
-    Transition("refute", "confirm-death", _("Refute"), "death-refuted", STAFF, fields=(NOTE,)),
+    Transition("refute", "confirm-death", _("Refute"), "death-refuted", STAFF | {"system"}, fields=(NOTE,)),
 )
 
 ORDERING = (

@@ -67,11 +67,14 @@ def reason_and_words(group: str) -> tuple[Field, Field]:
 
 DECIDE = Opening("decide-next-step", "referrer")
 REVIEW = Opening("review-report", "reviewer")
-TELL = Opening("notify-patient", "accountable", unless=("telling-open",))
+TELL = Opening("notify-patient", "accountable", unless=("telling-open", "patient-died"))
 TELL_TODAY = Opening(
-    "notify-patient", "accountable", unless=("telling-today-open", "patient-knows"), stage="to-tell-today"
+    "notify-patient",
+    "accountable",
+    unless=("telling-today-open", "patient-knows", "patient-died"),
+    stage="to-tell-today",
 )
-CONTACT = Opening("contact-patient", "accountable", unless=("contact-open",))
+CONTACT = Opening("contact-patient", "accountable", unless=("contact-open", "patient-died"))
 
 # What hangs on a `fulfil` and means nothing once it has ended.
 DEPENDENTS = ("provide-information", "contact-patient", "request-cancellation")

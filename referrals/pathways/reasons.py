@@ -49,7 +49,10 @@ REASONS: dict[str, Reason] = {
             end="closed-lost-after-attempts",
             patient_knows=True,
         ),
-        _reason("patient-died", _("The patient has died"), "withdraw", "close", "not-reached", patient_knows=True),
+        _reason(
+            "patient-died", _("The patient has died"), "withdraw", "close", "not-reached", "death", patient_knows=True
+        ),
+        _reason("patient-moved", _("The patient has moved"), "withdraw", "close"),
         _reason("no-contact-details", _("No address or number is known"), "not-reached"),
         _reason("refuses-contact", _("The patient does not want to be contacted"), "not-reached"),
         _reason("told-by-performer", _("The performer has told the patient"), "not-reached"),

@@ -43,7 +43,7 @@ def test_every_word_of_a_transition_names_a_row(transition: Transition) -> None:
     assert all(not one.stage or (one.handoff, one.stage) in STAGES for one in transition.opens)
     assert all(not move.target or (move.handoff, move.target) in STAGES for move in transition.moves)
     assert all(kind in HANDOFFS for kind in transition.closes)
-    assert transition.sets <= {"acknowledged", "told", "ended", "attempt", "received", "withdrawn"}
+    assert transition.sets <= {"acknowledged", "told", "ended", "attempt", "received", "withdrawn", "died", "lives"}
     assert set(transition.needs) <= UNMET.keys(), "a refusal can say why"
     conditions = {condition for opening in transition.opens for condition in opening.unless}
     conditions |= {field.required_if for field in transition.fields if field.required_if} | set(transition.needs)

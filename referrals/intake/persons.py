@@ -1,0 +1,21 @@
+"""A Patient at the door: what has happened to the person reaches all their loops (`referrals.upheavals`)."""
+
+from collections.abc import Iterable
+
+from records import store
+from records.access import Actor
+from records.json import Resource
+from records.store import Written
+from referrals import upheavals
+from referrals.parties import held
+
+
+def receive(
+    patient: Resource, actor: Actor, if_match: int | None, audience: Iterable[str]
+) -> tuple[Written, str | None]:
+    """Keep the Patient; it belongs to no loop of its own."""
+    before = held("Patient", patient.get("id", ""))
+    written = store.write(patient, actor=actor, if_match=if_match, audience={*audience, actor.organization})
+    if written.changed:
+        upheavals.of_patient(before, {**patient, "id": written.id}, actor)
+    return written, None

@@ -1,0 +1,94 @@
+"""What happens to people and systems in the midst of a pathway. Baton itself takes these steps; people decide (PATHWAYS §7).
+
+A death ends what is ours to end, in one step per loop; `referrals.conditions.outlives` says what goes on. Everything
+else opens the referrer's decision beside `fulfil`, which stays open: the visit may still happen.
+"""
+
+from django.utils.translation import gettext_lazy as _
+
+from referrals.pathways.handoffs import HANDOFFS
+from referrals.pathways.parts import NOTE, reason
+from referrals.pathways.stages import FOLLOW_UP, REFERRAL, TEST_ORDER
+from referrals.vocabulary import Field, Opening, Role, Transition, Words
+
+_BATON: frozenset[Role] = frozenset({"system"})
+_LOOPS = frozenset({REFERRAL, FOLLOW_UP, TEST_ORDER})
+UPKEEP = frozenset({"match-evidence", "mend-exchange", "confirm-death"})
+OUTLIVING = ("fulfil", "review-report", "request-cancellation")
+
+
+def _upheaval(
+    action: str,
+    handoff: str,
+    label: Words,
+    target: str,
+    *fields: Field,
+    opens: tuple[Opening, ...],
+    sets: frozenset[str] = frozenset(),
+    needs: tuple[str, ...] = (),
+) -> Transition:
+    return Transition(
+        action, handoff, label, target, _BATON, loop_kinds=_LOOPS, fields=fields, opens=opens, needs=needs, sets=sets
+    )
+
+
+_CALL_OFF = (
+    Opening("request-cancellation", "same", unless=("cancellation-open", "ends-with-patient"), each="fulfil"),
+    Opening("request-cancellation", "same", unless=("cancellation-open", "ends-with-patient"), each="appointment"),
+)
+_DECIDE = Opening("decide-next-step", "referrer", unless=("deciding",))
+
+DEATHS = (
+    *(
+        _upheaval(
+            "patient-died",
+            kind.code,
+            _("The patient has died"),
+            kind.overtaken,
+            *reason("death"),
+            opens=_CALL_OFF,
+            sets=frozenset({"died"}),
+        )
+        for kind in HANDOFFS.values()
+        if kind.code not in UPKEEP | {"review-report", "request-cancellation"}
+    ),
+    *(
+        _upheaval(
+            "note-death",
+            kind,
+            _("The patient has died"),
+            "",
+            *reason("death"),
+            opens=_CALL_OFF,
+            sets=frozenset({"died"}),
+        )
+        for kind in OUTLIVING
+    ),
+    *(
+        _upheaval(
+            "refute-death",
+            kind,
+            _("The patient lives"),
+            "",
+            opens=(_DECIDE,),
+            needs=("patient-died",),
+            sets=frozenset({"lives"}),
+        )
+        for kind in OUTLIVING
+    ),
+)
+
+BESIDE = (
+    _upheaval("seen-elsewhere", "fulfil", _("The patient was seen elsewhere"), "", NOTE, opens=(_DECIDE,)),
+    _upheaval("lose-endpoint", "fulfil", _("The performer can no longer be reached"), "", NOTE, opens=(_DECIDE,)),
+    _upheaval(
+        "patient-moves",
+        "fulfil",
+        _("The patient has moved"),
+        "",
+        NOTE,
+        opens=(Opening("decide-next-step", "accountable", unless=("deciding",)),),
+    ),
+)
+
+UPHEAVALS = (*DEATHS, *BESIDE)

@@ -1,0 +1,137 @@
+"""A patient's death: asked of a person first, then in all loops of the patient at once, and taken back if it was not so.
+
+From the first report on, nothing is sent to the patient (`is_silenced`, derived from the upkeep loop's rows). Once a
+person confirms it, every open loop takes one step in one transaction: what is ours ends with the reason, what a performer
+elsewhere has started is asked to stop, a report stays to be read (PATHWAYS §7).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from django.db import transaction
+
+from records.access import Actor
+from records.json import Resource
+from referrals import workflow
+from referrals.conditions import outlives
+from referrals.lifecycle import WITH_REQUEST
+from referrals.models import Event, Handoff, Loop, Owner
+from referrals.workflow import Act
+
+REASON = {"reason": "patient-died"}
+KNOWN = ("to-confirm-death", "death-confirmed")
+
+
+def is_flagged(patient: Resource) -> bool:
+    """Whether a Patient says of itself that it has died."""
+    return patient.get("deceasedBoolean") is True or bool(patient.get("deceasedDateTime"))
+
+
+def is_silenced(patient_id: str) -> bool:
+    """Whether nothing may be sent to this patient: the death was reported, and nobody has refuted it since."""
+    last = _last_asked(patient_id)
+    return last is not None and last.stage in KNOWN
+
+
+@transaction.atomic
+def report(patient_id: str, actor: Actor) -> Loop | None:
+    """Ask a person to confirm that the patient has died, once; None when nobody here has anything to do with it."""
+    pool = None if is_silenced(patient_id) else _asked(patient_id, actor)
+    return _open(patient_id, pool, actor) if pool else None
+
+
+@transaction.atomic
+def refute(patient_id: str, actor: Actor) -> list[Loop]:
+    """It was not so: refute what waits for a person; if it was confirmed, take up again what ended by it.
+
+    Gives the loops in which the referrer now has to decide: new ones based on those that ended, and those still open.
+    """
+    last = _last_asked(patient_id)
+    if last is None or last.stage not in KNOWN:
+        return []
+    # What was confirmed keeps its end: a question of its own is refuted then.
+    later = None if last.is_open else _open(patient_id, last.accountable, actor, based_on=last.loop)
+    asked = last if later is None else later.handoffs.get()
+    workflow.perform(asked.id, "refute", _baton_for(actor))
+    return [] if later is None else _taken_up(last, actor)
+
+
+def follow(events: Sequence[Event]) -> None:
+    """What a person has confirmed is done to all loops of the patient, in the same transaction (a reaction)."""
+    for event in events:
+        if event.action == "confirm" and event.handoff is not None and event.handoff.kind == "confirm-death":
+            who = Actor(id=event.actor_id, kind="system", display=event.actor_display)
+            _end_all(event.loop.patient_id, f"Task/{event.handoff.id}", who)
+
+
+def _last_asked(patient_id: str) -> Handoff | None:
+    asked = Handoff.objects.filter(kind="confirm-death", loop__about=f"Patient/{patient_id}")
+    return asked.select_related("loop", "accountable").order_by("-opened_at", "-id").first()
+
+
+def _open(patient_id: str, pool: Owner, actor: Actor, based_on: Loop | None = None) -> Loop:
+    return workflow.open_handoff_loop(
+        "upkeep",
+        "confirm-death",
+        about=f"Patient/{patient_id}",
+        patient_id=patient_id,
+        accountable_pool=pool,
+        actor=actor,
+        based_on=based_on,
+    )
+
+
+def _end_all(patient_id: str, proof: str, actor: Actor) -> None:
+    acts = [
+        Act(anchor.id, _action(anchor), data=REASON, evidence=proof) for anchor in map(_anchor, _open_loops(patient_id))
+    ]
+    workflow.perform_many(acts, actor)
+
+
+def _open_loops(patient_id: str) -> list[Loop]:
+    """The patient's open loops around requests, locked in the order of their ids."""
+    loops = Loop.objects.select_for_update().filter(patient_id=patient_id, closed_at=None, kind__in=WITH_REQUEST)
+    return list(loops.order_by("id"))
+
+
+def _anchor(loop: Loop) -> Handoff:
+    """The handoff on which the loop's step is taken: one that ends with it, if there is any."""
+    still_open = loop.handoffs.filter(closed_at=None).select_related("owner").order_by("opened_at", "id")
+    return min(still_open, key=outlives)
+
+
+def _action(anchor: Handoff) -> str:
+    return "note-death" if outlives(anchor) else "patient-died"
+
+
+def _taken_up(confirmed: Handoff, actor: Actor) -> list[Loop]:
+    proof = f"Task/{confirmed.id}"
+    concerned = Loop.objects.filter(events__evidence=proof, end_reason="patient-died").distinct()
+    ended = concerned.exclude(closed_at=None).filter(followed_by=None).select_related("accountable").order_by("id")
+    still_open = [_anchor(loop) for loop in concerned.filter(closed_at=None).order_by("id")]
+    followers = [workflow.take_up(loop, "decide-next-step", actor, evidence=proof) for loop in ended]
+    outcomes = workflow.perform_many(_refuting(still_open, proof), _baton_for(actor))
+    return [*followers, *(one.loop for one in outcomes)]
+
+
+def _refuting(anchors: Iterable[Handoff], proof: str) -> list[Act]:
+    return [Act(one.id, "refute-death", evidence=proof) for one in anchors]
+
+
+def _baton_for(actor: Actor) -> Actor:
+    """Baton in the actor's name."""
+    return replace(actor, kind="system")
+
+
+def _asked(patient_id: str, actor: Actor) -> Owner | None:
+    """Whose pool confirms it: the reporter's, where it cares for the patient, else whoever is accountable longest."""
+    accountable = [
+        loop.accountable
+        for loop in Loop.objects.filter(patient_id=patient_id, closed_at=None, kind__in=WITH_REQUEST)
+        .select_related("accountable")
+        .order_by("opened_at", "id")
+    ]
+    mine = next((one for one in accountable if one.organization == actor.organization), None)
+    if mine or accountable:
+        return mine or accountable[0]
+    return None
