@@ -13,6 +13,14 @@ from referrals.vocabulary import Words
 # Two calls and a letter (PATHWAYS §3) before somebody may say that a patient can't be reached.
 ATTEMPTS_BEFORE_GIVING_UP = 3
 STARTED = frozenset({"in-progress", "completed"})
+# Where the stage tells more than the performer's status: somebody has begun on the patient there, or nobody has.
+BEGUN = frozenset(
+    {
+        *("in-progress", "seen-awaiting-report", "interim-report", "completed-no-report"),
+        *("specimen-collected", "in-lab", "preliminary"),
+    }
+)
+NOT_BEGUN = frozenset({"no-show", "appointment-cancelled", "planned", "booked"})
 URGENT = frozenset({"stat", "asap", "urgent"})
 
 
@@ -44,12 +52,23 @@ class Situation:
         return other.kind != "review-report" or other.focus in ("", self.data.get("report"))
 
 
-def _performing(situation: Situation) -> bool:
-    return situation.has_open("fulfil")
+def is_theirs_to_end(handoff: Handoff) -> bool:
+    """Whether the performer has to agree before it ends: it works elsewhere and its Task is in progress (PATHWAYS §1)."""
+    return handoff.kind == "fulfil" and handoff.is_outside and handoff.task_status in STARTED
+
+
+def _has_begun(handoff: Handoff) -> bool:
+    if handoff.kind != "fulfil":
+        return False
+    return handoff.stage in BEGUN or (handoff.stage not in NOT_BEGUN and handoff.task_status in STARTED)
+
+
+def _going_on(situation: Situation) -> bool:
+    return situation.has_open("fulfil", "dispatch", "recollect")
 
 
 def _nothing_started(situation: Situation) -> bool:
-    return not any(other.kind == "fulfil" and other.task_status in STARTED for other in situation.others)
+    return not any(_has_begun(other) for other in situation.others)
 
 
 def _untouched(situation: Situation) -> bool:
@@ -87,14 +106,16 @@ def _patient_told(situation: Situation) -> bool:
 
 
 CONDITIONS: dict[str, Callable[[Situation], bool]] = {
-    "performing": _performing,
+    "going-on": _going_on,
     "nothing-started": _nothing_started,
     "untouched": _untouched,
     "attempts-made": _attempts_made,
+    "reported": lambda situation: situation.has_open("review-report") or situation.loop.acknowledged_at is not None,
     "deciding": lambda situation: situation.has_open("decide-next-step"),
     "telling-open": lambda situation: situation.has_open("notify-patient"),
     "telling-today-open": _telling_today_open,
     "contact-open": lambda situation: situation.has_open("contact-patient"),
+    "cancellation-needed": lambda situation: any(is_theirs_to_end(other) for other in situation.others),
     "cancellation-open": lambda situation: situation.has_open("request-cancellation"),
     "patient-knows": _patient_knows,
     "patient-told": _patient_told,
@@ -107,7 +128,7 @@ CONDITIONS: dict[str, Callable[[Situation], bool]] = {
 
 # Why an action that stands in the table is not possible just now.
 UNMET: dict[str, Words] = {
-    "performing": _("nobody is performing it any more"),
+    "going-on": _("nobody is performing it any more"),
     "nothing-started": _("it has been started; ask the performer to cancel first"),
     "untouched": _("something has happened already"),
     "patient-died": _("the patient's death was not confirmed"),

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from records.errors import Forbidden, Incorrect, Stale
 from referrals import fields
-from referrals.conditions import UNMET, Situation, holds, outlives
+from referrals.conditions import UNMET, Situation, holds, is_theirs_to_end, outlives
 from referrals.models import Handoff, Loop
 from referrals.pathways import ATTESTATION, HANDOFFS, REASONS, RECIPIENT, RESUMES, STAGES, transitions_from
 from referrals.vocabulary import Data, Field, Move, Opening, Transition
@@ -37,11 +37,15 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What an action does. ``stages`` are the new stages of this and other handoffs by id, ``loop`` the loop's new fields."""
+    """What an action does. ``stages`` are the new stages of this and other handoffs by id, ``loop`` the loop's new fields.
+
+    ``asks`` are the handoffs, by id, whose performer is asked to cancel because only the performer can end them now.
+    """
 
     transition: Transition
     stages: Mapping[str, str]
     opens: tuple[Opening, ...]
+    asks: tuple[str, ...]
     loop: Mapping[str, Any]
     data: Data
     reason_code: str
@@ -68,6 +72,7 @@ def decide(loop: Loop, handoffs: Sequence[Handoff], handoff: Handoff, ask: Ask) 
         transition,
         stages,
         opens,
+        _asked(transition, situation),
         changes,
         dict(situation.data),
         reason_code=situation.data.get("reason", ""),
@@ -161,6 +166,7 @@ def _moved(move: Move, situation: Situation) -> dict[str, str]:
             other.kind == move.handoff
             and situation.is_related(other)
             and other.stage in (move.sources or {other.stage})
+            and not (move.by_placer and is_theirs_to_end(other))
         ):
             return {other.id: move.target or RESUMES[situation.loop.kind][other.task_status]}
     return {}
@@ -170,9 +176,14 @@ def _is_overtaken(other: Handoff, transition: Transition, situation: Situation) 
     """Whether this other open handoff has nothing left to do after the transition."""
     if "died" in transition.sets:
         return not outlives(other)
+    if is_theirs_to_end(other):
+        return False
     if _ends_loop(transition, situation):
         # A patient who doesn't know yet must still be told (law 4).
         return other.kind != "notify-patient" or holds("patient-knows", situation)
+    if transition.handoff == "decide-next-step" and "ended" in transition.sets:
+        # It ends once another performer has agreed; whoever need not be asked stops now.
+        return other.kind in ("fulfil", "dispatch", "recollect")
     return other.kind in transition.closes and situation.is_related(other) and situation.is_about_the_same(other)
 
 
@@ -184,14 +195,28 @@ def _leaves_unread(transition: Transition, situation: Situation) -> bool:
 
 
 def _ends_loop(transition: Transition, situation: Situation) -> bool:
-    """Whether it gives the loop its end; cancelling one of several performers doesn't."""
+    """Whether it gives the loop its end; cancelling one of several performers doesn't, nor does it void an outcome."""
     if "died" in transition.sets:
         return bool(transition.target) and not any(outlives(other) for other in situation.others)
     if "ended" not in transition.sets:
         return False
+    if transition.handoff not in {"fulfil", "request-cancellation"}:
+        return not holds("cancellation-needed", situation)
     taken_along = {move.handoff for move in transition.moves}
     performing = sum(other.kind == "fulfil" for other in situation.others) - ("fulfil" in taken_along)
-    return transition.handoff not in {"fulfil", "request-cancellation"} or performing <= 0
+    return performing <= 0 and not holds("reported", situation)
+
+
+def _asked(transition: Transition, situation: Situation) -> tuple[str, ...]:
+    """Whose performer is asked to cancel: what a decision would end, but only the performer can."""
+    if transition.handoff != "decide-next-step" or holds("cancellation-open", situation):
+        return ()
+    theirs = [other for other in situation.others if is_theirs_to_end(other)]
+    return tuple(
+        other.id
+        for other in theirs
+        if "ended" in transition.sets or ("fulfil" in transition.closes and situation.is_related(other))
+    )
 
 
 def _openings(transition: Transition, situation: Situation) -> tuple[Opening, ...]:

@@ -111,12 +111,14 @@ class Opening:
 class Move:
     """Another open handoff that a transition takes along: the nearest of a kind, from one stage to another.
 
-    ``target`` empty = the stage that the performer's last status stands for (`pathways.RESUMES`).
+    ``target`` empty = the stage that the performer's last status stands for (`pathways.RESUMES`). ``by_placer``: it
+    doesn't move what its performer elsewhere has started, which only the performer can end (PATHWAYS §1).
     """
 
     handoff: str
     sources: frozenset[str]
     target: str = ""
+    by_placer: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,17 +16,23 @@ from records.errors import NotFound
 from records.json import Resource
 from referrals import people
 from referrals.clocks import APPOINTED, STOPPED, Clocks
+from referrals.conditions import STARTED
 from referrals.fields import as_details
 from referrals.ledger import Ledger, booked_visit
 from referrals.lifecycle import Decision
 from referrals.models import RANK, Event, Handoff, Loop, Owner
 from referrals.pathways import STAGES, first_stage
+from referrals.pathways.parts import DEPENDENTS
 from referrals.projection import is_ours_to_say
 from referrals.receipts import receipt_of
 from referrals.vocabulary import Data, Opening, Stage
 
-# Ends of a performer's Task that the placer may write (PATHWAYS §1).
-PLACERS_ENDS = frozenset({"cancelled", "entered-in-error"})
+# Ends that the placer gives a performer's Task, and the status that it may write there (PATHWAYS §1).
+PLACERS_ENDS = {
+    "cancelled": "cancelled",
+    "entered-in-error": "entered-in-error",
+    **dict.fromkeys(("patient-declined", "lost-after-attempts", "superseded"), "cancelled"),
+}
 ACCEPTED = frozenset({"accepted", "in-progress"})
 
 
@@ -98,6 +104,7 @@ class Work:
             for opening in decision.opens
             for opener, about in self._openers(opening, handoff)
         ]
+        opened += [self._ask_to_cancel(loop, self._handoffs[key], decision, at) for key in decision.asks]
         self._ledger.change_loop(loop, **decision.loop)
         if handoff.kind == "fulfil" and decision.data.get("report"):
             self._note_report(loop, handoff, decision.data["report"])
@@ -135,7 +142,7 @@ class Work:
             opened_at=at,
             needed_by=loop.needed_by if opening.handoff == "fulfil" else None,
             task_status=stage.task_status,
-            opened_by=opener,
+            opened_by_id=_stem(opener),
             focus=_focus(opening, opener, values),
             reason_code=_inherited_reason(opening, opener, values),
         )
@@ -197,6 +204,11 @@ class Work:
             self._handoffs[handoff.id] = handoff
         owners = [owner for loop in loops for owner in (loop.accountable, loop.responsible, loop.performer_owner)]
         self._clocks.learn(*owners, *(handoff.owner for handoff in self._handoffs.values()))
+
+    def _ask_to_cancel(self, loop: Loop, handoff: Handoff, decision: Decision, at: datetime) -> Handoff:
+        """Ask the performer of a handoff to cancel it, for the reason of the decision."""
+        why = {"reason": decision.reason_code or "sent-elsewhere"}
+        return self.open_handoff(loop, Opening("request-cancellation", "same"), at=at, opener=handoff, data=why)
 
     def _choose_performer(self, loop: Loop, data: Mapping[str, Any]) -> Owner | None:
         """The owner that the action names, else the one that the loop has; the loop remembers it."""
@@ -278,6 +290,13 @@ def _owner(loop: Loop, opening: Opening, opener: Handoff | None, chosen: Owner |
     return loop.accountable
 
 
+def _stem(opener: Handoff | None) -> str | None:
+    """What a handoff hangs on: its opener, or what that hung on itself, since a decision is about the performer's part."""
+    if opener is not None and opener.kind in DEPENDENTS and opener.opened_by_id:
+        return opener.opened_by_id
+    return opener.id if opener is not None else None
+
+
 def _focus(opening: Opening, opener: Handoff | None, data: Mapping[str, Any]) -> str:
     """What a handoff is about when that isn't the request."""
     if opening.handoff == "request-cancellation" and opener is not None:
@@ -306,8 +325,15 @@ def _task_status(handoff: Handoff, stage: Stage, base: Resource | None) -> str:
     """What ``Task.status`` says: the performer's own word, unless the performer works here or the end is the placer's."""
     if base is not None:
         return str(base["status"])
-    if not is_ours_to_say(handoff) and stage.code not in PLACERS_ENDS:
-        return handoff.task_status
+    if not is_ours_to_say(handoff):
+        return _placers_word(handoff, stage)
     if stage.task_status_after_acceptance and handoff.task_status in ACCEPTED:
         return stage.task_status_after_acceptance
     return stage.task_status or handoff.task_status
+
+
+def _placers_word(handoff: Handoff, stage: Stage) -> str:
+    """What we may say in the place of a performer who works elsewhere: an end of the placer's, else its own last word."""
+    if stage.code == "superseded" and handoff.task_status in STARTED:
+        return handoff.task_status
+    return PLACERS_ENDS.get(stage.code, handoff.task_status)

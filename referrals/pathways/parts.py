@@ -66,6 +66,8 @@ def reason_and_words(group: str) -> tuple[Field, Field]:
 
 
 DECIDE = Opening("decide-next-step", "referrer")
+# While the performer still has it: whether it goes on.
+IN_QUESTION = Opening("decide-next-step", "referrer", stage="in-question")
 REVIEW = Opening("review-report", "reviewer")
 TELL = Opening("notify-patient", "accountable", unless=("telling-open", "patient-died"))
 TELL_TODAY = Opening(

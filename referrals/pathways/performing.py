@@ -1,11 +1,14 @@
 """What the performer's side does with `fulfil`: referral, test order and follow-up. PATHWAYS §3 and §5."""
 
+from dataclasses import replace
+
 from django.utils.translation import gettext_lazy as _
 
 from referrals.pathways.parts import (
     CONTACT,
     DECIDE,
     DEPENDENTS,
+    IN_QUESTION,
     NOTE,
     RECIPIENT,
     REPORT,
@@ -286,7 +289,7 @@ HOLDING = (
         "",
         NOTE,
         who=RECIPIENT | STAFF,
-        opens=(Opening("decide-next-step", "referrer", unless=("deciding",)),),
+        opens=(replace(IN_QUESTION, unless=("deciding",)),),
     ),
 )
 

@@ -25,10 +25,11 @@ REASONS: dict[str, Reason] = {
         _reason("specimen-unsatisfactory", _("The specimen is unsatisfactory"), "fail", "specimen"),
         _reason("cancelled-by-provider", _("Cancelled by the provider"), "appointment", "call-off"),
         _reason("cancelled-by-patient", _("Cancelled by the patient"), "appointment", patient_knows=True),
+        _reason("sent-elsewhere", _("Sent to another performer")),
         _reason("withdrawn", _("Withdrawn by the referrer"), "withdraw"),
         _reason("no-longer-needed", _("No longer needed"), "withdraw", "close"),
         _reason("ordered-in-error", _("Ordered in error"), "withdraw", end="entered-in-error"),
-        _reason("done-elsewhere", _("Done elsewhere"), "withdraw", "close"),
+        _reason("done-elsewhere", _("Done elsewhere"), "withdraw", "close", "supersede"),
         _reason("no-service-found", _("No service takes it"), "close"),
         _reason("superseded", _("Superseded by another event"), "supersede", "close"),
         _reason(

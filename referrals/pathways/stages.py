@@ -87,6 +87,7 @@ OTHERS = (
     _end("provide-information", "answered", _("answered")),
     _overtaken("provide-information"),
     _first("decide-next-step", "to-decide", _("to be decided")),
+    _also("decide-next-step", "in-question", _("to be decided whether it goes on")),
     _end("decide-next-step", "redirected", _("sent to another performer")),
     _end("decide-next-step", "kept", _("kept as it is")),
     _end("decide-next-step", "given-up", _("ended by decision")),
