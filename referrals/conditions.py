@@ -6,13 +6,13 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from referrals.bidding import NOT_SELECTED, STARTED, rivals
 from referrals.models import Handoff, Loop
 from referrals.pathways import REASONS, first_stage
 from referrals.vocabulary import Words
 
 # Two calls and a letter (PATHWAYS §3) before somebody may say that a patient can't be reached.
 ATTEMPTS_BEFORE_GIVING_UP = 3
-STARTED = frozenset({"in-progress", "completed"})
 # Where the stage tells more than the performer's status: somebody has begun on the patient there, or nobody has.
 BEGUN = frozenset(
     {
@@ -47,6 +47,11 @@ class Situation:
         mine = {self.handoff.id, self.handoff.opened_by_id}
         return other.id == self.handoff.opened_by_id or other.opened_by_id in mine - {None}
 
+    def is_asked_to_cancel(self, performing: Handoff) -> bool:
+        """Whether its performer has been asked to cancel it, and hasn't answered yet."""
+        asked = [other for other in self.others if other.kind == "request-cancellation"]
+        return any(other.opened_by_id == performing.id for other in asked)
+
     def is_about_the_same(self, other: Handoff) -> bool:
         """Whether the action's report is what the other one is to read; True for all that isn't about one report."""
         return other.kind != "review-report" or other.focus in ("", self.data.get("report"))
@@ -64,11 +69,16 @@ def _has_begun(handoff: Handoff) -> bool:
 
 
 def _going_on(situation: Situation) -> bool:
-    return situation.has_open("fulfil", "dispatch", "recollect")
+    """Whether somebody still performs it, or another performer's report stands."""
+    return situation.has_open("fulfil", "dispatch", "recollect") or holds("reported", situation)
 
 
 def _nothing_started(situation: Situation) -> bool:
     return not any(_has_begun(other) for other in situation.others)
+
+
+def _nothing_started_here(situation: Situation) -> bool:
+    return not any(_has_begun(other) and situation.is_related(other) for other in situation.others)
 
 
 def _untouched(situation: Situation) -> bool:
@@ -108,6 +118,8 @@ def _patient_told(situation: Situation) -> bool:
 CONDITIONS: dict[str, Callable[[Situation], bool]] = {
     "going-on": _going_on,
     "nothing-started": _nothing_started,
+    "nothing-started-here": _nothing_started_here,
+    "placed-here": lambda situation: not situation.loop.answer_only,
     "untouched": _untouched,
     "attempts-made": _attempts_made,
     "reported": lambda situation: situation.has_open("review-report") or situation.loop.acknowledged_at is not None,
@@ -116,7 +128,10 @@ CONDITIONS: dict[str, Callable[[Situation], bool]] = {
     "telling-today-open": _telling_today_open,
     "contact-open": lambda situation: situation.has_open("contact-patient"),
     "cancellation-needed": lambda situation: any(is_theirs_to_end(other) for other in situation.others),
-    "cancellation-open": lambda situation: situation.has_open("request-cancellation"),
+    "cancellation-open": lambda situation: situation.is_asked_to_cancel(situation.handoff),
+    "bids-open": lambda situation: bool(rivals(situation.handoff, situation.others)),
+    "lost-bid": lambda situation: situation.handoff.reason_code == NOT_SELECTED,
+    "loop-open": lambda situation: situation.loop.closed_at is None,
     "patient-knows": _patient_knows,
     "patient-told": _patient_told,
     "ends-with-patient": lambda situation: not _goes_on_elsewhere(situation),
@@ -130,6 +145,10 @@ CONDITIONS: dict[str, Callable[[Situation], bool]] = {
 UNMET: dict[str, Words] = {
     "going-on": _("nobody is performing it any more"),
     "nothing-started": _("it has been started; ask the performer to cancel first"),
+    "nothing-started-here": _("it has been started; ask the performer to cancel first"),
+    "lost-bid": _("it was not lost to another performer"),
+    "loop-open": _("the request has ended"),
+    "placed-here": _("it was placed elsewhere"),
     "untouched": _("something has happened already"),
     "patient-died": _("the patient's death was not confirmed"),
     "attempts-made": _("there were too few attempts to reach the patient"),

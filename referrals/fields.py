@@ -11,6 +11,8 @@ from referrals.calendars import EARLIEST, LATEST
 from referrals.vocabulary import Data, Field
 
 LONGEST_TEXT = 5_000
+MOST_OWNERS = 20
+_EMPTY: tuple[Any, ...] = (None, "", [], ())
 Day = TypeVar("Day", bound=date)
 
 
@@ -24,7 +26,7 @@ def clean(fields: Sequence[Field], data: Mapping[str, Any], required: Collection
     values: Data = {}
     for field in fields:
         raw = data.get(field.name)
-        if raw is None or raw == "":
+        if raw in _EMPTY:
             if field.required or field.name in required:
                 issues.append(Issue(_("This is required."), field.name, "required"))
             continue
@@ -105,6 +107,14 @@ def _owner(_field: Field, raw: Any) -> int | str:
     return raw
 
 
+def _owners(field: Field, raw: Any) -> list[int | str]:
+    """Each of them once; a single one needs no list."""
+    named = [_owner(field, one) for one in (raw if isinstance(raw, list | tuple) else [raw])]
+    if len(named) > MOST_OWNERS:
+        raise ValueError(_("Please name no more than %(most)d.") % {"most": MOST_OWNERS})
+    return list(dict.fromkeys(named))
+
+
 _READERS: dict[str, Callable[[Field, Any], Any]] = {
     "text": _text,
     "code": _code,
@@ -113,4 +123,5 @@ _READERS: dict[str, Callable[[Field, Any], Any]] = {
     "reference": _reference,
     "boolean": _boolean,
     "owner": _owner,
+    "owners": _owners,
 }

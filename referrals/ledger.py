@@ -15,6 +15,7 @@ from records.json import Resource, loads
 from records.types import row_class
 from referrals import reactions
 from referrals.models import Event, Handoff, Loop
+from referrals.people import PERFORMED
 from referrals.projection import handoff_task, loop_task
 from referrals.receipts import Receipt
 
@@ -22,13 +23,23 @@ from referrals.receipts import Receipt
 REQUEST_IDENTIFIER = f"{settings.BATON_BASE_URL}/id/request"
 
 _LOOP_FIELDS = (
-    *("stage", "version", "performer", "performer_owner", "responsible", "end_reason", "closed_at", "closed_by"),
+    *(
+        "stage",
+        "version",
+        "performer",
+        "performer_owner",
+        "is_advice",
+        "responsible",
+        "end_reason",
+        "closed_at",
+        "closed_by",
+    ),
     *("acknowledged_at", "acknowledged_by", "acknowledged_reason", "told_at", "told_by", "told_reason"),
 )
 _HANDOFF_FIELDS = (
     *("stage", "version", "owner", "list", "stage_since", "due_at", "half_due_at", "closed_at", "task_status"),
     *("remote_lasted_at", "reason_code", "reason_text", "paused_seconds", "attempts", "escalate_at"),
-    *("escalation_level", "focus"),
+    *("escalation_level", "focus", "is_offer", "authorisation", "authorised_until"),
 )
 
 
@@ -99,7 +110,7 @@ class Ledger:
         for loop_id in sorted(self._restaged):
             circles.setdefault(audience(self._loops[loop_id]), []).append(loop_id)
         for handoff in self._handoffs.values():
-            circles.setdefault(audience(handoff.loop), []).append(handoff.id)
+            circles.setdefault(audience_of_handoff(handoff), []).append(handoff.id)
         for key, receipt in self.receipts.items():
             circles.setdefault(audience(receipt.loop), []).append(key)
         for organizations, ids in circles.items():
@@ -130,6 +141,13 @@ class Ledger:
 def audience(loop: Loop) -> frozenset[str]:
     """The root organisations that see everything of a loop."""
     return frozenset({loop.placer, loop.performer, loop.accountable.organization} - {""})
+
+
+def audience_of_handoff(handoff: Handoff) -> frozenset[str]:
+    """The root organisations that see a handoff: of several performers each sees only what is its own to do."""
+    loop = handoff.loop
+    acting = handoff.owner.organization if handoff.kind in PERFORMED else loop.performer
+    return frozenset({loop.placer, acting, loop.accountable.organization} - {""})
 
 
 def booked_visit(handoff: Handoff) -> str:

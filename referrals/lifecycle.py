@@ -12,10 +12,10 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from records.errors import Forbidden, Incorrect, Stale
-from referrals import fields
+from referrals import bidding, fields
 from referrals.conditions import UNMET, Situation, holds, is_theirs_to_end, outlives
 from referrals.models import Handoff, Loop
-from referrals.pathways import ATTESTATION, HANDOFFS, REASONS, RECIPIENT, RESUMES, STAGES, transitions_from
+from referrals.pathways import ATTESTATION, DEPENDENTS, HANDOFFS, REASONS, RECIPIENT, RESUMES, STAGES, transitions_from
 from referrals.vocabulary import Data, Field, Move, Opening, Transition
 
 WITH_REQUEST = frozenset({"referral", "follow-up", "test-order"})
@@ -40,6 +40,7 @@ class Decision:
     """What an action does. ``stages`` are the new stages of this and other handoffs by id, ``loop`` the loop's new fields.
 
     ``asks`` are the handoffs, by id, whose performer is asked to cancel because only the performer can end them now.
+    ``reasons`` are those of other handoffs by id; ``winner`` is the offer that has been taken (`referrals.bidding`).
     """
 
     transition: Transition
@@ -50,6 +51,8 @@ class Decision:
     data: Data
     reason_code: str
     reason_text: str
+    reasons: Mapping[str, str]
+    winner: Handoff | None
 
 
 def decide(loop: Loop, handoffs: Sequence[Handoff], handoff: Handoff, ask: Ask) -> Decision:
@@ -59,12 +62,16 @@ def decide(loop: Loop, handoffs: Sequence[Handoff], handoff: Handoff, ask: Ask) 
     `Incorrect` naming each field that is missing or wrong.
     """
     if ask.version is not None and ask.version != handoff.version:
-        raise Stale(_("Somebody else has changed this since you looked at it."))
+        raise Stale(_("Somebody else has changed this since you looked at it.") + _why_ended(handoff))
     others = [other for other in handoffs if other.id != handoff.id]
     situation = Situation(loop, handoff, others, ask.data)
     transition = _choose(situation, ask)
     situation = Situation(loop, handoff, others, _clean(transition, situation, ask))
     stages = _stages(transition, situation)
+    winner = bidding.winner(stages, [handoff, *others])
+    losers = bidding.rivals(winner, others) if winner else []
+    stopped = bidding.started(losers)
+    stages |= _lost(losers, stopped, others)
     opens = _openings(transition, situation)
     changes = _loop_changes(transition, situation, opens, ask)
     changes |= _loop_stage(situation, stages, opens, changes, ask)
@@ -72,11 +79,13 @@ def decide(loop: Loop, handoffs: Sequence[Handoff], handoff: Handoff, ask: Ask) 
         transition,
         stages,
         opens,
-        _asked(transition, situation),
+        (*_asked(transition, situation), *(one.id for one in stopped)),
         changes,
         dict(situation.data),
         reason_code=situation.data.get("reason", ""),
         reason_text=situation.data.get("reason_text", ""),
+        reasons={one.id: bidding.NOT_SELECTED for one in losers},
+        winner=winner,
     )
 
 
@@ -122,7 +131,7 @@ def _choose(situation: Situation, ask: Ask) -> Transition:
         if transition.action == ask.action
     ]
     if not named:
-        raise Incorrect(_refusal(situation, ask))
+        raise Incorrect(_refusal(situation, ask) + _why_ended(situation.handoff))
     allowed = [transition for transition in named if _may(transition, ask.roles, attested=ask.attested)]
     if not allowed:
         raise Forbidden(_refusal(situation, ask))
@@ -145,6 +154,12 @@ def _refusal(situation: Situation, ask: Ask, why: str = "") -> str:
     return _("“%(action)s” is not possible for %(handoff)s at “%(stage)s”%(why)s. Possible now: %(actions)s.") % words
 
 
+def _why_ended(handoff: Handoff) -> str:
+    """A sentence to append that says why a handoff has ended; empty where no reason tells."""
+    reason = REASONS.get(handoff.reason_code) if handoff.closed_at else None
+    return f" {reason.label}." if reason else ""
+
+
 def _clean(transition: Transition, situation: Situation, ask: Ask) -> Data:
     return fields.clean(fields_of(transition, attested=ask.attested), ask.data, required_now(transition, situation))
 
@@ -158,6 +173,15 @@ def _stages(transition: Transition, situation: Situation) -> dict[str, str]:
         if other.id not in stages and _is_overtaken(other, transition, situation):
             stages[other.id] = HANDOFFS[other.kind].overtaken
     return stages
+
+
+def _lost(losers: Sequence[Handoff], stopped: Sequence[Handoff], others: Sequence[Handoff]) -> dict[str, str]:
+    """Where the losers of a bidding and what hangs on them come to; one that has begun stays, and is asked to stop."""
+    ended = {one.id for one in losers if one not in stopped}
+    hanging = [one for one in others if one.opened_by_id in ended and one.kind in DEPENDENTS]
+    return {one.id: bidding.LOST if one.id in ended else one.stage for one in losers} | {
+        one.id: HANDOFFS[one.kind].overtaken for one in hanging
+    }
 
 
 def _moved(move: Move, situation: Situation) -> dict[str, str]:
@@ -202,16 +226,16 @@ def _ends_loop(transition: Transition, situation: Situation) -> bool:
         return False
     if transition.handoff not in {"fulfil", "request-cancellation"}:
         return not holds("cancellation-needed", situation)
-    taken_along = {move.handoff for move in transition.moves}
-    performing = sum(other.kind == "fulfil" for other in situation.others) - ("fulfil" in taken_along)
-    return performing <= 0 and not holds("reported", situation)
+    taken_along = {key for move in transition.moves for key in _moved(move, situation)}
+    performing = {other.id for other in situation.others if other.kind == "fulfil"} - taken_along
+    return not performing and not holds("reported", situation)
 
 
 def _asked(transition: Transition, situation: Situation) -> tuple[str, ...]:
     """Whose performer is asked to cancel: what a decision would end, but only the performer can."""
-    if transition.handoff != "decide-next-step" or holds("cancellation-open", situation):
+    if transition.handoff != "decide-next-step":
         return ()
-    theirs = [other for other in situation.others if is_theirs_to_end(other)]
+    theirs = [one for one in situation.others if is_theirs_to_end(one) and not situation.is_asked_to_cancel(one)]
     return tuple(
         other.id
         for other in theirs

@@ -30,6 +30,7 @@ ROLES: dict[str, str | Promise] = {
 WORKING = frozenset({"practitioner", "coordinator", "supervisor"})
 _LONGEST_NUMBER = 19
 PERFORMED = frozenset({"fulfil", "request-cancellation", "recollect"})
+SERVICE = "HealthcareService"
 TYPES = {
     "Practitioner": Owner.Kind.PERSON,
     "PractitionerRole": Owner.Kind.ROLE,
@@ -96,7 +97,10 @@ def named_performer(named: int | str, organization: str) -> Owner:
     """
     reference = named if isinstance(named, str) and "/" in named else _reference_of(str(named), organization)
     type_, _slash, key = reference.partition("/")
-    if type_ not in TYPES or not row_class(type_).rows(type_).filter(id=key, deleted=False).exists():
+    known = type_ in (*TYPES, SERVICE) and row_class(type_).rows(type_).filter(id=key, deleted=False).exists()
+    if type_ == SERVICE and known:
+        type_, key = "Organization", key_of(store.get(type_, key).get("providedBy"), "Organization")
+    if not known or not key:
         raise _nobody()
     return performing_owner(key) if type_ == "Organization" else owner_of_reference(reference)
 
@@ -108,6 +112,12 @@ def _reference_of(number: str, organization: str) -> str:
     if owner is None or (owner.kind == Owner.Kind.PERSON and owner.organization != organization):
         raise _nobody()
     return f"{_type_of(owner.kind)}/{owner.key}"
+
+
+def nobody_new() -> Incorrect:
+    """The refusal to ask somebody who has been asked already."""
+    text = gettext("It is with this performer already.")
+    return Incorrect(text, Issue(text, "performer", "business-rule"))
 
 
 def _nobody() -> Incorrect:
@@ -220,7 +230,7 @@ def roles_in(actor: Actor, about: Handoff | Loop) -> set[Role]:
 
 def _by_organization(actor: Actor, about: Handoff | Loop, loop: Loop) -> set[Role]:
     roles: set[Role] = set()
-    if actor.organization in _performers(about, loop):
+    if actor.organization in _performers(actor.organization, about, loop):
         roles |= {"performer", "partner"} if actor.kind == "partner" else {"performer"}
     if actor.organization == loop.placer:
         roles.add("requester")
@@ -229,10 +239,18 @@ def _by_organization(actor: Actor, about: Handoff | Loop, loop: Loop) -> set[Rol
     return roles
 
 
-def _performers(about: Handoff | Loop, loop: Loop) -> Sequence[str]:
+def _performers(organization: str, about: Handoff | Loop, loop: Loop) -> Sequence[str]:
     if isinstance(about, Handoff) and about.kind in PERFORMED:
         return [about.owner.organization]
-    return [loop.performer]
+    return [loop.performer, *_further_performers(organization, loop)]
+
+
+def _further_performers(organization: str, loop: Loop) -> list[str]:
+    """The organisation, if it isn't the one that the loop names and has been asked to perform it too."""
+    if organization in (loop.performer, loop.placer, loop.accountable.organization):
+        return []
+    asked = Handoff.objects.filter(loop=loop.pk, kind="fulfil", owner__organization=organization)
+    return [organization] if asked.exists() else []
 
 
 def _oversight(actor: Actor) -> set[Role]:

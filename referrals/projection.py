@@ -118,11 +118,13 @@ def _about(loop: Loop, focus: str) -> Resource:
 def _extensions(handoff: Handoff, before: Resource) -> list[Any]:
     """Stage and its due time, for our own API only: the bridge strips them."""
     base = f"{settings.BATON_BASE_URL}/StructureDefinition"
-    ours = [
+    ours: list[dict[str, Any]] = [
         {"url": f"{base}/stage", "valueCode": handoff.stage},
         {"url": f"{base}/stage-due", "valueDateTime": _instant(handoff.due_at)},
     ]
-    urls = {extension["url"] for extension in ours}
+    if handoff.is_offer:
+        ours.append({"url": f"{base}/offer", "valueBoolean": True})
+    urls = {f"{base}/offer", *(extension["url"] for extension in ours)}
     return [extension for extension in before.get("extension", []) if extension.get("url") not in urls] + ours
 
 

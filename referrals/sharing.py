@@ -12,14 +12,32 @@ from records.access import Actor
 from records.json import Resource
 from referrals.ledger import audience as audience_of
 from referrals.models import Loop
-from referrals.parties import local
+from referrals.parties import held, local
 
 # An order is shared by its own loop alone: a report may name the orders of two placers.
 NEVER = frozenset({"ServiceRequest", "Task", "Patient"})
 
 
-def share(loop: Loop, resource: Resource, actor: Actor, *, besides: frozenset[str] = frozenset()) -> None:
-    """Let the loop's organisations read a resource of the loop and what it refers to; ``besides`` adds types."""
+def welcome(loop: Loop, request: str, organization: str, actor: Actor) -> None:
+    """Let an organisation that has just been asked to perform read what it is asked for (``request`` as a reference)."""
+    body = held(*local({"reference": request}))
+    if body:
+        share(loop, body, actor, besides=frozenset({"Patient"}), organizations=frozenset({organization}))
+    store.share_many([("Task", loop.id)], [organization])
+
+
+def share(
+    loop: Loop,
+    resource: Resource,
+    actor: Actor,
+    *,
+    besides: frozenset[str] = frozenset(),
+    organizations: frozenset[str] = frozenset(),
+) -> None:
+    """Let organisations, by default the loop's, read a resource of the loop and what it refers to.
+
+    ``besides`` adds types.
+    """
     wanted: dict[str, set[str]] = defaultdict(set)
     for type_, key in _named(resource):
         if type_ in access.POLICIES and access.POLICIES[type_] != "directory" and type_ not in NEVER - besides:
@@ -29,7 +47,7 @@ def share(loop: Loop, resource: Resource, actor: Actor, *, besides: frozenset[st
         for type_, keys in sorted(wanted.items())
         for key in access.visible(actor, type_).filter(pk__in=keys).values_list("pk", flat=True)
     ]
-    store.share_many([(resource["resourceType"], resource["id"]), *seen], audience_of(loop))
+    store.share_many([(resource["resourceType"], resource["id"]), *seen], organizations or audience_of(loop))
 
 
 def _named(resource: Resource) -> Iterator[tuple[str, str]]:

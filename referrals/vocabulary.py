@@ -8,7 +8,7 @@ from typing import Any, Literal
 from django.utils.functional import Promise
 
 Role = Literal["requester", "performer", "patient", "coordinator", "supervisor", "partner", "system"]
-FieldKind = Literal["text", "code", "datetime", "date", "reference", "boolean", "owner"]
+FieldKind = Literal["text", "code", "datetime", "date", "reference", "boolean", "owner", "owners"]
 Words = str | Promise
 
 
@@ -16,6 +16,7 @@ Words = str | Promise
 class Field:
     """One thing that an action needs to know. ``codes`` (code, label) for kind code; ``types`` for a reference.
 
+    An ``owner`` is one reference (or Owner number), ``owners`` several of them.
     ``required_if`` names a condition of `referrals.conditions` under which an optional field is required.
     """
 
@@ -97,7 +98,9 @@ class Opening:
 
     ``stage`` empty = the kind's first stage; ``unless`` names conditions (`referrals.conditions`), any of which
     keeps it from opening. ``each``: once for every "fulfil" that goes on at a performer elsewhere, or for every
-    "appointment" booked with it; that `fulfil` then counts as the opener.
+    "appointment" booked with it; that `fulfil` then counts as the opener. For the owner "chosen" one opens for each
+    whom the action names. ``beside``: what opened the present handoff counts as having opened this one too, so that
+    neither hangs on the other.
     """
 
     handoff: str
@@ -105,6 +108,7 @@ class Opening:
     unless: tuple[str, ...] = ()
     stage: str = ""
     each: Literal["", "fulfil", "appointment"] = ""
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,8 @@ class Transition:
     ``loop_kinds`` empty = all. ``sources`` empty = every open stage of that handoff kind. ``target`` empty = the stage
     stays. ``who`` are the roles that may; ``needs`` the conditions without which it isn't possible. ``closes`` are
     kinds of which the related open handoffs end with it. ``sets`` names what it records on the loop:
-    "acknowledged", "told", "ended" (with the reason's end), "died" (all ends but what outlives the patient), "lives"
+    "acknowledged", "told", "ended" (with the reason's end), "performer" (the first one chosen), "carried-out" (what was
+    reported is enough, once nobody performs any more), "died" (all ends but what outlives the patient), "lives"
     (it was not so); on the handoff: "attempt"; and of a report: "received", "withdrawn" (`referrals.receipts`).
     """
 

@@ -14,11 +14,11 @@ from records import clock
 from records.access import Actor
 from records.errors import NotFound
 from records.json import Resource
-from referrals import people
+from referrals import people, sharing
 from referrals.clocks import APPOINTED, STOPPED, Clocks
 from referrals.conditions import STARTED
 from referrals.fields import as_details
-from referrals.ledger import Ledger, booked_visit
+from referrals.ledger import Ledger, audience, booked_visit
 from referrals.lifecycle import Decision
 from referrals.models import RANK, Event, Handoff, Loop, Owner
 from referrals.pathways import STAGES, first_stage
@@ -45,6 +45,7 @@ class Work:
         self._ledger = Ledger(actor, now)
         self._clocks = Clocks()
         self._handoffs: dict[str, Handoff] = {}
+        self._asked: list[tuple[Loop, str, str]] = []
 
     def lock(self, handoff_ids: Sequence[str]) -> None:
         """Lock the loops of these handoffs in the order of their ids, then read all that is open in them.
@@ -86,7 +87,7 @@ class Work:
         self, loop: Loop, handoff: Handoff, decision: Decision, *, at: datetime, base: Resource | None
     ) -> list[Handoff]:
         """Do what was decided; gives the handoffs that it opened."""
-        chosen = self._choose_performer(loop, decision.data)
+        owners = self._performers(loop, decision)
         hurried = {other.kind: other.due_at for other in self._leaving(handoff, decision)}
         for key, stage in decision.stages.items():
             if self._handoffs[key].loop_id == loop.id:
@@ -97,21 +98,27 @@ class Work:
                 opening,
                 at=at,
                 opener=opener,
-                owner=chosen,
+                owner=owner,
                 data=decision.data | about,
                 due_by=hurried.get(opening.handoff),
             )
             for opening in decision.opens
-            for opener, about in self._openers(opening, handoff)
+            for opener, owner, about in self._openers(opening, handoff, owners)
         ]
         opened += [self._ask_to_cancel(loop, self._handoffs[key], decision, at) for key in decision.asks]
+        if decision.winner:
+            self._award(loop, decision.winner)
         self._ledger.change_loop(loop, **decision.loop)
-        if handoff.kind == "fulfil" and decision.data.get("report"):
-            self._note_report(loop, handoff, decision.data["report"])
+        self._note_report(loop, handoff, decision)
         receipt = receipt_of(loop, handoff, decision, self.now)
         if receipt is not None:
             self._ledger.receipts[receipt.id] = receipt
         return opened
+
+    def _award(self, loop: Loop, winner: Handoff) -> None:
+        """The offer has been taken: it is an order now, and its owner whom the loop names."""
+        winner.is_offer = False
+        self._ledger.change_loop(loop, performer_owner=winner.owner, performer=winner.owner.organization)
 
     def open_handoff(
         self,
@@ -144,6 +151,7 @@ class Work:
             task_status=stage.task_status,
             opened_by_id=_stem(opener),
             focus=_focus(opening, opener, values),
+            is_offer=opening.owner == "chosen" and values.get("bidding", False),
             reason_code=_inherited_reason(opening, opener, values),
         )
         self._clocks.start(handoff, loop, at, values)
@@ -193,8 +201,10 @@ class Work:
         event.details = as_details(decision.data) | {"opened": [each.id for each in opened], "ended": ended}
 
     def save(self) -> None:
-        """Write everything; see `Ledger.save`."""
+        """Write everything (see `Ledger.save`), and let who has just been asked to perform see it."""
         self._ledger.save()
+        for loop, organization, request in self._asked:
+            sharing.welcome(loop, request, organization, self.actor)
 
     def _read(self, loops: Sequence[Loop], handoff_ids: Sequence[str]) -> None:
         by_id = {loop.id: loop for loop in loops}
@@ -207,32 +217,49 @@ class Work:
 
     def _ask_to_cancel(self, loop: Loop, handoff: Handoff, decision: Decision, at: datetime) -> Handoff:
         """Ask the performer of a handoff to cancel it, for the reason of the decision."""
-        why = {"reason": decision.reason_code or "sent-elsewhere"}
+        handoff.is_offer = False
+        why = {"reason": decision.reasons.get(handoff.id) or decision.reason_code or "sent-elsewhere"}
         return self.open_handoff(loop, Opening("request-cancellation", "same"), at=at, opener=handoff, data=why)
 
-    def _choose_performer(self, loop: Loop, data: Mapping[str, Any]) -> Owner | None:
-        """The owner that the action names, else the one that the loop has; the loop remembers it."""
-        if "performer" not in data:
-            return loop.performer_owner
-        owner = people.named_performer(data["performer"], loop.accountable.organization)
-        self._ledger.change_loop(loop, performer_owner=owner, performer=owner.organization)
-        return owner
+    def _performers(self, loop: Loop, decision: Decision) -> list[Owner | None]:
+        """The owners that the action names, else the one that the loop has; the loop remembers the first."""
+        if "performer" not in decision.data:
+            return [loop.performer_owner]
+        named = [people.named_performer(one, loop.accountable.organization) for one in decision.data["performer"]]
+        owners, before = list(dict.fromkeys(named)), audience(loop)
+        staying = [one for one in self.open_handoffs(loop) if one.kind == "fulfil" and not _ends(one, decision)]
+        if {one.owner_id for one in staying} & {owner.pk for owner in owners}:
+            raise people.nobody_new()
+        self._clocks.learn(*owners)
+        newcomers = sorted({owner.organization for owner in owners} - before - {""})
+        request = decision.data.get("request") or loop.request_reference
+        self._asked += [(loop, organization, request) for organization in newcomers]
+        if "performer" in decision.transition.sets:
+            named = None if len(owners) > 1 and decision.data.get("bidding") else owners[0]
+            self._ledger.change_loop(loop, performer_owner=named, performer=named.organization if named else "")
+        return [*owners]
 
-    def _openers(self, opening: Opening, handoff: Handoff) -> Iterable[tuple[Handoff, Data]]:
-        """What opens it: the handoff itself, or each that the table means, with what it adds to the data."""
+    def _openers(
+        self, opening: Opening, handoff: Handoff, owners: list[Owner | None]
+    ) -> Iterable[tuple[Handoff | None, Owner | None, Data]]:
+        """What opens it, for whom, and what that adds to the data: once, or for each that the table means."""
+        if opening.owner == "chosen":
+            opener = handoff.opened_by if opening.beside else handoff
+            # A Task of another system stands for the first of several performers alone.
+            return [(opener, owner, {"task": ""} if place else {}) for place, owner in enumerate(owners)]
         if not opening.each:
-            return [(handoff, {})]
+            return [(handoff, owners[0], {})]
         elsewhere = [one for one in self.open_handoffs(handoff.loop) if one.kind == "fulfil" and not one.owner.internal]
         if opening.each == "fulfil":
-            return [(one, {}) for one in elsewhere]
+            return [(one, None, {}) for one in elsewhere]
         booked = [(one, booked_visit(one)) for one in elsewhere if one.stage in APPOINTED]
-        return [(one, {"appointment": visit}) for one, visit in booked if visit]
+        return [(one, None, {"appointment": visit}) for one, visit in booked if visit]
 
     def _leaving(self, handoff: Handoff, decision: Decision) -> Iterable[Handoff]:
         """Other open handoffs that the decision ends."""
-        for key, stage in decision.stages.items():
+        for key in decision.stages:
             other = self._handoffs[key]
-            if key != handoff.id and STAGES[other.kind, stage].is_end:
+            if key != handoff.id and _ends(other, decision):
                 yield other
 
     def _enter(
@@ -240,7 +267,8 @@ class Work:
     ) -> None:
         """Bring a handoff to a stage: its status, its clock, its end."""
         transition = decision.transition
-        stage, stays = STAGES[handoff.kind, stage_code], own and not transition.target
+        stage = STAGES[handoff.kind, stage_code]
+        stays = not transition.target if own else handoff.id in decision.reasons and not stage.is_end
         handoff.version += 1
         handoff.attempts += "attempt" in transition.sets
         handoff.reason_code, handoff.reason_text = _reason(handoff, decision, own=own)
@@ -267,12 +295,13 @@ class Work:
         else:
             self._clocks.start(handoff, loop, at, decision.data)
 
-    def _note_report(self, loop: Loop, handoff: Handoff, report: str) -> None:
+    def _note_report(self, loop: Loop, handoff: Handoff, decision: Decision) -> None:
         """The report becomes the Task's output; a request of ours has been carried out once nobody performs any more."""
-        if handoff.loop_id == loop.id:
+        report = decision.data.get("report") if handoff.kind == "fulfil" else None
+        if report and handoff.loop_id == loop.id:
             self._ledger.reports[handoff.id] = report
-        is_done = handoff.closed_at is not None and not any(one.kind == "fulfil" for one in self.open_handoffs(loop))
-        if is_done and loop.request_id:
+        is_enough = "carried-out" in decision.transition.sets or (report and handoff.closed_at is not None)
+        if is_enough and loop.request_id and not any(one.kind == "fulfil" for one in self.open_handoffs(loop)):
             self._ledger.carried_out.append(loop)
 
 
@@ -297,6 +326,10 @@ def _stem(opener: Handoff | None) -> str | None:
     return opener.id if opener is not None else None
 
 
+def _ends(handoff: Handoff, decision: Decision) -> bool:
+    return STAGES[handoff.kind, decision.stages.get(handoff.id, handoff.stage)].is_end
+
+
 def _focus(opening: Opening, opener: Handoff | None, data: Mapping[str, Any]) -> str:
     """What a handoff is about when that isn't the request."""
     if opening.handoff == "request-cancellation" and opener is not None:
@@ -315,7 +348,9 @@ def _inherited_reason(opening: Opening, opener: Handoff | None, data: Mapping[st
 def _reason(handoff: Handoff, decision: Decision, *, own: bool) -> tuple[str, str]:
     """The reason that a handoff carries now; what was overtaken carries none but the end of its loop."""
     if not own:
-        return decision.loop.get("end_reason", ""), ""
+        return decision.reasons.get(handoff.id) or decision.loop.get("end_reason", ""), ""
+    if handoff.closed_at is not None and not decision.reason_code:
+        return handoff.reason_code, handoff.reason_text
     if handoff.kind == "request-cancellation":
         return decision.reason_code or handoff.reason_code, decision.reason_text
     return decision.reason_code, decision.reason_text

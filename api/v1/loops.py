@@ -121,8 +121,10 @@ def detail(view: LoopView, now: datetime) -> LoopDetail:
 def _seen(actor: Actor, wanted: LoopFilters) -> Q:
     """What the actor may see, and of it the loops of the direction that is wanted."""
     seen = Q(pk__in=access.visible(actor, "Task").values("id"))
-    column = {"sent": "placer", "received": "performer"}.get(wanted.direction)
-    return seen & Q(**{column: actor.organization}) if column else seen
+    own = Q(placer=actor.organization)
+    # One of several performers isn't the one whom the loop names.
+    received = ~own | Q(performer=actor.organization)
+    return seen & {"sent": own, "received": received}.get(wanted.direction, Q())
 
 
 def _narrowed(wanted: LoopFilters) -> Q:

@@ -12,9 +12,10 @@ from django.utils.translation import gettext as _
 
 from records.errors import Incorrect, Issue
 from records.json import Resource
+from referrals.bidding import ACCEPTANCES, NOT_SELECTED
 from referrals.models import Handoff
 from referrals.parties import local
-from referrals.pathways import STAGES, transitions_from
+from referrals.pathways import REASONS, STAGES, transitions_from
 from referrals.pathways.parts import REPORT
 from referrals.vocabulary import Field, Transition
 
@@ -31,6 +32,7 @@ ANSWERS = {
     ("request-cancellation", "rejected"): "refuse-cancellation",
     ("recollect", "completed"): "recollected",
 }
+STARTED_ANYWAY = "start-anyway"
 ORDER = ("draft", "requested", "received", "accepted", "in-progress", "completed")
 
 
@@ -117,7 +119,9 @@ def _afterwards(handoff: Handoff, said: Resource, held: Resource) -> list[Step]:
     report = report_in(said, held)
     if report and "amend" in _rows(handoff):
         return [Step("amend", {"report": report, "state": "final"}, report)]
-    return []
+    began = said.get("status") in ACCEPTANCES and said.get("status") != handoff.task_status
+    is_lost = handoff.reason_code == NOT_SELECTED and handoff.loop.closed_at is None
+    return [Step(STARTED_ANYWAY)] if began and is_lost else []
 
 
 def _completed(handoff: Handoff, said: Resource) -> list[Step]:
@@ -202,6 +206,8 @@ def unreachable(handoff: Handoff, element: str = "Task.status") -> Incorrect:
         "stage": handoff.stage,
         "actions": possible,
     }
+    if handoff.reason_code in REASONS:
+        text = f"{text} {REASONS[handoff.reason_code].label}."
     return Incorrect(text, Issue(text, element, "business-rule"))
 
 

@@ -17,7 +17,7 @@ from records.json import Resource, loads
 from records.store import Stored, Written
 from referrals import evidence, sharing, workflow
 from referrals.intake.merging import PERFORMERS, merge, refuse_foreign
-from referrals.intake.steps import Step, reason_in, steps_of, unreachable
+from referrals.intake.steps import STARTED_ANYWAY, Step, reason_in, steps_of, unreachable
 from referrals.models import Event, Handoff, Loop
 from referrals.parties import held, local, same_patient
 from referrals.pathways import RECIPIENT, transitions_from
@@ -152,6 +152,8 @@ def _first(handoff: Handoff) -> Resource:
 
 def _is_new(handoff: Handoff, step: Step, actor: Actor) -> bool:
     """Whether a step is still to be done: its report isn't in the journal yet, and is of the request's patient."""
+    if step.action == STARTED_ANYWAY:
+        return actor.kind == "partner"  # a client here hears at once that it has lost
     if not step.evidence:
         return True
     type_, key = local({"reference": step.evidence})

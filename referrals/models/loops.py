@@ -36,7 +36,7 @@ class Loop(models.Model):
     ``request_id`` is the ServiceRequest; kinds `unsolicited` and `upkeep` have none and say in ``about`` (a
     FHIR reference or "Link/7") what they are for. ``placer`` and ``performer`` are root Organization ids.
     ``performer_owner`` is whoever it is sent to. ``answer_only``: our organisation is only the performer, so the loop
-    ends when its outcome has reached the placer. A loop that opens because a report came after the end of an earlier one
+    ends when its outcome has reached the placer. ``is_advice``: only advice is asked for, no visit. A loop that opens because a report came after the end of an earlier one
     is ``based_on`` that; it has no ``request_id`` of its own and names the request in ``about``.
     """
 
@@ -64,6 +64,7 @@ class Loop(models.Model):
     responsible = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="responsible_loops", null=True)
     performer_owner = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="performed_loops", null=True)
     answer_only = models.BooleanField(default=False)
+    is_advice = models.BooleanField(default=False)
     based_on = models.ForeignKey("self", on_delete=models.PROTECT, related_name="followed_by", null=True)
     ordered_at = models.DateTimeField()
     window_start_at = models.DateTimeField(null=True)
@@ -184,7 +185,8 @@ class Handoff(models.Model):
     ``due_at`` is the stage's clock, ``half_due_at`` the middle of it, ``needed_by`` the date set once for
     ``restriction.period.end``. ``task_status`` and ``remote_lasted_at`` are the performer's last word and its time.
     ``paused_seconds`` is what was left of the clock when it stopped to wait for information. ``escalate_at`` is when the
-    next level is to hear of it (NULL: all have), ``escalation_level`` the last that has.
+    next level is to hear of it (NULL: all have), ``escalation_level`` the last that has. ``is_offer``: one of several
+    bids, none of which has been taken. ``authorisation`` is the payer's number, good until the end of that day.
     """
 
     id = models.TextField(primary_key=True, db_collation="C")
@@ -213,9 +215,14 @@ class Handoff(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     escalate_at = models.DateTimeField(null=True)
     escalation_level = models.PositiveSmallIntegerField(default=0)
+    is_offer = models.BooleanField(default=False)
+    authorisation = models.TextField(blank=True, default="")
+    authorised_until = models.DateField(null=True)
 
     class Meta:
         indexes = [
+            # the loop that a later request belongs to, and a partner's Task by what it asks to cancel
+            models.Index(fields=["focus"], name="handoff_by_focus", condition=~models.Q(focus="")),
             models.Index(
                 fields=["accountable", "priority_rank", "due_at", "id"],
                 name="handoff_watched",

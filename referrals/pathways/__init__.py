@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from referrals.pathways.handoffs import HANDOFFS
 from referrals.pathways.ordering import ORDERING
-from referrals.pathways.parts import ATTESTATION, RECIPIENT
+from referrals.pathways.parts import ATTESTATION, DEPENDENTS, RECIPIENT
 from referrals.pathways.performing import PERFORMING
 from referrals.pathways.reasons import REASONS, codes
 from referrals.pathways.stages import LOOP_STAGES, RESUMES, STAGES
@@ -20,6 +20,7 @@ TRANSITIONS: tuple[Transition, ...] = (*PERFORMING, *ORDERING, *UPHEAVALS)
 
 __all__ = [
     "ATTESTATION",
+    "DEPENDENTS",
     "HANDOFFS",
     "LOOP_STAGES",
     "REASONS",

@@ -1,15 +1,18 @@
 """What the placer's side does: send, cancel, decide, review, tell the patient; and the upkeep. PATHWAYS §2, §4."""
 
+from dataclasses import replace
+
 from django.utils.translation import gettext_lazy as _
 
 from referrals.pathways.parts import (
+    BIDDING,
     CHANNEL,
     CLINICIAN,
     DECIDE,
     DEPENDENTS,
     IN_QUESTION,
     NOTE,
-    PERFORMER,
+    PERFORMERS,
     RECIPIENT,
     REFERRER,
     SECOND_PERSON,
@@ -19,7 +22,7 @@ from referrals.pathways.parts import (
     TELL_TODAY,
     reason,
 )
-from referrals.pathways.stages import REFERRAL
+from referrals.pathways.stages import REFERRAL, TEST_ORDER
 from referrals.vocabulary import Field, Move, Opening, Transition
 
 _PERFORM = Opening("fulfil", "chosen")
@@ -32,10 +35,12 @@ DISPATCH = (
         "dispatched",
         REFERRER | {"system"},
         fields=(
-            Field("performer", "owner", _("Performer"), required=False, required_if="no-performer"),
+            replace(PERFORMERS, required=False, required_if="no-performer"),
+            BIDDING,
             Field("task", "reference", _("Task that stands for it"), required=False, types=("Task",)),
         ),
         opens=(_PERFORM,),
+        sets=frozenset({"performer"}),
         is_primary=True,
     ),
     Transition(
@@ -46,6 +51,20 @@ DISPATCH = (
         REFERRER,
         fields=(*reason("withdraw"), SECOND_PERSON),
         sets=frozenset({"ended", "told"}),
+    ),
+)
+
+SPLITTING = (
+    Transition(
+        "add-performer",
+        "fulfil",
+        _("Ask another performer as well"),
+        "",
+        REFERRER,
+        fields=(PERFORMERS, BIDDING, NOTE),
+        opens=(Opening("fulfil", "chosen", beside=True),),
+        loop_kinds=frozenset({REFERRAL, TEST_ORDER}),
+        needs=("placed-here",),
     ),
 )
 
@@ -102,13 +121,15 @@ DECISIONS = (
         "redirected",
         REFERRER,
         fields=(
-            PERFORMER,
+            PERFORMERS,
+            BIDDING,
             Field("request", "reference", _("New request"), required=False, types=("ServiceRequest",)),
             NOTE,
         ),
         opens=(_PERFORM,),
         closes=("fulfil", "recollect", *DEPENDENTS),
-        needs=("nothing-started",),
+        needs=("nothing-started-here",),
+        sets=frozenset({"performer"}),
         is_primary=True,
     ),
     Transition(
@@ -120,6 +141,7 @@ DECISIONS = (
         sources=frozenset({"to-decide"}),
         fields=(NOTE,),
         needs=("going-on",),
+        sets=frozenset({"carried-out"}),
     ),
     Transition(
         "keep",
@@ -343,6 +365,7 @@ UPKEEP = (
 
 ORDERING = (
     *DISPATCH,
+    *SPLITTING,
     *CANCELLING,
     *DECISIONS,
     *INFORMATION,

@@ -31,7 +31,8 @@ REPORT_STATES = (
 )
 
 NOTE = Field("note", "text", _("Note"), required=False)
-PERFORMER = Field("performer", "owner", _("Performer"))
+PERFORMERS = Field("performer", "owners", _("Performer"), help=_("Choose several to have each of them do it."))
+BIDDING = Field("bidding", "boolean", _("The first of them to accept takes it"), required=False)
 SLOT = (
     Field("slot_start", "datetime", _("Appointment starts"), required=False),
     Field("slot_end", "datetime", _("Appointment ends")),
@@ -65,7 +66,8 @@ def reason_and_words(group: str) -> tuple[Field, Field]:
     return Field("reason", "code", _("Reason"), codes=codes(group)), Field("reason_text", "text", _("In words"))
 
 
-DECIDE = Opening("decide-next-step", "referrer")
+# While another offer of the same bidding is open, nothing is decided yet and nobody has to be told.
+DECIDE = Opening("decide-next-step", "referrer", unless=("bids-open",))
 # While the performer still has it: whether it goes on.
 IN_QUESTION = Opening("decide-next-step", "referrer", stage="in-question")
 REVIEW = Opening("review-report", "reviewer")
@@ -73,7 +75,7 @@ TELL = Opening("notify-patient", "accountable", unless=("telling-open", "patient
 TELL_TODAY = Opening(
     "notify-patient",
     "accountable",
-    unless=("telling-today-open", "patient-knows", "patient-died"),
+    unless=("telling-today-open", "patient-knows", "patient-died", "bids-open"),
     stage="to-tell-today",
 )
 CONTACT = Opening("contact-patient", "accountable", unless=("contact-open", "patient-died"))

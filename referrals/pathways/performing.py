@@ -310,6 +310,20 @@ AFTERWARDS = (
     ),
 )
 
+# A bid was lost, and its bidder's own system began all the same, the two messages having crossed.
+OVERLAPPING = (
+    Transition(
+        "start-anyway",
+        "fulfil",
+        _("Started although another performer was selected"),
+        "",
+        frozenset({"partner", "system"}),
+        sources=frozenset({"cancelled"}),
+        opens=(Opening("request-cancellation", "same", unless=("cancellation-open",)),),
+        needs=("lost-bid", "loop-open"),
+    ),
+)
+
 CANCELLATION_ANSWERS = (
     Transition(
         "accept-cancellation",
@@ -354,6 +368,7 @@ PERFORMING = (
     *WITHOUT_OUTCOME,
     *HOLDING,
     *AFTERWARDS,
+    *OVERLAPPING,
     *CANCELLATION_ANSWERS,
     *RECOLLECTION,
 )

@@ -60,6 +60,7 @@ REASONS: dict[str, Reason] = {
         _reason("wrong-patient", _("It belongs to another patient"), "refuse", "void", end="entered-in-error"),
         _reason("not-ours", _("No order of this organisation"), "refuse"),
         _reason("entered-in-error", _("It was entered in error"), "refuse", "void", "discard", end="entered-in-error"),
+        _reason("not-selected", _("Another performer was selected"), patient_knows=True),
         _reason("not-worth-sending", _("It no longer needs to be exchanged"), "discard"),
         _reason("mended-elsewhere", _("It was put right in the other system"), "discard"),
         _reason("already-performed", _("It has been performed already"), "keep-going"),

@@ -13,6 +13,7 @@ from records.access import Actor
 from records.errors import NotFound
 from referrals.models import Event, Handoff, Loop
 from referrals.pathways import HANDOFFS, LOOP_STAGES, REASONS, STAGES, TRANSITIONS
+from referrals.people import PERFORMED
 from referrals.vocabulary import Words
 from referrals.worklists.patients import display_names
 from referrals.worklists.progress import Step, steps
@@ -95,7 +96,16 @@ def _visible(actor: Actor) -> QuerySet[Loop]:
     if not actor.organization:
         return loops.filter(patient_id=actor.patient) if actor.patient else loops.none()
     organization = actor.organization
-    return loops.filter(Q(placer=organization) | Q(performer=organization) | Q(accountable__organization=organization))
+    performed = Handoff.objects.filter(kind__in=PERFORMED, owner__organization=organization).values("loop")
+    own = Q(placer=organization) | Q(performer=organization) | Q(accountable__organization=organization)
+    return loops.filter(own | Q(pk__in=performed))
+
+
+def _is_shown(actor: Actor, handoff: Handoff | None, loop: Loop) -> bool:
+    """Whether the actor sees a handoff: who only performs sees nothing of the other performers."""
+    if handoff is None or handoff.kind not in PERFORMED or actor.kind == "system" or actor.patient:
+        return True
+    return actor.organization in (loop.placer, loop.accountable.organization, handoff.owner.organization)
 
 
 def _views(actor: Actor, loops: Iterable[Loop], now: datetime) -> list[LoopView]:
@@ -107,10 +117,12 @@ def _views(actor: Actor, loops: Iterable[Loop], now: datetime) -> list[LoopView]
     handoffs: dict[str, list[Handoff]] = defaultdict(list)
     for handoff in Handoff.objects.filter(loop__in=by_id).select_related("owner", "list").order_by("due_at", "id"):
         handoff.loop = by_id[handoff.loop_id]
-        handoffs[handoff.loop_id].append(handoff)
+        if _is_shown(actor, handoff, handoff.loop):
+            handoffs[handoff.loop_id].append(handoff)
     events: dict[str, list[Event]] = defaultdict(list)
-    for event in Event.objects.filter(loop__in=by_id).select_related("handoff").order_by("id"):
-        events[event.loop_id].append(event)
+    for event in Event.objects.filter(loop__in=by_id).select_related("handoff__owner").order_by("id"):
+        if _is_shown(actor, event.handoff, by_id[event.loop_id]):
+            events[event.loop_id].append(event)
     names = display_names(actor, {loop.patient_id for loop in found})
     return [_view(loop, handoffs[loop.id], events[loop.id], names.get(loop.patient_id, ""), now) for loop in found]
 

@@ -17,6 +17,7 @@ def sample(field: Field) -> Any:
         "reference": f"{field.types[0] if field.types else 'Task'}/1",
         "boolean": True,
         "owner": "Organization/elsewhere",
+        "owners": ["Organization/elsewhere"],
     }[field.kind]
 
 

@@ -135,6 +135,12 @@ def _owner(field: Field, known: Known) -> forms.Field:
     return forms.ChoiceField(choices=[("", _("Choose …")), *known.get("owner", ())], **_common(field))
 
 
+def _owners(field: Field, known: Known) -> forms.Field:
+    """A box to tick for each."""
+    widget = forms.CheckboxSelectMultiple
+    return forms.MultipleChoiceField(choices=[*known.get("owner", ())], widget=widget, **_common(field))
+
+
 MAKERS: dict[str, Callable[[Field, Known], forms.Field]] = {
     "text": _text,
     "code": _code,
@@ -143,4 +149,5 @@ MAKERS: dict[str, Callable[[Field, Known], forms.Field]] = {
     "boolean": _yes_or_no,
     "reference": _reference,
     "owner": _owner,
+    "owners": _owners,
 }

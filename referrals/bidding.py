@@ -1,0 +1,36 @@
+"""Bidding: a request that is sent to several as offers, which the first acceptance takes (PATHWAYS §3, §4).
+
+An acceptance is every step to a stage that stands for `accepted` or more, whoever takes it and however. All of it is
+decided under the loop's lock, so that of two acceptances at once the second finds its offer gone. Pure.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from referrals.models import Handoff
+from referrals.pathways import STAGES
+
+LOST = "cancelled"
+NOT_SELECTED = "not-selected"
+ACCEPTANCES = frozenset({"accepted", "in-progress", "completed"})
+STARTED = frozenset({"in-progress", "completed"})
+
+
+def rivals(handoff: Handoff, others: Iterable[Handoff]) -> list[Handoff]:
+    """The other open offers of the same bidding; none for what is no offer (any more)."""
+    if not handoff.is_offer:
+        return []
+    return [one for one in others if one.is_offer and one.opened_by_id == handoff.opened_by_id]
+
+
+def winner(stages: Mapping[str, str], everyone: Iterable[Handoff]) -> Handoff | None:
+    """The offer that these new stages accept."""
+    return next((one for one in everyone if one.is_offer and _accepts(one, stages.get(one.id, ""))), None)
+
+
+def started(losers: Sequence[Handoff]) -> list[Handoff]:
+    """The losers that have begun all the same, and are asked to cancel instead of being ended."""
+    return [one for one in losers if one.task_status in STARTED]
+
+
+def _accepts(offer: Handoff, stage: str) -> bool:
+    return bool(stage) and STAGES[offer.kind, stage].task_status in ACCEPTANCES

@@ -1,0 +1,158 @@
+"""One order, several performers: each ends on its own, and the loop closes when every report has been read."""
+
+import pytest
+
+from records import access, clock
+from records.errors import Incorrect
+from records.models import Tenant
+from referrals import people, worklists
+from referrals.models import Handoff, Loop
+from referrals.people import default_pool
+from tests.referrals.region import client, keep
+from tests.referrals.ward import MONDAY, Ward
+
+BOTH = ["Organization/clinic", "Organization/elsewhere"]
+
+
+def split(ward: Ward, **changes: object) -> tuple[Loop, Handoff, Handoff]:
+    """A loop whose request has gone to the clinic and to an organisation that doesn't work in Baton."""
+    loop = ward.order(**changes)
+    ward.does(ward.referrer, ward.only(loop, "dispatch"), "send", performer=BOTH)
+    return Loop.objects.get(pk=loop.pk), of(loop, "clinic"), of(loop, "elsewhere")
+
+
+def of(loop: Loop, organization: str) -> Handoff:
+    found = Handoff.objects.select_related("loop__accountable", "owner").filter(loop=loop, kind="fulfil")
+    return found.get(owner__organization=organization, closed_at=None)
+
+
+def test_an_order_sent_to_two_is_with_both_each_with_a_clock_and_a_task_of_its_own(ward: Ward) -> None:
+    loop, clinic, elsewhere = split(ward)
+    assert ward.open_kinds(loop) == ["fulfil", "fulfil"]
+    assert (clinic.list, elsewhere.list) == (ward.clinic_pool, ward.practice_pool)
+    assert loop.performer == "clinic", "the loop names the first"
+    assert clinic.due_at == elsewhere.due_at
+
+
+def test_each_of_two_performers_ends_on_its_own_and_the_loop_waits_for_both_reports(ward: Ward) -> None:
+    loop, clinic, elsewhere = split(ward)
+    ward.report(clinic)
+    ward.acknowledge(loop)
+    ward.tell(loop)
+    assert ward.open_kinds(loop) == ["fulfil"]
+    assert Loop.objects.get(pk=loop.pk).closed_at is None
+    ward.does(ward.partner, elsewhere, "report", report="DocumentReference/second")
+    ward.acknowledge(loop)
+    assert Loop.objects.get(pk=loop.pk).closed_at is None, "the patient hears of the second report as well"
+    ward.tell(loop)
+    assert Loop.objects.get(pk=loop.pk).stage == "closed"
+
+
+def test_when_one_of_two_declines_the_referrer_decides_and_the_other_goes_on(ward: Ward) -> None:
+    loop, clinic, elsewhere = split(ward)
+    ward.does(ward.partner, elsewhere, "accept")
+    ward.does(ward.partner, elsewhere, "start")
+    ward.does(ward.clinic, clinic, "decline", reason="no-capacity", reason_text="Full.")
+    assert ward.open_kinds(loop) == ["decide-next-step", "fulfil", "notify-patient"]
+    ward.does(
+        ward.referrer, ward.only(loop, "decide-next-step"), "redirect", performer=[f"CareTeam/{ward.practice_pool.key}"]
+    )
+    assert of(loop, "elsewhere").stage == "in-progress", "what another has started is not touched"
+    assert of(loop, "practice").stage == "sent"
+
+
+def test_a_report_that_was_read_may_be_enough_when_the_other_performer_declines(ward: Ward) -> None:
+    loop, clinic, elsewhere = split(ward)
+    ward.report(clinic)
+    ward.acknowledge(loop)
+    ward.tell(loop)
+    ward.does(ward.partner, elsewhere, "decline", reason="no-capacity", reason_text="Full.")
+    ward.does(ward.referrer, ward.only(loop, "decide-next-step"), "keep")
+    ward.tell(loop)
+    assert Loop.objects.get(pk=loop.pk).stage == "closed"
+
+
+def test_nothing_is_enough_while_nobody_performs_and_nothing_was_reported(ward: Ward) -> None:
+    loop, clinic, elsewhere = split(ward)
+    for actor, fulfil in ((ward.clinic, clinic), (ward.partner, elsewhere)):
+        ward.does(actor, fulfil, "decline", reason="no-capacity", reason_text="Full.")
+    decision = Handoff.objects.filter(loop=loop, kind="decide-next-step").first()
+    assert decision is not None
+    with pytest.raises(Incorrect, match="nobody is performing"):
+        ward.does(ward.referrer, decision, "keep")
+
+
+def test_another_performer_can_be_asked_later_and_hangs_on_nobody(ward: Ward) -> None:
+    loop, clinic = ward.sent()
+    outcome = ward.does(ward.referrer, clinic, "add-performer", performer=["Organization/elsewhere"])
+    added = of(loop, "elsewhere")
+    assert [one.id for one in outcome.opened] == [added.id]
+    assert Loop.objects.get(pk=loop.pk).performer == "clinic"
+    ward.does(ward.clinic, of(loop, "clinic"), "decline", reason="no-capacity", reason_text="Full.")
+    ward.does(
+        ward.referrer, ward.only(loop, "decide-next-step"), "redirect", performer=[f"CareTeam/{ward.practice_pool.key}"]
+    )
+    assert of(loop, "elsewhere").is_open, "the first one's redirection doesn't end the second"
+
+
+@pytest.mark.parametrize("named", [["Organization/clinic"], ["Organization/elsewhere", "Organization/clinic"]])
+def test_who_performs_already_is_not_asked_twice(ward: Ward, named: list[str]) -> None:
+    loop, clinic = ward.sent()
+    with pytest.raises(Incorrect) as refusal:
+        ward.does(ward.referrer, clinic, "add-performer", performer=named)
+    assert [issue.expression for issue in refusal.value.issues] == ["performer"]
+    assert ward.open_kinds(loop) == ["fulfil"]
+
+
+def test_each_performer_sees_the_loop_and_its_own_part_but_nothing_of_the_other(ward: Ward) -> None:
+    store_tenant("third")
+    loop = ward.order()
+    third = client("third", "third")
+    performers = ["Organization/clinic", "Organization/third"]
+    ward.does(ward.referrer, ward.only(loop, "dispatch"), "send", performer=performers)
+    mine, theirs = of(loop, "third"), of(loop, "clinic")
+    ward.does(ward.clinic, theirs, "accept", note="We can see her on Friday.")
+    view = worklists.loop_view(third, loop.id, clock.now())
+    assert {one.row.id for one in view.handoffs if one.row.kind == "fulfil"} == {mine.id}
+    assert "accept" not in {event.action for event in view.events}
+    seen = access.visible(third, "Task").values_list("id", flat=True)
+    assert mine.id in seen
+    assert theirs.id not in seen
+    assert len([one for one in worklists.loop_view(ward.referrer, loop.id, MONDAY).handoffs if one.row.is_open]) == 2
+
+
+def test_who_is_asked_instead_can_read_the_patient(ward: Ward) -> None:
+    store_tenant("third")
+    loop = ward.order()
+    third = client("third", "third")
+    assert not access.visible(third, "Patient").filter(pk=ward.patient).exists()
+    request = {
+        "resourceType": "ServiceRequest",
+        "id": loop.request_id,
+        "status": "active",
+        "intent": "order",
+        "subject": {"reference": f"Patient/{ward.patient}"},
+    }
+    keep(request, "practice")
+    ward.does(ward.referrer, ward.only(loop, "dispatch"), "send", performer=["Organization/third"])
+    assert access.visible(third, "Patient").filter(pk=ward.patient).exists()
+    assert access.visible(third, "ServiceRequest").filter(pk=loop.request_id).exists()
+
+
+def test_a_service_of_the_directory_can_be_named_as_the_performer(ward: Ward) -> None:
+    keep(
+        {
+            "resourceType": "HealthcareService",
+            "id": "heart",
+            "providedBy": {"reference": "Organization/clinic"},
+        }
+    )
+    loop = ward.order()
+    ward.does(ward.referrer, ward.only(loop, "dispatch"), "send", performer=["HealthcareService/heart"])
+    assert ward.only(loop, "fulfil").owner == people.default_pool("clinic")
+
+
+def store_tenant(key: str) -> None:
+    keep({"resourceType": "Organization", "id": key, "name": key.title()})
+    Tenant.objects.create(organization=key, name=key.title())
+    default_pool(key)
