@@ -15,7 +15,8 @@ class Order:
 
     ``requester`` is the id of the Practitioner who ordered, empty for a device or nobody known. Owners that are left out
     are the placer's coordination pool, the requester in person, and whoever performs for the performing organisation.
-    ``is_sent``: its performer has it already, under the Task ``task_id`` if one stands for it.
+    ``is_sent``: its performer has it already, under the Task ``task_id`` if one stands for it. ``held_at`` is when somebody
+    here first held it, at which the first handoff's clock starts: when it was ordered, but for what was adopted later.
     """
 
     kind: str
@@ -36,6 +37,7 @@ class Order:
     is_sent: bool = False
     task_id: str = ""
     answer_only: bool = False
+    held_at: datetime | None = None
 
 
 def new_loop(order: Order, now: datetime) -> Loop:

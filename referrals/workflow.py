@@ -135,13 +135,14 @@ def open_loop(order: Order, actor: Actor, *, at: datetime | None = None) -> Loop
         work = Work(actor, clock.now())
         loop = new_loop(order, at or work.now)
         work.open_loop(loop)
+        held_at = order.held_at or loop.ordered_at
         if order.kind == "follow-up":
             visit = work.open_handoff(loop, Opening("fulfil", "performer"), at=work.now)
             work.open_handoff(loop, Opening("contact-patient", "accountable"), at=work.now, opener=visit)
         elif order.is_sent or order.answer_only:
-            work.open_handoff(loop, Opening("fulfil", "performer"), at=loop.ordered_at, key=order.task_id)
+            work.open_handoff(loop, Opening("fulfil", "performer"), at=held_at, key=order.task_id)
         else:
-            work.open_handoff(loop, Opening("dispatch", "accountable"), at=loop.ordered_at)
+            work.open_handoff(loop, Opening("dispatch", "accountable"), at=held_at)
         work.note(loop, None, "open", at=loop.ordered_at)
         work.save()
     return loop

@@ -14,6 +14,7 @@ WAYS = (
     ("new-follow-up", _("New follow-up"), "follow-up"),
     ("new-test-order", _("New test order"), "test-order"),
     ("patients", _("Patients"), "person"),
+    ("adopt", _("To adopt"), "up"),
     ("sync", _("Sync"), "sync"),
 )
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from web.views import account, composer, loop, patient, sync, worklist
+from web.views import account, adoption, composer, loop, patient, sync, worklist
 
 urlpatterns = [
     path("", worklist.worklist, name="worklist"),
@@ -21,6 +21,8 @@ urlpatterns = [
     path("new/<slug:kind>/<slug:step>/", composer.step, name="compose"),
     path("patients/", patient.search, name="patients"),
     path("patients/<str:patient_id>/", patient.timeline, name="patient"),
+    path("adopt/", adoption.overview, name="adopt"),
+    path("adopt/decide/", adoption.decide, name="adopt-decide"),
     path("sync/", sync.overview, name="sync"),
     path("sync/retry/", sync.retry, name="sync-retry"),
 ]

@@ -42,6 +42,7 @@ FORM_ADDRESSES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "act": lambda of: reverse("loop", args=[of["loop_id"]]),
     "compose-for": lambda _of: reverse("new-referral"),
     "compose-discard": lambda of: reverse("compose", args=[of["kind"], "patient"]),
+    "adopt-decide": lambda _of: reverse("adopt"),
     "sync-retry": lambda _of: reverse("sync"),
 }
 

@@ -9,15 +9,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.db.models import Q
 
-from records import store
+from records import references, store
 from records.access import Actor
 from records.json import Resource
 from records.store import Written
 from referrals import evidence, sharing
 from referrals.intake import persons, requests, tasks
-from referrals.models import Loop
-from referrals.parties import held
+from referrals.models import Handoff, Loop
+from referrals.parties import held, local
 
 Handler = Callable[[Resource, Actor, int | None, Iterable[str]], tuple[Written, str | None]]
 
@@ -30,13 +31,21 @@ class Received:
     loop_id: str | None
 
 
-def receive(resource: Resource, actor: Actor, *, if_match: int | None = None, audience: Iterable[str] = ()) -> Received:
+def receive(
+    resource: Resource, actor: Actor, *, if_match: int | None = None, audience: Iterable[str] = (), opens: bool = True
+) -> Received:
     """Take one resource in; ``if_match`` and ``audience`` as in `store.write`.
+
+    ``opens`` False is an import's: it opens no loop. An order of ours is listed for a coordinator to adopt, what names
+    a loop of ours does to it what it means, all else is only kept.
 
     Raises what `store.write` raises, `Forbidden` for what only another may write, and `Incorrect` for a difference
     that is no legal step; nothing is kept then.
     """
-    handler = HANDLERS.get(resource.get("resourceType", ""), _keep)
+    type_ = resource.get("resourceType", "")
+    handler = HANDLERS.get(type_, _keep)
+    if not opens and type_ in IMPORTED:
+        handler = IMPORTED[type_]
     with transaction.atomic():
         return Received(*handler(resource, actor, if_match, audience))
 
@@ -63,9 +72,29 @@ def _prove(
     return written, loop_id
 
 
+def _record(
+    resource: Resource, actor: Actor, if_match: int | None, audience: Iterable[str]
+) -> tuple[Written, str | None]:
+    """A record of an import: it says something to a loop only if it names one of ours."""
+    named = [local(reference) for _path, reference in references.iter(resource)]
+    requests_ = [key for type_, key in named if type_ == "ServiceRequest"]
+    tasks_ = [resource.get("id", ""), *(key for type_, key in named if type_ == "Task")]
+    is_known = (
+        Loop.objects.filter(Q(request_id__in=requests_) | Q(pk__in=tasks_)).exists()
+        or Handoff.objects.filter(pk__in=tasks_).exists()
+    )
+    handler = HANDLERS[resource["resourceType"]] if is_known else _keep
+    return handler(resource, actor, if_match, audience)
+
+
 HANDLERS: dict[str, Handler] = {
     "ServiceRequest": requests.receive,
     "Task": tasks.receive,
     "Patient": persons.receive,
     **dict.fromkeys(evidence.TYPES | evidence.RECORDED, _prove),
+}
+# What an import's resources go through instead, as the usual way might open a loop.
+IMPORTED: dict[str, Handler] = {
+    "ServiceRequest": requests.record,
+    **dict.fromkeys(evidence.TYPES | evidence.RECORDED | {"Task"}, _record),
 }

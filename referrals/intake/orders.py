@@ -35,9 +35,12 @@ def placer_of(request: Resource, actor: Actor) -> str:
     return ours if not named or speaks_for_it else named
 
 
-def order_of(request: Resource, actor: Actor) -> Order | None:
-    """The order that a request stands for, or None when it opens no loop (PATHWAYS §1)."""
-    kind, placer = kind_of(request), placer_of(request, actor)
+def order_of(request: Resource, actor: Actor, *, placer: str = "") -> Order | None:
+    """The order that a request stands for, or None when it opens no loop (PATHWAYS §1).
+
+    ``placer`` is the root Organization that was found to have placed it, when that was found out before.
+    """
+    kind, placer = kind_of(request), placer or placer_of(request, actor)
     organization, service = performing(request)
     performer = access.root(organization) if organization else ""
     is_ours = access.is_tenant(placer) or access.is_tenant(performer)

@@ -13,7 +13,7 @@ from records.access import Actor
 from records.errors import Forbidden, Incorrect, Issue
 from records.json import Resource
 from records.store import Written
-from referrals import sharing, workflow
+from referrals import adoption, sharing, workflow
 from referrals.intake.orders import order_of, placer_of
 from referrals.models import Handoff, Loop
 from referrals.parties import held, local, same_patient
@@ -46,6 +46,21 @@ def receive(
         return written, None
     sharing.share(loop, {**request, "id": written.id}, actor, besides=frozenset({"Patient"}))
     return written, loop.id
+
+
+def record(
+    request: Resource, actor: Actor, if_match: int | None, audience: Iterable[str]
+) -> tuple[Written, str | None]:
+    """Keep a request of an import: what has a loop goes the usual way, an order of ours is listed to be adopted."""
+    key = request.get("id", "")
+    if key and Loop.objects.filter(request_id=key).exists():
+        return receive(request, actor, if_match, audience)
+    placer = placer_of(held("ServiceRequest", key) or request, actor)
+    written = store.write(request, actor=actor, if_match=if_match, audience={*audience, actor.organization})
+    if written.changed and not _may_write(actor, placer):
+        raise Forbidden(_("Only the organisation that placed a request may write it."))
+    adoption.offer({**request, "id": written.id}, actor)
+    return written, None
 
 
 def _open(request: Resource, actor: Actor) -> Loop | None:

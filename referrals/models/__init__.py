@@ -1,5 +1,6 @@
 """The rows of the loops: people, loops with their handoffs, the journal, and the policies."""
 
+from referrals.models.adoption import Adoptable
 from referrals.models.journal import Escalation, Event
 from referrals.models.loops import RANK, FollowUp, Handoff, Loop, Referral, TestOrder, Unsolicited, Upkeep
 from referrals.models.people import Absence, Membership, Owner, Pool, PoolMember, User
@@ -8,6 +9,7 @@ from referrals.models.policies import Calendar, Policy
 __all__ = [
     "RANK",
     "Absence",
+    "Adoptable",
     "Calendar",
     "Escalation",
     "Event",
