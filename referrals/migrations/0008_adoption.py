@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('referrals', '0006_watched_by_kind'),
+        ('referrals', '0007_new_ways'),
     ]
 
     operations = [
