@@ -95,6 +95,17 @@ def _telling_today_open(situation: Situation) -> bool:
     return any(other.stage == "to-tell-today" for other in situation.others)
 
 
+def _owner_kind(situation: Situation) -> str:
+    return situation.handoff.owner.kind if situation.handoff.owner_id else ""
+
+
+def _claimed(situation: Situation) -> bool:
+    """Whether a person, or the organisation itself, holds what its pool would hold otherwise."""
+    handoff = situation.handoff
+    taken = _owner_kind(situation) == "person" or (_owner_kind(situation) == "organisation" and handoff.owner.internal)
+    return taken and handoff.owner_id != situation.loop.responsible_id
+
+
 def _patient_knows(situation: Situation) -> bool:
     return situation.reason in REASONS and REASONS[situation.reason].patient_knows
 
@@ -131,6 +142,8 @@ CONDITIONS: dict[str, Callable[[Situation], bool]] = {
     "cancellation-open": lambda situation: situation.is_asked_to_cancel(situation.handoff),
     "bids-open": lambda situation: bool(rivals(situation.handoff, situation.others)),
     "lost-bid": lambda situation: situation.handoff.reason_code == NOT_SELECTED,
+    "unclaimed": lambda situation: _owner_kind(situation) == "pool",
+    "claimed": _claimed,
     "loop-open": lambda situation: situation.loop.closed_at is None,
     "patient-knows": _patient_knows,
     "patient-told": _patient_told,
@@ -147,6 +160,8 @@ UNMET: dict[str, Words] = {
     "nothing-started": _("it has been started; ask the performer to cancel first"),
     "nothing-started-here": _("it has been started; ask the performer to cancel first"),
     "lost-bid": _("it was not lost to another performer"),
+    "unclaimed": _("somebody has taken it already"),
+    "claimed": _("nobody has taken it from the pool"),
     "loop-open": _("the request has ended"),
     "placed-here": _("it was placed elsewhere"),
     "untouched": _("something has happened already"),

@@ -19,6 +19,7 @@ from records.errors import Forbidden, Gone, Incorrect, Issue, NotFound
 from records.json import Resource
 from records.types import row_class
 from referrals.models import Handoff, Loop, Membership, Owner, Pool, PoolMember, User
+from referrals.parties import organization_of, practitioner_of
 from referrals.vocabulary import Role
 
 ROLES: dict[str, str | Promise] = {
@@ -112,6 +113,30 @@ def _reference_of(number: str, organization: str) -> str:
     if owner is None or (owner.kind == Owner.Kind.PERSON and owner.organization != organization):
         raise _nobody()
     return f"{_type_of(owner.kind)}/{owner.key}"
+
+
+def claimant(reference: str, actor: Actor, organization: str) -> Owner:
+    """Who takes over what a pool of that organisation holds: the one who is named, else the person who acts.
+
+    Raises `Incorrect` for anybody who doesn't work there.
+    """
+    named = reference or (f"Practitioner/{actor.practitioner}" if actor.practitioner else "")
+    works_at = organization_of({"reference": named}, actor) if reference else actor.organization
+    if not named or not works_at or access.root(works_at) != organization:
+        text = gettext("Only somebody who works there can take it over.")
+        raise Incorrect(text, Issue(text, "claimant", "value"))
+    if person := practitioner_of({"reference": named}):
+        return owner_for(Owner.Kind.PERSON, person, organization=organization)
+    return owner_for(Owner.Kind.ORGANISATION, organization)
+
+
+def pool_of(handoff: Handoff) -> Owner:
+    """The pool that a handoff goes back to: the one that it was sent to, or the one that answers for its loop."""
+    here, loop = handoff.owner.organization, handoff.loop
+    asked = loop.performer_owner if handoff.kind in PERFORMED else loop.accountable
+    if asked is not None and asked.kind == Owner.Kind.POOL and asked.organization == here:
+        return asked
+    return default_pool(here)
 
 
 def nobody_new() -> Incorrect:

@@ -134,7 +134,8 @@ class Transition:
     kinds of which the related open handoffs end with it. ``sets`` names what it records on the loop:
     "acknowledged", "told", "ended" (with the reason's end), "performer" (the first one chosen), "carried-out" (what was
     reported is enough, once nobody performs any more), "died" (all ends but what outlives the patient), "lives"
-    (it was not so); on the handoff: "attempt"; and of a report: "received", "withdrawn" (`referrals.receipts`).
+    (it was not so); on the handoff: "attempt", "claimed" and "given-back" (it gets
+    another owner); and of a report: "received", "withdrawn" (`referrals.receipts`).
     """
 
     action: str

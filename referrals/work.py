@@ -106,6 +106,7 @@ class Work:
             for opener, owner, about in self._openers(opening, handoff, owners)
         ]
         opened += [self._ask_to_cancel(loop, self._handoffs[key], decision, at) for key in decision.asks]
+        self._hand_over(handoff, decision)
         if decision.winner:
             self._award(loop, decision.winner)
         self._ledger.change_loop(loop, **decision.loop)
@@ -114,6 +115,16 @@ class Work:
         if receipt is not None:
             self._ledger.receipts[receipt.id] = receipt
         return opened
+
+    def _hand_over(self, handoff: Handoff, decision: Decision) -> None:
+        """Give it to whoever claims it, or back to the pool; one who doesn't sign in here leaves it on the pool's list."""
+        here = handoff.owner.organization
+        if "claimed" in decision.transition.sets:
+            handoff.owner = people.claimant(decision.data.get("claimant", ""), self.actor, here)
+        elif "given-back" in decision.transition.sets:
+            handoff.owner = people.pool_of(handoff)
+        if handoff.owner.internal:
+            handoff.list = handoff.owner
 
     def _award(self, loop: Loop, winner: Handoff) -> None:
         """The offer has been taken: it is an order now, and its owner whom the loop names."""

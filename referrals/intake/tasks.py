@@ -19,7 +19,7 @@ from referrals import evidence, sharing, workflow
 from referrals.intake.merging import PERFORMERS, merge, refuse_foreign
 from referrals.intake.steps import STARTED_ANYWAY, Step, reason_in, steps_of, unreachable
 from referrals.models import Event, Handoff, Loop
-from referrals.parties import held, local, same_patient
+from referrals.parties import held, local, root_of, same_patient
 from referrals.pathways import RECIPIENT, transitions_from
 from referrals.pathways.handoffs import HL7_TASK_CODE
 from referrals.people import roles_in
@@ -112,20 +112,31 @@ def _is_late(handoff: Handoff, said: Resource, actor: Actor) -> bool:
 
 def _by_performer(handoff: Handoff, task: Resource, said: Resource, actor: Actor) -> None:
     """The performer moves the stage by what it writes; what moves nothing is kept."""
+    claims = _claims(handoff, task, said, actor)
+    own = PERFORMERS | ({"owner"} if claims else set())
     if actor.kind != "partner":
-        refuse_foreign(task, said, PERFORMERS, _first(handoff))
+        refuse_foreign(task, said, own, _first(handoff))
     at = _said_at(said, handoff.loop, actor)
     steps = [one for one in steps_of(handoff, said, task) if _is_new(handoff, one, actor)]
-    merged = merge(task, said, PERFORMERS)
+    merged = merge(task, said, own)
     if actor.kind != "partner" and not steps and said.get("status") != task.get("status"):
         # An EHR's word is kept as it stands; a client would take our answer for its own status.
         raise unreachable(handoff, "Task.output" if said.get("status") == "completed" else "Task.status")
-    if steps:
+    if steps := [*claims, *steps]:
         acts = [Act(handoff.id, one.action, at=at, data=one.data, evidence=one.evidence, base=merged) for one in steps]
         workflow.perform_many(acts, actor)
     else:
         workflow.hear(handoff.id, merged, actor, at=at)
     sharing.share(handoff.loop, {**merged, "id": handoff.id}, actor)
+
+
+def _claims(handoff: Handoff, task: Resource, said: Resource, actor: Actor) -> list[Step]:
+    """The one way in which a performer writes the owner: to take what nobody has taken (PATHWAYS §1)."""
+    named, owner = "/".join(local(said.get("owner"))), handoff.owner
+    is_free = handoff.is_open and "owner" not in task and owner.kind == "pool"
+    if not is_free or root_of(said.get("owner"), actor) != owner.organization or named == f"CareTeam/{owner.key}":
+        return []
+    return [Step("claim", {"claimant": named})]
 
 
 def _by_placer(handoff: Handoff, task: Resource, said: Resource, actor: Actor) -> None:

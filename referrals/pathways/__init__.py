@@ -1,12 +1,13 @@
 """The pathways as tables: who can do what to which handoff, where it leads, and what that opens.
 
 Read them in this order: `handoffs` (the responsibilities), `stages` (where each can stand), `ordering` and
-`performing` (the transitions of the two sides), `reasons`. Actions, forms, the mapping to Task, the docs' diagrams and
+`performing` (the transitions of the two sides), `claiming`, `reasons`. Actions, forms, the mapping to Task, the docs' diagrams and
 the tests all come from here; `referrals.lifecycle` is the one interpreter. Source: PATHWAYS §2-§5.
 """
 
 from collections.abc import Iterable
 
+from referrals.pathways.claiming import CLAIMING
 from referrals.pathways.handoffs import HANDOFFS
 from referrals.pathways.ordering import ORDERING
 from referrals.pathways.parts import ATTESTATION, DEPENDENTS, RECIPIENT
@@ -16,7 +17,7 @@ from referrals.pathways.stages import LOOP_STAGES, RESUMES, STAGES
 from referrals.pathways.upheavals import UPHEAVALS
 from referrals.vocabulary import Stage, Transition
 
-TRANSITIONS: tuple[Transition, ...] = (*PERFORMING, *ORDERING, *UPHEAVALS)
+TRANSITIONS: tuple[Transition, ...] = (*PERFORMING, *ORDERING, *UPHEAVALS, *CLAIMING)
 
 __all__ = [
     "ATTESTATION",

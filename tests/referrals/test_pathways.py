@@ -28,6 +28,7 @@ TASK_STATUSES = {
 }
 RECORDED = {
     *("acknowledged", "told", "ended", "attempt", "received", "withdrawn", "died", "lives", "performer", "carried-out"),
+    *("claimed", "given-back"),
 }
 KINDS = {"referral", "follow-up", "test-order"}
 
