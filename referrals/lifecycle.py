@@ -15,7 +15,7 @@ from records.errors import Forbidden, Incorrect, Stale
 from referrals import bidding, fields
 from referrals.conditions import UNMET, Situation, holds, is_theirs_to_end, outlives
 from referrals.models import Handoff, Loop
-from referrals.pathways import ATTESTATION, DEPENDENTS, HANDOFFS, REASONS, RECIPIENT, RESUMES, STAGES, transitions_from
+from referrals.pathways import ATTESTATION, DEPENDENTS, HANDOFFS, REASONS, RESUMES, STAGES, transitions_from
 from referrals.vocabulary import Data, Field, Move, Opening, Transition
 
 WITH_REQUEST = frozenset({"referral", "follow-up", "test-order"})
@@ -114,8 +114,13 @@ def fields_of(transition: Transition, *, attested: bool) -> tuple[Field, ...]:
 
 
 def _may(transition: Transition, roles: frozenset[str], *, attested: bool) -> bool:
-    stands_in = attested and bool(roles & ATTESTORS) and bool(transition.who & RECIPIENT)
+    stands_in = attested and bool(roles & ATTESTORS) and is_told_by_performers(transition)
     return stands_in or bool(transition.who & roles)
+
+
+def is_told_by_performers(transition: Transition) -> bool:
+    """Whether staff may enter it for a performer who has told of it (PATHWAYS §3, "Attested")."""
+    return "performer" in transition.who
 
 
 def _unmet(transition: Transition, situation: Situation) -> list[str]:

@@ -20,7 +20,6 @@ from referrals import lifecycle, people
 from referrals.conditions import Situation
 from referrals.models import Event, Handoff, Loop, Owner
 from referrals.opening import Order, new_loop, new_loop_for, successor_of
-from referrals.pathways import RECIPIENT
 from referrals.vocabulary import Offer, Opening, Transition
 from referrals.work import Work
 
@@ -120,7 +119,7 @@ def available(actor: Actor, handoff: Handoff) -> list[Offer]:
         offers += [
             _offer(transition, situation, attested=True)
             for transition in heard
-            if transition not in own and transition.who & RECIPIENT
+            if transition not in own and lifecycle.is_told_by_performers(transition)
         ]
     return offers
 
