@@ -44,12 +44,18 @@ class Clocks:
         handoff.paused_seconds = None
         _set(handoff, at, due)
 
-    def stop(self, handoff: Handoff, loop: Loop, at: datetime) -> None:
-        """Stop the clock while information is awaited: due when that is, plus the time that was left (PATHWAYS §3)."""
+    def stop(self, handoff: Handoff, loop: Loop, at: datetime, before: str) -> None:
+        """Stop the clock while information is awaited: due when that is, plus the time that was left (PATHWAYS §3).
+
+        ``before`` is the stage in which it was asked for. The answer is due by the referrer's own working days.
+        """
         left = max(handoff.due_at - at, timedelta())
-        self.start(handoff, loop, at, {})
-        handoff.paused_seconds = int(left.total_seconds())
-        _set(handoff, at, handoff.due_at + left)
+        referrer = loop.responsible or loop.accountable
+        self.learn(referrer)
+        rules = self._rules[referrer.organization]
+        answer = rules.due(loop.kind, "provide-information", "asked", (loop.priority,), at)
+        handoff.paused_seconds, handoff.paused_stage = int(left.total_seconds()), before
+        _set(handoff, at, answer + left)
 
     def hurry(self, handoff: Handoff, due_by: datetime) -> None:
         """Let a handoff that replaces another be due no later than that one was."""

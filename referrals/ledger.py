@@ -38,7 +38,7 @@ _LOOP_FIELDS = (
 )
 _HANDOFF_FIELDS = (
     *("stage", "version", "owner", "list", "stage_since", "due_at", "half_due_at", "closed_at", "task_status"),
-    *("remote_lasted_at", "reason_code", "reason_text", "paused_seconds", "attempts", "escalate_at"),
+    *("remote_lasted_at", "reason_code", "reason_text", "paused_seconds", "paused_stage", "attempts", "escalate_at"),
     *("escalation_level", "focus", "is_offer", "authorisation", "authorised_until"),
 )
 

@@ -197,8 +197,19 @@ def _moved(move: Move, situation: Situation) -> dict[str, str]:
             and other.stage in (move.sources or {other.stage})
             and not (move.by_placer and is_theirs_to_end(other))
         ):
-            return {other.id: move.target or RESUMES[situation.loop.kind][other.task_status]}
+            return {other.id: move.target or _resumed(other, situation.loop.kind)}
     return {}
+
+
+def _resumed(handoff: Handoff, loop_kind: str) -> str:
+    """Where it goes on: at the stage where it stopped, unless the performer has said since that it has come further."""
+    said = RESUMES[loop_kind][handoff.task_status]
+    return max(
+        handoff.paused_stage or said, said, key=lambda stage: _HEADWAY.index(STAGES["fulfil", stage].task_status)
+    )
+
+
+_HEADWAY = ("requested", "received", "accepted", "in-progress")
 
 
 def _is_overtaken(other: Handoff, transition: Transition, situation: Situation) -> bool:

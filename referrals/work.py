@@ -287,20 +287,20 @@ class Work:
         handoff.task_status = _task_status(handoff, stage, said)
         if said is not None and self.actor.kind == "partner":
             handoff.remote_lasted_at = at
-        handoff.stage = stage_code
+        before, handoff.stage = handoff.stage, stage_code
         if stage.is_end and handoff.closed_at is None:
             handoff.closed_at = handoff.stage_since = at
             handoff.escalate_at = None
         elif not stays:
-            self._run_clock(handoff, decision, at=at, own=own)
+            self._run_clock(handoff, decision, before, at=at, own=own)
         if said is not None:
             self._ledger.bases[handoff.id] = said
         self._ledger.put_handoff(handoff)
 
-    def _run_clock(self, handoff: Handoff, decision: Decision, *, at: datetime, own: bool) -> None:
+    def _run_clock(self, handoff: Handoff, decision: Decision, before: str, *, at: datetime, own: bool) -> None:
         loop = handoff.loop
         if handoff.stage == STOPPED:
-            self._clocks.stop(handoff, loop, at)
+            self._clocks.stop(handoff, loop, at, before)
         elif not own and handoff.paused_seconds is not None:
             self._clocks.resume(handoff, at)
         else:

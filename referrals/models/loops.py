@@ -184,7 +184,7 @@ class Handoff(models.Model):
     ``is_outside`` says that its owner belongs to another organisation than that pool.
     ``due_at`` is the stage's clock, ``half_due_at`` the middle of it, ``needed_by`` the date set once for
     ``restriction.period.end``. ``task_status`` and ``remote_lasted_at`` are the performer's last word and its time.
-    ``paused_seconds`` is what was left of the clock when it stopped to wait for information. ``escalate_at`` is when the
+    ``paused_seconds`` is what was left of the clock when it stopped to wait for information at ``paused_stage``. ``escalate_at`` is when the
     next level is to hear of it (NULL: all have), ``escalation_level`` the last that has. ``is_offer``: one of several
     bids, none of which has been taken. ``authorisation`` is the payer's number, good until the end of that day.
     """
@@ -212,6 +212,7 @@ class Handoff(models.Model):
     reason_code = models.TextField(blank=True, default="")
     reason_text = models.TextField(blank=True, default="")
     paused_seconds = models.PositiveIntegerField(null=True)
+    paused_stage = models.CharField(max_length=32, blank=True, default="")
     attempts = models.PositiveSmallIntegerField(default=0)
     escalate_at = models.DateTimeField(null=True)
     escalation_level = models.PositiveSmallIntegerField(default=0)
