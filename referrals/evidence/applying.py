@@ -1,22 +1,28 @@
 """From evidence to a step: the loops that it names, the step that it proves there, and whose word that is."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from records.access import Actor
 from records.json import Resource
 from referrals import workflow
+from referrals.evidence import appointments, messages
 from referrals.evidence.asking import ask_for_match, is_news, receiver
-from referrals.evidence.naming import named_loops, patient_of
+from referrals.evidence.naming import Named, named_loops, patient_of, performers_of
 from referrals.evidence.saying import happened_at, told
-from referrals.evidence.table import EVIDENCE, REPORTS, TYPES, is_finished, status_of
+from referrals.evidence.table import EVIDENCE, OUTPUTS, REPORTS, TYPES, Rule, is_finished, status_of
 from referrals.models import Event, Handoff, Loop
 from referrals.parties import same_patient
 from referrals.pathways import STAGES, transitions_from
 from referrals.people import default_pool, roles_in
-from referrals.reports import state_of, was_rewritten
+from referrals.reports import STATES, state_of, was_rewritten
 from referrals.vocabulary import Transition
+from referrals.workflow import Act
 
 ASKING = frozenset({"requester", "coordinator", "supervisor", "patient"})
+NOT_DONE = frozenset({"cancelled", "noshow", "entered-in-error"})
+Path = tuple[Transition, ...]
 
 
 def apply(resource: Resource, previous: Resource, actor: Actor) -> str | None:
@@ -25,69 +31,65 @@ def apply(resource: Resource, previous: Resource, actor: Actor) -> str | None:
     ``previous`` is the resource as it was before, or empty.
     """
     touched = []
-    for loop, is_confirmed in named_loops(resource, actor):
-        if is_confirmed or same_patient(loop.patient_id, patient_of(resource)):
-            touched.append(_apply_to(loop, resource, previous, actor, is_confirmed=is_confirmed))
-        elif resource["resourceType"] in TYPES:
-            touched.append(ask_for_match(resource, loop.accountable, actor))
+    for named in named_loops(resource, actor):
+        counts = resource["resourceType"] not in OUTPUTS or named.is_output or named.is_confirmed
+        if named.is_confirmed or same_patient(named.loop.patient_id, patient_of(resource)):
+            touched.append(_apply_to(named, resource, previous, actor) if counts else named.loop.id)
+        elif counts and resource["resourceType"] in TYPES:
+            touched.append(ask_for_match(resource, named.loop.accountable, actor))
     if not touched and is_news(resource, previous):
         tenant = receiver(resource, actor)
         touched = [ask_for_match(resource, default_pool(tenant), actor)] if tenant else []
     return next(iter(touched), None)
 
 
-def _apply_to(loop: Loop, resource: Resource, previous: Resource, actor: Actor, *, is_confirmed: bool) -> str:
+def _apply_to(named: Named, resource: Resource, previous: Resource, actor: Actor) -> str:
     """Take the step that it proves, or ask a person; gives the id of the loop that it belongs to now."""
+    loop = named.loop
+    if resource["resourceType"] == "Communication":
+        return messages.apply(loop, resource, actor)
     handoff = performing(loop, actor)
-    row = proven(handoff, resource, previous, actor) if handoff else None
-    if handoff and row and (_performs(actor, handoff) or not _is_outcome(row, resource, is_confirmed=is_confirmed)):
-        return take(handoff, row, resource, actor)
-    # Before the order is sent nobody can have performed it: a report of it is as unexpected as somebody else's.
-    is_unexpected = row is not None if handoff else is_finished(resource)
-    if is_unexpected and not _is_attachment(loop, resource, actor):
-        return ask_for_match(resource, loop.accountable, actor)
-    return loop.id
+    at = happened_at(resource, actor)
+    if resource["resourceType"] == "Appointment":
+        resource = appointments.deciding(loop, resource, actor)
+    path = proven(handoff, resource, previous, at) if handoff else ()
+    if handoff is None or not path:
+        # Before the order is sent nobody can have performed it: a report of it is as unexpected as somebody else's.
+        is_unexpected = handoff is None and is_finished(resource) and not _is_attachment(loop, resource, actor)
+        return ask_for_match(resource, loop.accountable, actor) if is_unexpected else loop.id
+    if _is_elsewhere(handoff, resource, actor):
+        return _ask_referrer(handoff, resource, actor)
+    if _performs(actor, handoff) or not _is_outcome(path, resource, is_confirmed=named.is_confirmed):
+        return take(handoff, path, resource, actor, at)
+    return loop.id if _is_attachment(loop, resource, actor) else ask_for_match(resource, loop.accountable, actor)
 
 
-def proven(handoff: Handoff, resource: Resource, previous: Resource, actor: Actor) -> Transition | None:
-    """The first action of the rule that is possible now; None for what says nothing new here."""
+def proven(handoff: Handoff, resource: Resource, previous: Resource, at: datetime) -> Path:
+    """The steps that it proves and that are possible now; empty for what says nothing new here."""
     loop = handoff.loop
-    rule = EVIDENCE.get((resource["resourceType"], _status_in(loop, resource, previous), loop.kind))
-    if rule is None or _is_known(loop, resource, previous):
-        return None
-    if rule.steps_back and happened_at(resource, actor) < handoff.stage_since:
-        return None
-    possible = {row.action: row for row in transitions_from("fulfil", handoff.stage, loop.kind)}
-    return next((possible[one] for one in rule.actions if one in possible), None)
+    rule = EVIDENCE.get((resource["resourceType"], status_of(resource), loop.kind))
+    if rule is None or _is_known(handoff, rule, resource, previous):
+        return ()
+    path = _path(handoff, rule, resource)
+    undoes = bool(path) and path[-1].action in appointments.UNDOING
+    is_late = undoes and at < handoff.stage_since and not appointments.was_set_by_one(handoff)
+    return () if is_late else path
 
 
-def take(handoff: Handoff, row: Transition, resource: Resource, actor: Actor) -> str:
+def take(handoff: Handoff, path: Path, resource: Resource, actor: Actor, at: datetime) -> str:
     """Do what is proven; gives the loop's id, of the new one for an ended loop."""
-    at, said = happened_at(resource, actor), told(resource)
-    data = {one.name: said[one.name] for one in row.fields if said.get(one.name)}
-    reference = f"{resource['resourceType']}/{resource['id']}"
-    outcome = workflow.perform(handoff.id, row.action, _acting(actor, handoff), at=at, data=data, evidence=reference)
-    return outcome.loop.id
-
-
-def _performs(actor: Actor, handoff: Handoff) -> bool:
-    """Whether the sender speaks for the performer; Baton itself only passes on what somebody has confirmed."""
-    return actor.kind == "system" or "performer" in roles_in(actor, handoff)
-
-
-def _is_outcome(row: Transition, resource: Resource, *, is_confirmed: bool) -> bool:
-    """Whether it would be the performer's outcome: an end, or a report that the performer hasn't given before."""
-    ends = bool(row.target) and STAGES["fulfil", row.target].is_end
-    return ends or (resource["resourceType"] in REPORTS and not is_confirmed)
-
-
-def _is_attachment(loop: Loop, resource: Resource, actor: Actor) -> bool:
-    """Whether somebody of the placer's side has only added to the order, such as the referral letter.
-
-    A laboratory report that names a test order is its result, whoever brings it: a person looks at it.
-    """
-    is_result = resource["resourceType"] == "DiagnosticReport" and loop.kind == "test-order"
-    return not is_result and bool(roles_in(actor, loop) & ASKING)
+    reference, said = f"{resource['resourceType']}/{resource['id']}", told(resource)
+    acts = [
+        Act(
+            handoff.id,
+            row.action,
+            at=at,
+            data={one.name: said[one.name] for one in row.fields if said.get(one.name)},
+            evidence=reference,
+        )
+        for row in path
+    ]
+    return workflow.perform_many(acts, _acting(actor, handoff))[-1].loop.id
 
 
 def performing(loop: Loop, actor: Actor) -> Handoff | None:
@@ -103,24 +105,87 @@ def performing(loop: Loop, actor: Actor) -> Handoff | None:
     )
 
 
-def _status_in(loop: Loop, resource: Resource, previous: Resource) -> str:
-    """As `status_of`; a booking is a new booking where there was one already."""
-    status = status_of(resource)
-    if (resource["resourceType"], status) != ("Appointment", "booked"):
-        return status
-    fulfil = loop.handoffs.filter(kind="fulfil", closed_at=None).first()
-    possible = {row.action for row in transitions_from("fulfil", fulfil.stage, loop.kind)} if fulfil else set()
-    moved = any(previous.get(name) != resource.get(name) for name in ("start", "end", "status"))
-    return "rebooked" if "rebook" in possible and moved else status
+def _path(handoff: Handoff, rule: Rule, resource: Resource) -> Path:
+    """The rule's first possible action, else the one that must have come before and then it."""
+    direct = _first(handoff, handoff.stage, rule.actions)
+    if direct is not None:
+        return (direct,)
+    before = _first(handoff, handoff.stage, rule.via)
+    can_say = told(resource)
+    if before is None or any(one.required and not can_say.get(one.name) for one in before.fields):
+        return ()
+    after = _first(handoff, before.target, rule.actions)
+    return (before, after) if after else ()
 
 
-def _is_known(loop: Loop, resource: Resource, previous: Resource) -> bool:
-    """Whether this report has been applied to this loop in this state, and says nothing else since."""
-    if resource["resourceType"] not in REPORTS:
+def _first(handoff: Handoff, stage: str, actions: Sequence[str]) -> Transition | None:
+    possible: Mapping[str, Transition] = {
+        row.action: row for row in transitions_from("fulfil", stage, handoff.loop.kind)
+    }
+    return next((possible[one] for one in actions if one in possible), None)
+
+
+def _is_elsewhere(handoff: Handoff, resource: Resource, actor: Actor) -> bool:
+    """Whether somebody who doesn't own the handoff has performed it: the patient went elsewhere.
+
+    The performer's own word is never doubted. What says who has done it is believed, whoever brings it; else a partner
+    that has no part in the loop is taken to have done it.
+    """
+    if not handoff.is_open or _performs(actor, handoff):
+        return False
+    owner, loop = handoff.owner.organization, handoff.loop
+    doers = performers_of(resource)
+    if doers:
+        return owner not in doers and not doers & {loop.placer, loop.accountable.organization}
+    return actor.kind == "partner" and actor.organization not in {owner, loop.placer, loop.accountable.organization}
+
+
+def _ask_referrer(handoff: Handoff, resource: Resource, actor: Actor) -> str:
+    """Open the referrer's decision beside `fulfil`, once per resource; what was called off elsewhere asks nobody."""
+    reference = f"{resource['resourceType']}/{resource['id']}"
+    if status_of(resource) in NOT_DONE:
+        return handoff.loop_id
+    if not Event.objects.filter(loop=handoff.loop_id, action="seen-elsewhere", evidence=reference).exists():
+        workflow.perform(
+            handoff.id,
+            "seen-elsewhere",
+            replace(actor, kind="system"),
+            at=happened_at(resource, actor),
+            evidence=reference,
+        )
+    return handoff.loop_id
+
+
+def _performs(actor: Actor, handoff: Handoff) -> bool:
+    """Whether the sender speaks for the performer; Baton itself only passes on what somebody has confirmed."""
+    return actor.kind == "system" or "performer" in roles_in(actor, handoff)
+
+
+def _is_outcome(path: Path, resource: Resource, *, is_confirmed: bool) -> bool:
+    """Whether it would be the performer's outcome: an end, or a report that the performer hasn't given before."""
+    target = path[-1].target
+    ends = bool(target) and STAGES["fulfil", target].is_end
+    return ends or (resource["resourceType"] in REPORTS | OUTPUTS and not is_confirmed)
+
+
+def _is_attachment(loop: Loop, resource: Resource, actor: Actor) -> bool:
+    """Whether somebody of the placer's side has only added to the order, such as the referral letter.
+
+    A laboratory report that names a test order is its result, whoever brings it: a person looks at it.
+    """
+    is_result = resource["resourceType"] == "DiagnosticReport" and loop.kind == "test-order"
+    return not is_result and bool(roles_in(actor, loop) & ASKING)
+
+
+def _is_known(handoff: Handoff, rule: Rule, resource: Resource, previous: Resource) -> bool:
+    """Whether it has been applied to this loop in this state, and says nothing else since."""
+    if resource["resourceType"] == "Appointment":
+        return appointments.is_applied(handoff, resource, rule.actions)
+    if resource["resourceType"] not in STATES:
         return False
     reference = f"{resource['resourceType']}/{resource['id']}"
-    last = Event.objects.filter(loop=loop, evidence=reference).order_by("-id").first()
-    if last is None or last.action in ("interim-report", "preliminary-result"):
+    last = Event.objects.filter(loop=handoff.loop, evidence=reference).order_by("-id").first()
+    if last is None or last.action in ("interim-report", "preliminary-result", "seen-elsewhere"):
         return False
     said = last.details.get("state", "final")
     return bool(said == state_of(resource) and not was_rewritten(resource, previous))

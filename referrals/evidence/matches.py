@@ -11,6 +11,7 @@ from records.access import Actor
 from records.errors import Incorrect, Issue
 from referrals import sharing
 from referrals.evidence.applying import performing, proven, take
+from referrals.evidence.saying import happened_at
 from referrals.models import Event, Loop
 from referrals.parties import local
 
@@ -31,11 +32,12 @@ def _apply_match(unsolicited: Loop, request: str, actor: Actor) -> None:
         raise Incorrect(text, Issue(text, "request", "not-found"))
     resource = store.get(*local({"reference": unsolicited.about}))
     handoff = performing(loop, actor)
-    row = proven(handoff, resource, {}, actor) if handoff else None
-    if handoff is None or row is None:
+    at = happened_at(resource, actor)
+    path = proven(handoff, resource, {}, at) if handoff else ()
+    if handoff is None or not path:
         unsent = _("This order has not been sent to anybody yet: send it first.")
         text = _("This order already has it, or stands where it proves nothing.") if handoff else unsent
         raise Incorrect(text, Issue(text, "request", "business-rule"))
-    take(handoff, row, resource, actor)
+    take(handoff, path, resource, actor, at)
     receiver = replace(actor, kind="partner", organization=unsolicited.accountable.organization)
     sharing.share(loop, resource, receiver)

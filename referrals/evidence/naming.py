@@ -1,6 +1,7 @@
 """What a piece of evidence names: the patient, and the loops by their request, their Task or an earlier version of it."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Q
@@ -9,8 +10,9 @@ from records.access import Actor
 from records.json import Resource
 from records.types import row_class
 from referrals.models import Event, Handoff, Loop
-from referrals.parties import local
+from referrals.parties import local, root_of
 from referrals.people import roles_in
+from referrals.reports import SUCCESSIONS, composition_of
 
 
 def patient_of(resource: Resource) -> Mapping[str, Any]:
@@ -18,32 +20,84 @@ def patient_of(resource: Resource) -> Mapping[str, Any]:
     if resource.get("resourceType") == "Appointment":
         actors = (one.get("actor", {}) for one in resource.get("participant", ()))
         return next((one for one in actors if "Patient" in (one.get("type"), local(one)[0])), {})
+    if resource.get("resourceType") == "Bundle":
+        return _in_bundle(resource, patient_of(composition_of(resource)))
     found: Mapping[str, Any] = resource.get("subject") or resource.get("patient") or {}
     return found
 
 
-def named_loops(resource: Resource, actor: Actor) -> Iterator[tuple[Loop, bool]]:
-    """The loops whose request or Task the resource names, or whose Task names it; True where it was applied before."""
+def _in_bundle(bundle: Resource, reference: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A reference to a Patient in a document, by an identifier of that Patient; any other as it is."""
+    entries = (one for one in bundle.get("entry", ()) if one.get("fullUrl") == reference.get("reference"))
+    patient = next((one.get("resource", {}) for one in entries), {})
+    known = next((one for one in patient.get("identifier", ()) if one.get("system") and one.get("value")), None)
+    return {"type": "Patient", "identifier": known} if known else reference
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A loop that a resource names. ``is_confirmed``: it was applied there before; ``is_output``: a Task of it names it."""
+
+    loop: Loop
+    is_confirmed: bool
+    is_output: bool
+
+
+def named_loops(resource: Resource, actor: Actor) -> Iterator[Named]:
+    """The loops whose request or Task the resource names, whose Task names it, or that hold what it replaces."""
     reference = f"{resource['resourceType']}/{resource['id']}"
     keys = [local(one) for one in _references(resource)]
-    tasks = [key for type_, key in keys if type_ == "Task"]
-    tasks += row_class("Task").rows("Task").filter(output__contains=[reference]).values_list("id", flat=True)
-    handoffs = Handoff.objects.filter(pk__in=tasks).values("loop")
     requests = [key for type_, key in keys if type_ == "ServiceRequest"]
-    applied = set(Event.objects.filter(evidence=reference, handoff__kind="fulfil").values_list("loop", flat=True))
-    wanted = Q(request_id__in=requests) | Q(pk__in=handoffs) | Q(pk__in=applied)
+    outputs = row_class("Task").rows("Task").filter(output__contains=[reference]).values_list("id", flat=True)
+    by_task = dict(Handoff.objects.filter(pk__in=outputs).values_list("loop", "id"))
+    tasks = Handoff.objects.filter(pk__in=[key for type_, key in keys if type_ == "Task"]).values("loop")
+    applied = _applied(reference)
+    related = set().union(*(_applied(earlier) for earlier in _succeeded(resource)))
+    wanted = Q(request_id__in=requests) | Q(pk__in={*by_task, *applied, *related}) | Q(pk__in=tasks)
     with_request = Loop.objects.select_related("accountable").exclude(request_id=None)
     for loop in with_request.filter(wanted).order_by("id"):
         # Somebody who has no part in the loop learns nothing from naming it.
         if actor.kind in ("partner", "system") or roles_in(actor, loop):
-            yield loop, loop.id in applied
+            yield Named(loop, loop.id in applied, loop.id in by_task)
+
+
+def performers_of(resource: Resource) -> set[str]:
+    """The root organisations that a resource says have done it; empty where it doesn't say, or nobody is known."""
+    named = (
+        *listed(resource.get("performer")),
+        *listed(resource.get("author")),
+        *listed(resource.get("custodian")),
+        *listed(resource.get("serviceProvider")),
+        *(one.get("actor") for one in resource.get("participant", ())),
+    )
+    flat = (one.get("actor", one) for one in named if one)
+    return {root_of(one) for one in flat if local(one)[0] not in ("Patient", "RelatedPerson")} - {""}
+
+
+def listed(value: Any) -> tuple[Any, ...]:
+    """An element as a sequence, whether it may repeat or not."""
+    return tuple(value) if isinstance(value, list) else (value,) if value else ()
+
+
+def _applied(reference: str) -> set[str]:
+    """The loops in which it has moved something."""
+    return set(Event.objects.filter(evidence=reference, handoff__kind="fulfil").values_list("loop", flat=True))
+
+
+def _succeeded(resource: Resource) -> list[str]:
+    """The documents that a document replaces or appends to."""
+    return [
+        "/".join(local(one.get("target")))
+        for one in resource.get("relatesTo", ())
+        if resource["resourceType"] == "DocumentReference" and one.get("code") in SUCCESSIONS
+    ]
 
 
 def _references(resource: Resource) -> Iterable[Any]:
-    request = resource.get("request", ())
     return (
         *resource.get("basedOn", ()),
         *resource.get("incomingReferral", ()),
-        *(request if isinstance(request, list) else ()),
+        *(resource.get("about", ()) if resource["resourceType"] == "Communication" else ()),
+        *listed(resource.get("request") if resource["resourceType"] == "Specimen" else None),
         *resource.get("context", {}).get("related", ()),
     )

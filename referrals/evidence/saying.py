@@ -6,8 +6,7 @@ from typing import Any
 from records import clock, dates
 from records.access import Actor
 from records.json import Resource
-from referrals.evidence.table import REPORTS
-from referrals.reports import severity_of, state_of
+from referrals.reports import STATES, severity_of, state_of
 
 
 def happened_at(resource: Resource, actor: Actor) -> datetime:
@@ -21,6 +20,9 @@ def happened_at(resource: Resource, actor: Actor) -> datetime:
         "DiagnosticReport": resource.get("issued"),
         "DocumentReference": resource.get("date"),
         "Specimen": resource.get("receivedTime"),
+        "Communication": resource.get("sent"),
+        "QuestionnaireResponse": resource.get("authored"),
+        "Composition": resource.get("date"),
     }.get(resource["resourceType"])
     said = resource.get("meta", {}).get("lastUpdated") if actor.kind == "partner" else None
     found = next((dates.period_of(one) for one in (told, said) if isinstance(one, str)), None)
@@ -31,16 +33,19 @@ def told(resource: Resource) -> dict[str, Any]:
     """What a resource can say to the form of an action, by the names of the fields."""
     type_, reference = resource["resourceType"], f"{resource['resourceType']}/{resource['id']}"
     if type_ == "Appointment":
-        return _slot(resource) | _cancellation(resource) | {"appointment": reference}
+        return slot_of(resource) | _cancellation(resource) | {"appointment": reference}
     if type_ == "Specimen":
         return {"reason": "specimen-unsatisfactory"}
-    if type_ in REPORTS:
+    if type_ == "Communication":
+        words = "\n".join(str(one["contentString"]) for one in resource.get("payload", ()) if one.get("contentString"))
+        return {"question": words, "answer": words, "channel": _channel(resource)}
+    if type_ in STATES:
         unable = {"reason": "unable"} if state_of(resource) == "cancelled" else {}
         return unable | {"report": reference, "state": state_of(resource), "severity": severity_of(resource)}
     return {}
 
 
-def _slot(appointment: Resource) -> dict[str, datetime]:
+def slot_of(appointment: Resource) -> dict[str, datetime]:
     """Start and end; an appointment without an end is taken to end when it starts."""
     start, end = (dates.period_of(appointment.get(name, "")) for name in ("start", "end"))
     begins = start[0] if start else None
@@ -50,8 +55,28 @@ def _slot(appointment: Resource) -> dict[str, datetime]:
 
 def _cancellation(appointment: Resource) -> dict[str, str]:
     """By patient or provider as http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason says."""
+    if appointment.get("status") == "entered-in-error":
+        return {"reason": "entered-in-error"}
     concept = appointment.get("cancelationReason", {})
     codings = concept.get("coding", ())
     by_patient = any(one.get("code", "").startswith("pat") for one in codings)
     words = concept.get("text") or next((one["display"] for one in codings if one.get("display")), "")
     return {"reason": f"cancelled-by-{'patient' if by_patient else 'provider'}", "reason_text": words}
+
+
+# http://terminology.hl7.org/CodeSystem/v3-ParticipationMode, as far as a patient is told by it.
+CHANNELS = {
+    "PHONE": "phone",
+    "FACE": "visit",
+    "PHYSICAL": "visit",
+    "MAILWRIT": "letter",
+    "WRITTEN": "letter",
+    "EMAILWRIT": "e-mail",
+}
+
+
+def _channel(communication: Resource) -> str:
+    codes = (
+        coding.get("code", "") for medium in communication.get("medium", ()) for coding in medium.get("coding", ())
+    )
+    return next((CHANNELS[code] for code in codes if code in CHANNELS), "portal")

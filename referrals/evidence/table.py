@@ -3,70 +3,83 @@
 from dataclasses import dataclass
 
 from records.json import Resource
-from referrals.reports import state_of
+from referrals.reports import STATES, state_of
 
 REPORTS = frozenset({"DiagnosticReport", "DocumentReference"})
+OUTPUTS = frozenset({"Observation", "QuestionnaireResponse", "Composition", "Bundle"})
+"""An outcome only where a Task names it as its output: one value of a panel that names the order ends nothing."""
 FINISHED = frozenset({"final", "corrected", "amended", "appended"})
+WITHDRAWN = frozenset({"cancelled", "entered-in-error"})
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What one status of one type proves in one kind of loop: the actions, the first possible of which is taken.
 
-    ``steps_back`` marks what undoes a booking: it counts only when it is newer than the present stage.
+    ``via`` are actions that must have come before, whether we have heard of them or not: a visit that was cancelled
+    had been booked. ``handoff`` is what the action is done to.
     """
 
     actions: tuple[str, ...]
-    steps_back: bool = False
+    via: tuple[str, ...] = ()
+    handoff: str = "fulfil"
 
 
-def _rules(type_: str, status: str, steps_back: bool = False, **kinds: str) -> dict[tuple[str, str, str], Rule]:
+Table = dict[tuple[str, str, str], Rule]
+
+
+def _rules(type_: str, status: str, via: str = "", handoff: str = "fulfil", **kinds: str) -> Table:
+    """The rows of one status; words are separated by spaces."""
     return {
-        (type_, status, kind.replace("_", "-")): Rule(tuple(actions.split()), steps_back)
+        (type_, status, kind.replace("_", "-")): Rule(tuple(actions.split()), tuple(via.split()), handoff)
         for kind, actions in kinds.items()
     }
 
 
+def _reports(types: frozenset[str]) -> Table:
+    table: Table = {}
+    for type_ in sorted(types):
+        table |= _rules(type_, "preliminary", referral="interim-report", test_order="preliminary-result")
+        for state in sorted(FINISHED):
+            outcome = {"referral": "report amend", "follow_up": "complete amend", "test_order": "result amend"}
+            table |= _rules(type_, state, **outcome)
+        for state in sorted(WITHDRAWN):
+            table |= _rules(type_, state, referral="amend", follow_up="amend", test_order="amend")
+    return table
+
+
+_BOOKING = "book rebook book-collection"
+_EVERY = dict.fromkeys(("referral", "follow_up", "test_order"), "cancel-appointment")
+
 # (type, status, kind of loop) → what it proves. For a report the "status" is its state (`reports.state_of`).
-EVIDENCE: dict[tuple[str, str, str], Rule] = {
-    **_rules("Appointment", "booked", referral="book", follow_up="book", test_order="book-collection"),
-    **_rules("Appointment", "rebooked", True, referral="rebook", follow_up="book", test_order="book-collection"),
-    **_rules("Appointment", "cancelled", True, referral="cancel-appointment"),
-    **_rules("Appointment", "noshow", True, referral="no-show", follow_up="no-show"),
+EVIDENCE: Table = {
+    **_rules("Appointment", "booked", referral="book rebook", follow_up="book", test_order="book-collection"),
+    **_rules("Appointment", "cancelled", _BOOKING, **_EVERY),
+    **_rules("Appointment", "entered-in-error", **_EVERY),
+    **_rules("Appointment", "noshow", _BOOKING, referral="no-show", follow_up="no-show", test_order="no-show"),
     **_rules("Appointment", "fulfilled", referral="seen", follow_up="complete", test_order="collect"),
     **_rules("Encounter", "finished", referral="seen", follow_up="complete"),
+    **_rules("Procedure", "completed", referral="seen", test_order="collect"),
     **_rules("Specimen", "available", test_order="collect"),
     **_rules("Specimen", "received", test_order="receive-specimen"),
-    **_rules("Specimen", "unsatisfactory", test_order="reject-specimen"),
+    **_rules("Specimen", "unsatisfactory", "collect", test_order="reject-specimen"),
+    **_rules("Communication", "question", referral="ask-information"),
+    **_rules("Communication", "answer", handoff="provide-information", referral="answer"),
+    **_rules("Communication", "told", handoff="notify-patient", referral="tell", follow_up="tell", test_order="tell"),
     **_rules("DiagnosticReport", "registered", test_order="receive-specimen"),
-    **_rules("DiagnosticReport", "preliminary", referral="interim-report", test_order="preliminary-result"),
-    **_rules("DocumentReference", "preliminary", referral="interim-report", test_order="preliminary-result"),
-    **{
-        key: rule
-        for type_ in REPORTS
-        for state in sorted(FINISHED)
-        for key, rule in _rules(
-            type_, state, referral="report amend", follow_up="complete amend", test_order="result amend"
-        ).items()
-    },
-    **{
-        key: rule
-        for type_ in REPORTS
-        for state in ("cancelled", "entered-in-error")
-        for key, rule in _rules(type_, state, referral="amend", follow_up="amend", test_order="amend").items()
-    },
+    **_reports(REPORTS | OUTPUTS),
 }
 # A laboratory that cancels before there was a result leaves the decision to the orderer; the report itself is read too.
 EVIDENCE[("DiagnosticReport", "cancelled", "test-order")] = Rule(("amend", "fail"))
 TYPES = frozenset(type_ for type_, _status, _kind in EVIDENCE)
-RECORDED = frozenset({"Observation", "Procedure", "Communication", "QuestionnaireResponse", "Condition", "Composition"})
+RECORDED = frozenset({"Condition"})
 """They belong to a loop that they name and move nothing."""
 
 
 def status_of(resource: Resource) -> str:
     """The word that the table knows a resource by."""
     type_, status = resource["resourceType"], str(resource.get("status", ""))
-    if type_ in REPORTS:
+    if type_ in STATES:
         return state_of(resource)
     if type_ == "Specimen" and status == "available" and resource.get("receivedTime"):
         return "received"

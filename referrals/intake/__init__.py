@@ -1,8 +1,7 @@
 """The one door for a resource from outside: a person's composer, an API client and a partner's EHR all come in here.
 
-`receive` keeps the resource and lets it do to the loops what it means, in one transaction (DESIGN §5). The versions of
-one resource are ordered by whoever fetched them (the bridge by its Link, an API client by If-Match); what a Task says
-is also ordered here (law 7).
+`receive` keeps the resource and lets it do to the loops what it means, in one transaction (DESIGN §5). What a partner
+says of a resource after it has said something newer changes nothing (`order`, law 7); a Task has an order of its own.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,7 +15,7 @@ from records.access import Actor
 from records.json import Resource
 from records.store import Written
 from referrals import evidence, sharing
-from referrals.intake import persons, requests, tasks
+from referrals.intake import order, persons, requests, tasks
 from referrals.models import Handoff, Loop
 from referrals.parties import held, local
 
@@ -47,7 +46,16 @@ def receive(
     if not opens and type_ in IMPORTED:
         handler = IMPORTED[type_]
     with transaction.atomic():
+        if handler is not tasks.receive and order.is_late(resource, actor):
+            return Received(*_as_it_is(resource))
         return Received(*handler(resource, actor, if_match, audience))
+
+
+def _as_it_is(resource: Resource) -> tuple[Written, None]:
+    """What is here already, since what came is older."""
+    stored = store.read(resource["resourceType"], resource["id"])
+    told = (stored.type, stored.id, stored.version, stored.last_updated, stored.body)
+    return Written(*told, created=False, changed=False), None
 
 
 def _keep(

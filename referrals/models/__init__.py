@@ -5,6 +5,7 @@ from referrals.models.journal import Escalation, Event
 from referrals.models.loops import RANK, FollowUp, Handoff, Loop, Referral, TestOrder, Unsolicited, Upkeep
 from referrals.models.people import Absence, Membership, Owner, Pool, PoolMember, User
 from referrals.models.policies import Calendar, Policy
+from referrals.models.upheavals import LastWord, Merge, SignOfLife
 
 __all__ = [
     "RANK",
@@ -15,13 +16,16 @@ __all__ = [
     "Event",
     "FollowUp",
     "Handoff",
+    "LastWord",
     "Loop",
     "Membership",
+    "Merge",
     "Owner",
     "Policy",
     "Pool",
     "PoolMember",
     "Referral",
+    "SignOfLife",
     "TestOrder",
     "Unsolicited",
     "Upkeep",

@@ -15,9 +15,10 @@ from referrals.pathways.performing import PERFORMING
 from referrals.pathways.reasons import REASONS, codes
 from referrals.pathways.stages import LOOP_STAGES, RESUMES, STAGES
 from referrals.pathways.upheavals import UPHEAVALS
+from referrals.pathways.visits import VISITS
 from referrals.vocabulary import Stage, Transition
 
-TRANSITIONS: tuple[Transition, ...] = (*PERFORMING, *ORDERING, *UPHEAVALS, *CLAIMING)
+TRANSITIONS: tuple[Transition, ...] = (*PERFORMING, *VISITS, *ORDERING, *UPHEAVALS, *CLAIMING)
 
 __all__ = [
     "ATTESTATION",

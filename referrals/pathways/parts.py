@@ -42,7 +42,15 @@ REPORT = Field(
     "report",
     "reference",
     _("Report"),
-    types=("DocumentReference", "DiagnosticReport", "Observation", "QuestionnaireResponse", "Composition", "Bundle"),
+    types=(
+        "DocumentReference",
+        "DiagnosticReport",
+        "Observation",
+        "QuestionnaireResponse",
+        "Composition",
+        "Bundle",
+        "Procedure",
+    ),
 )
 SEVERITY = Field("severity", "code", _("Severity"), required=False, codes=SEVERITIES)
 REPORT_STATE = Field("state", "code", _("State of the report"), codes=REPORT_STATES)

@@ -73,6 +73,7 @@ REASONS: dict[str, Reason] = {
             "void",
             "discard",
             "dismiss",
+            "appointment",
             end="entered-in-error",
         ),
         _reason("not-selected", _("Another performer was selected"), patient_knows=True),

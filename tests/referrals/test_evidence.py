@@ -80,8 +80,11 @@ def close(here: Region, loop: Loop, at: datetime) -> None:
 
 
 def test_every_row_of_the_table_names_an_action_of_the_pathway() -> None:
-    known = {(row.action, kind) for row in TRANSITIONS if row.handoff == "fulfil" for kind in row.loop_kinds}
-    assert {(action, kind) for (_type, _status, kind), rule in EVIDENCE.items() for action in rule.actions} <= known
+    known = {(row.handoff, row.action) for row in TRANSITIONS}
+    kinds = {(row.action, kind) for row in TRANSITIONS if row.handoff == "fulfil" for kind in row.loop_kinds}
+    for (_type, _status, kind), rule in EVIDENCE.items():
+        assert {(rule.handoff, action) for action in (*rule.actions, *rule.via)} <= known
+        assert rule.handoff != "fulfil" or {(action, kind) for action in rule.actions} <= kinds
 
 
 def test_a_referral_from_booking_to_report(here: Region) -> None:

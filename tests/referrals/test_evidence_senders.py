@@ -11,10 +11,10 @@ from records import access, clock
 from records.errors import Incorrect
 from records.json import Resource
 from referrals import workflow
-from referrals.models import Handoff, Loop
+from referrals.models import Event, Handoff, Loop
 from tests.referrals import region
 from tests.referrals.exchange import concept, document, encounter, open_kinds, request, result, take, the, the_loop
-from tests.referrals.region import CLINIC, PRACTICE, Region
+from tests.referrals.region import CARDIOLOGY, CLINIC, PRACTICE, Region
 
 MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 LAB = {"code": {"text": "CBC"}, "category": [concept("108252007")]}
@@ -91,11 +91,24 @@ def test_a_performer_who_works_here_sends_the_report_by_its_own_client(here: Reg
     assert open_kinds(loop) == ["review-report"]
 
 
-def test_a_report_from_elsewhere_asks_a_person_and_the_referral_goes_on(here: Region) -> None:
+def test_a_report_from_elsewhere_asks_the_referrer_to_decide_and_the_referral_goes_on(here: Region) -> None:
     loop = sent(here)
-    arrives(document(five_o_clock(), **NAMED), replace(here.partner, id="partner:other", organization="other"))
-    assert (the(loop, "fulfil").stage, open_kinds(loop)) == ("sent", ["fulfil"])
-    assert open_kinds(Loop.objects.get(kind="unsolicited")) == ["match-evidence"]
+    other = replace(here.partner, id="partner:other", organization="other")
+    arrives(document(five_o_clock(), **NAMED), other)
+    arrives(document(five_o_clock(), description="again", **NAMED), other)
+    assert (the(loop, "fulfil").stage, open_kinds(loop)) == ("sent", ["decide-next-step", "fulfil"])
+    assert Event.objects.get(loop=loop, action="seen-elsewhere").evidence == "DocumentReference/note"
+    assert access.visible(here.gp, "DocumentReference").get().pk == "note", "the referrer may read what was found there"
+
+
+def test_a_visit_says_itself_who_had_it_whoever_brings_the_news(here: Region) -> None:
+    loop = sent(here)
+    at_the_clinic = {"serviceProvider": {"reference": f"Organization/{CLINIC}"}}
+    arrives(encounter(five_o_clock(), **at_the_clinic), here.ehr)
+    assert (the(loop, "fulfil").stage, open_kinds(loop)) == ("sent", ["decide-next-step", "fulfil"])
+    at_the_hospital = {"serviceProvider": {"reference": f"Organization/{CARDIOLOGY}"}}
+    arrives(encounter(five_o_clock(), id="other", **at_the_hospital), here.ehr)
+    assert the(loop, "fulfil").stage == "seen-awaiting-report"
 
 
 def test_a_result_that_the_orderers_system_brings_is_confirmed_by_a_person(here: Region) -> None:

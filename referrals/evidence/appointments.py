@@ -1,0 +1,79 @@
+"""What the appointments of a loop say together: the one that stands decides, whichever was heard of last.
+
+An EHR that moves a visit books the new slot and cancels the old one, in either order: the cancellation of an
+appointment that no longer counts undoes nothing. One that stands goes before one that doesn't; among equals the one
+that its sender changed last. So the loop stands at the same place whatever the order of arrival (law 7).
+"""
+
+from datetime import datetime
+
+from records.access import Actor
+from records.json import Resource
+from records.types import row_class
+from referrals.evidence.saying import slot_of
+from referrals.models import Event, Handoff, LastWord, Loop
+from referrals.parties import held
+
+STANDING = frozenset({"booked", "arrived", "checked-in", "fulfilled", "noshow"})
+UNDOING = frozenset({"rebook", "cancel-appointment", "no-show"})
+"""Steps that count only if they are newer than what something else than an appointment has led to."""
+
+
+def deciding(loop: Loop, appointment: Resource, actor: Actor) -> Resource:
+    """The appointment that decides where the loop stands, after this one was heard of."""
+    reference = f"Appointment/{appointment['id']}"
+    others = sorted((_named(loop, actor) | _applied(loop)) - {reference})
+    found = [one for one in (held(*other.split("/", 1)) for other in others) if one]
+    if not found:
+        return appointment
+    said = _said_at([reference, *others])
+    return max([appointment, *found], key=lambda one: (_stands(one), *_when(one, said)))
+
+
+def is_applied(handoff: Handoff, appointment: Resource, actions: tuple[str, ...]) -> bool:
+    """Whether the last that the journal knows of this handoff's appointments is this one, with this status and slot."""
+    last = _last(handoff)
+    if last is None or last.evidence != f"Appointment/{appointment['id']}" or last.action not in actions:
+        return False
+    slot = {name: at.isoformat() for name, at in slot_of(appointment).items()}
+    return all(last.details.get(name) in (None, at) for name, at in slot.items())
+
+
+def was_set_by_one(handoff: Handoff) -> bool:
+    """Whether the handoff stands where it stands because of an appointment."""
+    last = handoff.events.exclude(to_stage="").order_by("-id").first()
+    return last is not None and last.evidence.startswith("Appointment/")
+
+
+def _last(handoff: Handoff) -> Event | None:
+    return handoff.events.filter(evidence__startswith="Appointment/").order_by("-id").first()
+
+
+def _named(loop: Loop, actor: Actor) -> set[str]:
+    """The appointments of the same sender that name the loop's request."""
+    if not loop.request_id:
+        return set()
+    rows = row_class("Appointment").rows("Appointment").filter(based_on__contains=[f"ServiceRequest/{loop.request_id}"])
+    known = {f"Appointment/{key}" for key in rows.filter(deleted=False).values_list("id", flat=True)}
+    words = LastWord.objects.filter(sender=actor.id, reference__in=known)
+    return set(words.values_list("reference", flat=True))
+
+
+def _applied(loop: Loop) -> set[str]:
+    events = Event.objects.filter(loop=loop, evidence__startswith="Appointment/")
+    return set(events.values_list("evidence", flat=True))
+
+
+def _said_at(references: list[str]) -> dict[str, datetime]:
+    words = LastWord.objects.filter(reference__in=references).order_by("at")
+    return dict(words.values_list("reference", "at"))
+
+
+def _stands(appointment: Resource) -> bool:
+    return appointment.get("status") in STANDING
+
+
+def _when(appointment: Resource, said: dict[str, datetime]) -> tuple[float, str]:
+    """When its sender changed it last; the id tells equal ones apart."""
+    at = said.get(f"Appointment/{appointment['id']}")
+    return (at.timestamp() if at else 0.0, appointment["id"])

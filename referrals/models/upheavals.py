@@ -1,0 +1,52 @@
+"""What is remembered of senders, systems and people: the last word on a resource, the last sign of life, a merge."""
+
+from django.db import models
+
+from referrals.models.people import Owner
+
+
+class LastWord(models.Model):
+    """When a partner last changed one of its resources, by its own clock: what it said before is late (law 7)."""
+
+    sender = models.TextField()
+    reference = models.TextField(db_collation="C")
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["reference", "sender"], name="last_word_once")]
+
+
+class SignOfLife(models.Model):
+    """When we last heard of the system of a root Organization; beyond ``silent_after`` it is silent.
+
+    Whoever talks with it writes the row; that it is silent is derived from the clock. ``pool`` is told of it.
+    """
+
+    organization = models.TextField(primary_key=True, db_collation="C")
+    name = models.TextField()
+    pool = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="+")
+    heard_at = models.DateTimeField()
+    silent_after = models.DurationField()
+
+
+class Merge(models.Model):
+    """That the records of the Patient ``source`` are those of ``target``; ``moved`` says what followed, to be undone.
+
+    ``moved`` holds (type, id) of resources, and ("Loop", id).
+    """
+
+    source = models.TextField(db_collation="C")
+    target = models.TextField(db_collation="C", db_index=True)
+    moved = models.JSONField(default=list)
+    merged_at = models.DateTimeField()
+    merged_by = models.TextField()
+    undone_at = models.DateTimeField(null=True)
+    undone_by = models.TextField(blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["source"], condition=models.Q(undone_at__isnull=True), name="patient_merged_once"
+            ),
+            models.CheckConstraint(name="merged_into_another", condition=~models.Q(source=models.F("target"))),
+        ]
