@@ -124,4 +124,5 @@ _READERS: dict[str, Callable[[Field, Any], Any]] = {
     "boolean": _boolean,
     "owner": _owner,
     "owners": _owners,
+    "colleague": _owner,
 }

@@ -30,6 +30,7 @@ _LOOP_FIELDS = (
         "performer_owner",
         "is_advice",
         "responsible",
+        "accountable",
         "end_reason",
         "closed_at",
         "closed_by",
@@ -40,6 +41,7 @@ _HANDOFF_FIELDS = (
     *("stage", "version", "owner", "list", "stage_since", "due_at", "half_due_at", "closed_at", "task_status"),
     *("remote_lasted_at", "reason_code", "reason_text", "paused_seconds", "paused_stage", "attempts", "escalate_at"),
     *("escalation_level", "focus", "is_offer", "authorisation", "authorised_until"),
+    *("accountable", "pool", "is_outside"),
 )
 
 
@@ -72,7 +74,7 @@ class Ledger:
         if loop.id not in self._loops:
             loop.version += 1
             self._loops[loop.id] = loop
-        if "stage" in changed:
+        if changed.keys() & {"stage", "accountable"}:
             self._restaged.add(loop.id)
         for name, value in changed.items():
             setattr(loop, name, value)

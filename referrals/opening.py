@@ -75,6 +75,8 @@ def successor_of(loop: Loop, now: datetime) -> Loop:
     for name in _INHERITED:
         setattr(later, name, getattr(loop, name))
     later.based_on, later.stage = loop, "report-received"
+    if later.responsible is not None and not later.responsible.internal:
+        later.responsible = None  # who has left takes nothing up again
     return later
 
 

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from django.utils.functional import Promise
 
-Role = Literal["requester", "performer", "patient", "coordinator", "supervisor", "partner", "system"]
-FieldKind = Literal["text", "code", "datetime", "date", "reference", "boolean", "owner", "owners"]
+Role = Literal["requester", "performer", "patient", "coordinator", "supervisor", "partner", "system", "holder"]
+FieldKind = Literal["text", "code", "datetime", "date", "reference", "boolean", "owner", "owners", "colleague"]
 Words = str | Promise
 
 
@@ -16,8 +16,9 @@ Words = str | Promise
 class Field:
     """One thing that an action needs to know. ``codes`` (code, label) for kind code; ``types`` for a reference.
 
-    An ``owner`` is one reference (or Owner number), ``owners`` several of them.
-    ``required_if`` names a condition of `referrals.conditions` under which an optional field is required.
+    An ``owner`` is one reference (or Owner number) of who may perform, ``owners`` several of them, a ``colleague`` whoever
+    of the own house may take over. ``required_if`` names a condition of `referrals.conditions` under which an optional
+    field is required.
     """
 
     name: str
@@ -134,8 +135,8 @@ class Transition:
     kinds of which the related open handoffs end with it. ``sets`` names what it records on the loop:
     "acknowledged", "told", "ended" (with the reason's end), "performer" (the first one chosen), "carried-out" (what was
     reported is enough, once nobody performs any more), "died" (all ends but what outlives the patient), "lives"
-    (it was not so); on the handoff: "attempt", "claimed" and "given-back" (it gets
-    another owner); and of a report: "received", "withdrawn" (`referrals.receipts`).
+    (it was not so); on the handoff: "attempt", "claimed", "given-back" and "owner" (it gets another owner), "loop-owners"
+    (so does the whole loop: `referrals.holding`); and of a report: "received", "withdrawn" (`referrals.receipts`).
     """
 
     action: str

@@ -14,7 +14,7 @@ from records import clock
 from records.access import Actor
 from records.errors import NotFound
 from records.json import Resource
-from referrals import people, sharing
+from referrals import holding, people, sharing
 from referrals.clocks import APPOINTED, STOPPED, Clocks
 from referrals.conditions import STARTED
 from referrals.fields import as_details
@@ -27,6 +27,7 @@ from referrals.projection import is_ours_to_say
 from referrals.receipts import receipt_of
 from referrals.vocabulary import Data, Opening, Stage
 
+CHANGING_HANDS = frozenset({"owner", "loop-owners", "claimed", "given-back"})
 # Ends that the placer gives a performer's Task, and the status that it may write there (PATHWAYS §1).
 PLACERS_ENDS = {
     "cancelled": "cancelled",
@@ -106,7 +107,7 @@ class Work:
             for opener, owner, about in self._openers(opening, handoff, owners)
         ]
         opened += [self._ask_to_cancel(loop, self._handoffs[key], decision, at) for key in decision.asks]
-        self._hand_over(handoff, decision)
+        self._hand_over(loop, handoff, decision)
         if decision.winner:
             self._award(loop, decision.winner)
         self._ledger.change_loop(loop, **decision.loop)
@@ -115,16 +116,6 @@ class Work:
         if receipt is not None:
             self._ledger.receipts[receipt.id] = receipt
         return opened
-
-    def _hand_over(self, handoff: Handoff, decision: Decision) -> None:
-        """Give it to whoever claims it, or back to the pool; one who doesn't sign in here leaves it on the pool's list."""
-        here = handoff.owner.organization
-        if "claimed" in decision.transition.sets:
-            handoff.owner = people.claimant(decision.data.get("claimant", ""), self.actor, here)
-        elif "given-back" in decision.transition.sets:
-            handoff.owner = people.pool_of(handoff)
-        if handoff.owner.internal:
-            handoff.list = handoff.owner
 
     def _award(self, loop: Loop, winner: Handoff) -> None:
         """The offer has been taken: it is an order now, and its owner whom the loop names."""
@@ -152,10 +143,6 @@ class Work:
             loop=loop,
             kind=opening.handoff,
             stage=stage.code,
-            owner=holder,
-            list=holder if holder.internal else loop.accountable,
-            accountable=loop.accountable,
-            is_outside=holder.organization != loop.accountable.organization,
             priority_rank=0 if values.get("severity") == "critical" else RANK[loop.priority],
             opened_at=at,
             needed_by=loop.needed_by if opening.handoff == "fulfil" else None,
@@ -165,6 +152,7 @@ class Work:
             is_offer=opening.owner == "chosen" and values.get("bidding", False),
             reason_code=_inherited_reason(opening, opener, values),
         )
+        holding.give(handoff, holder, loop.accountable)
         self._clocks.start(handoff, loop, at, values)
         if due_by is not None:
             self._clocks.hurry(handoff, due_by)
@@ -250,6 +238,13 @@ class Work:
             self._ledger.change_loop(loop, performer_owner=named, performer=named.organization if named else "")
         return [*owners]
 
+    def _hand_over(self, loop: Loop, handoff: Handoff, decision: Decision) -> None:
+        """Let the handoff, or the whole loop with what its owners hold in it, go to whom the action names."""
+        touched, changes = holding.hand_over(loop, handoff, self.open_handoffs(loop), decision, self.actor)
+        self._ledger.change_loop(loop, **changes)
+        for each in touched:
+            self._ledger.put_handoff(each)
+
     def _openers(
         self, opening: Opening, handoff: Handoff, owners: list[Owner | None]
     ) -> Iterable[tuple[Handoff | None, Owner | None, Data]]:
@@ -282,7 +277,8 @@ class Work:
         stays = not transition.target if own else handoff.id in decision.reasons and not stage.is_end
         handoff.version += 1
         handoff.attempts += "attempt" in transition.sets
-        handoff.reason_code, handoff.reason_text = _reason(handoff, decision, own=own)
+        if not transition.sets & CHANGING_HANDS:
+            handoff.reason_code, handoff.reason_text = _reason(handoff, decision, own=own)
         said = base if own else None
         handoff.task_status = _task_status(handoff, stage, said)
         if said is not None and self.actor.kind == "partner":
@@ -322,7 +318,7 @@ _OWNERS = ("accountable", "responsible", "performer_owner")
 def _owner(loop: Loop, opening: Opening, opener: Handoff | None, chosen: Owner | None) -> Owner:
     """Who the table means."""
     if opening.owner in ("referrer", "reviewer"):
-        return loop.responsible or loop.accountable
+        return loop.responsible if loop.responsible and loop.responsible.internal else loop.accountable
     if opening.owner == "same" and opener is not None:
         return opener.owner
     if opening.owner in ("performer", "chosen"):

@@ -189,11 +189,11 @@ def take_up(ended: Loop, handoff_kind: str, actor: Actor, *, evidence: str = "")
 def _perform(work: Work, act: Act) -> Outcome:
     handoff = work.handoff(act.handoff_id)
     loop, is_new = _loop_for(work, handoff, act)
-    roles = frozenset(people.roles_in(work.actor, handoff))
-    if not roles:
+    standing = people.standing_in(work.actor, handoff)
+    if not standing.roles:
         raise NotFound(_("There is no such task."))
     at = max(loop.ordered_at, min(act.at or work.now, work.now))
-    ask = lifecycle.Ask(act.action, roles, work.actor.display, at, act.data, act.version, act.attested)
+    ask = lifecycle.Ask(act.action, standing.roles, work.actor.display, at, act.data, act.version, act.attested)
     decision = lifecycle.decide(loop, work.open_handoffs(loop), handoff, ask)
     before = handoff.stage
     opened = work.apply(loop, handoff, decision, at=at, base=act.base)
@@ -202,6 +202,8 @@ def _perform(work: Work, act: Act) -> Outcome:
     is_here = handoff.loop_id == loop.id
     event = work.note(loop, handoff if is_here else None, act.action, at=at, before=before if is_here else "")
     work.describe(event, decision, opened, evidence=act.evidence, attested=act.attested)
+    if standing.stead is not None:
+        event.details["in_stead_of"] = standing.stead.name
     return Outcome(loop, handoff, opened, event)
 
 

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from records import access
 from records.access import Actor
 from records.json import loads
-from referrals import directory, workflow
+from referrals import directory, people, workflow
 from referrals.models import Handoff
 from referrals.pathways import REASONS
 from referrals.vocabulary import Offer, Words
@@ -108,7 +108,7 @@ def prefix(handoff: Handoff, offer: Offer) -> str:
 
 
 def known(actor: Actor, proofs: Iterable[linked.Linked]) -> dict[str, list[tuple[str, Words]]]:
-    """What may be chosen in a form: the resources that the loop names, and the organisations of the directory."""
+    """What may be chosen in a form: the resources that the loop names, and organisations and colleagues."""
     choices: dict[str, list[tuple[str, Words]]] = {}
     for one in proofs:
         choices.setdefault(one.type, []).append((one.reference, f"{one.title} · {one.sub}"))
@@ -116,6 +116,7 @@ def known(actor: Actor, proofs: Iterable[linked.Linked]) -> dict[str, list[tuple
     choices["owner"] = sorted(
         ((f"Organization/{key}", name) for key, name in places.items() if key), key=lambda c: c[1]
     )
+    choices["colleague"] = list(people.colleagues(actor.organization))
     return choices
 
 

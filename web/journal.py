@@ -73,6 +73,8 @@ SENTENCES: dict[str, Words] = {
     "discard": gettext_lazy("%(who)s discarded the exchange."),
     "confirm-handover/confirm": gettext_lazy("%(who)s confirmed the handover."),
     "confirm-death/confirm": gettext_lazy("%(who)s confirmed that the patient has died."),
+    "reassign": gettext_lazy("%(who)s handed it over to a colleague."),
+    "transfer": gettext_lazy("%(who)s transferred the whole loop."),
     "refute": gettext_lazy("%(who)s found that the patient lives."),
 }
 CODES: dict[str, dict[str, Words]] = {"channel": dict(CHANNELS), "severity": dict(SEVERITIES)}
@@ -91,7 +93,9 @@ def sentence(event: EventView, loop_kind: str) -> str:
 def said(event: EventView) -> list[str]:
     """What the action carried, as lines to read: the reason, the slot, codes, and what somebody wrote."""
     details = event.details
-    lines = [": ".join(str(part) for part in (event.reason_label, event.reason_text) if part)]
+    stead = details.get("in_stead_of", "")
+    lines = [_("In the stead of %(name)s.") % {"name": stead}] if stead else []
+    lines += [": ".join(str(part) for part in (event.reason_label, event.reason_text) if part)]
     if details.get("slot_start") or details.get("slot_end"):
         lines.append(reading.period({"start": details.get("slot_start"), "end": details.get("slot_end")}))
     lines += [str(labels.get(details.get(name, ""), "")) for name, labels in CODES.items()]

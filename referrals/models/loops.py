@@ -181,7 +181,8 @@ class Handoff(models.Model):
 
     ``owner`` may be outside; ``list`` is the one internal list it stands on (the owner's own, else the accountable
     pool's), ``accountable`` the pool that sees it as waiting for others or to be chased while it stands elsewhere;
-    ``is_outside`` says that its owner belongs to another organisation than that pool.
+    ``pool`` is the one behind that list in the list's own organisation (a pool's list stands behind itself), which reads
+    it when its readers are away or late; ``is_outside`` says that its owner belongs to another organisation than that pool.
     ``due_at`` is the stage's clock, ``half_due_at`` the middle of it, ``needed_by`` the date set once for
     ``restriction.period.end``. ``task_status`` and ``remote_lasted_at`` are the performer's last word and its time.
     ``paused_seconds`` is what was left of the clock when it stopped to wait for information at ``paused_stage``. ``escalate_at`` is when the
@@ -197,6 +198,7 @@ class Handoff(models.Model):
     owner = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="handoffs")
     list = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="listed_handoffs")
     accountable = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="watched_handoffs")
+    pool = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="backed_handoffs")
     is_outside = models.BooleanField()
     priority_rank = models.PositiveSmallIntegerField()
     opened_at = models.DateTimeField()
@@ -233,6 +235,11 @@ class Handoff(models.Model):
                 fields=["accountable", "kind", "priority_rank", "due_at", "id"],
                 name="handoff_watched_of_kind",
                 condition=models.Q(closed_at__isnull=True, is_outside=True) & ~models.Q(list=models.F("accountable")),
+            ),
+            models.Index(
+                fields=["pool", "priority_rank", "due_at", "id"],
+                name="handoff_behind",
+                condition=models.Q(closed_at__isnull=True) & ~models.Q(list=models.F("pool")),
             ),
             models.Index(
                 fields=["list", "kind", "priority_rank", "due_at", "id"],

@@ -30,7 +30,8 @@ class Owner(models.Model):
 
     ``key`` is the id of the Practitioner (person), PractitionerRole (role), CareTeam (pool), Organization
     (organisation), or the partner's number. ``organization`` is the root Organization it belongs to. ``internal``
-    says that its people sign in here, so that its list counts as a list.
+    says that its people sign in here, so that its list counts as a list. ``surrogate`` is the person who stands in for
+    this one without being told, once half of the time of something is over.
     """
 
     class Kind(models.TextChoices):
@@ -45,6 +46,7 @@ class Owner(models.Model):
     organization = models.TextField()
     name = models.TextField()
     internal = models.BooleanField()
+    surrogate = models.ForeignKey("self", on_delete=models.PROTECT, related_name="stands_by_for", null=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["kind", "key"], name="owner_once")]
@@ -88,3 +90,14 @@ class Absence(models.Model):
     surrogate = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="stands_in_for", null=True)
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["ends_at"], name="absence_by_end")]
+        constraints = [
+            models.CheckConstraint(
+                name="absence_ends_after_it_starts", condition=models.Q(ends_at__gt=models.F("starts_at"))
+            ),
+            models.CheckConstraint(
+                name="absence_of_one_instead_of_another", condition=~models.Q(surrogate=models.F("owner"))
+            ),
+        ]

@@ -8,6 +8,7 @@ the tests all come from here; `referrals.lifecycle` is the one interpreter. Sour
 from collections.abc import Iterable
 
 from referrals.pathways.claiming import CLAIMING
+from referrals.pathways.handing import HANDING
 from referrals.pathways.handoffs import HANDOFFS
 from referrals.pathways.ordering import ORDERING
 from referrals.pathways.parts import ATTESTATION, DEPENDENTS, RECIPIENT
@@ -18,7 +19,7 @@ from referrals.pathways.upheavals import UPHEAVALS
 from referrals.pathways.visits import VISITS
 from referrals.vocabulary import Stage, Transition
 
-TRANSITIONS: tuple[Transition, ...] = (*PERFORMING, *VISITS, *ORDERING, *UPHEAVALS, *CLAIMING)
+TRANSITIONS: tuple[Transition, ...] = (*PERFORMING, *VISITS, *ORDERING, *UPHEAVALS, *CLAIMING, *HANDING)
 
 __all__ = [
     "ATTESTATION",

@@ -3,10 +3,13 @@
 Each internal list is read by its own index in the order (priority, due, id) and the first few of each are merged
 (LATERAL: one statement whatever the number of lists); the next page begins after a key, compared as a ROW. The SQL is put
 together from the fragments here and in `filters` alone; what comes from outside is a parameter.
+
+Whose lists those are at this instant `referrals.people.reading` derives; a row comes once, however many reasons there are
+to show it.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,7 +19,7 @@ from django.utils.translation import gettext as _
 from records.access import Actor
 from records.errors import Malformed
 from referrals import people
-from referrals.models import Owner
+from referrals.people import Lists
 from referrals.worklists.filters import LABELS, WATCHING, Filters, Parameters, Scope, label, where
 from referrals.worklists.patients import display_names
 
@@ -26,7 +29,12 @@ MOST_COUNTED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One handoff on a list: who has to do what by when, ready to show; ids to link, instants in UTC."""
+    """One handoff on a list: who has to do what by when, ready to show; ids to link, instants in UTC.
+
+    ``via`` says why it is on the reader's list although it stands on another one: "away" (its owner is), "half" of its
+    time is over and the reader stands in for its owner (both "pooled" where a pool does), "late"; "" where it is
+    theirs. ``effective_owner_name`` is whoever works for an owner who is away, else the owner.
+    """
 
     handoff_id: str
     loop_id: str
@@ -44,20 +52,25 @@ class Row:
     owner_kind: str
     list_id: int
     list_name: str
+    pool_id: int
     placer: str
     performer: str
     ordered_at: datetime
     opened_at: datetime
     stage_since: datetime
     due_at: datetime
+    via: str
     labels: frozenset[str]
     patient_name: str = ""
+    effective_owner_id: int = 0
+    effective_owner_name: str = ""
 
 
 _COLUMNS = """
 h.id, h.loop_id, h.version, l.kind, h.kind, h.stage, l.stage, l.priority, h.priority_rank, l.title, l.patient_id,
-h.owner_id, o.name, o.kind, h.list_id, s.name, l.placer, l.performer, l.ordered_at, h.opened_at, h.stage_since, h.due_at
+h.owner_id, o.name, o.kind, h.list_id, s.name, h.pool_id, l.placer, l.performer, l.ordered_at, h.opened_at, h.stage_since, h.due_at
 """
+_VIA = "listed.via"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +103,17 @@ def rows(actor: Actor, filters: Filters, *, now: datetime, after: str = "", limi
     """
     wanted = min(max(limit, 1), MOST_ROWS)
     parameters = Parameters()
-    columns = [_COLUMNS, *(label(name, now, parameters) for name in LABELS)]
+    columns = [_COLUMNS, _VIA, *(label(name, now, parameters) for name in LABELS)]
     conditions = list(where(filters, actor, now, parameters))
     if after:
         conditions.append(_beyond(after, parameters))
-    branches = _branches(filters, _lists_of(actor), ", ".join(columns), conditions, parameters, wanted + 1)
+    lists = people.lists_at(actor, now)
+    branches = _branches(filters, lists, ", ".join(columns), conditions, parameters, wanted + 1, now)
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT * FROM ({branches}) AS row {_ORDER} LIMIT {wanted + 1}", parameters)  # noqa: S608
         found = [_row(line) for line in cursor.fetchall()]
     names = display_names(actor, {row.patient_id for row in found})
-    page = [replace(row, patient_name=names.get(row.patient_id, "")) for row in found[:wanted]]
+    page = [_named(row, names, lists) for row in found[:wanted]]
     return Page(page, _key(page[-1]) if len(found) > wanted else "")
 
 
@@ -110,12 +124,12 @@ def tiles_of(scope: Scope) -> dict[str, Filters]:
 
 def tiles(actor: Actor, now: datetime, shown: Mapping[str, Filters] = TILES) -> dict[str, int]:
     """The number of rows behind each tile, in one statement; counted up to `MOST_COUNTED` + 1."""
-    lists, parameters = _lists_of(actor), Parameters()
+    lists, parameters = people.lists_at(actor, now), Parameters()
     counts = [
         f"(SELECT count(*) FROM (SELECT FROM ({branches}) AS row LIMIT {MOST_COUNTED + 1}) AS counted)"  # noqa: S608
         for filters in shown.values()
         for conditions in [list(where(filters, actor, now, parameters))]
-        for branches in [_branches(filters, lists, "", conditions, parameters, MOST_COUNTED + 1)]
+        for branches in [_branches(filters, lists, "", conditions, parameters, MOST_COUNTED + 1, now)]
     ]
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {', '.join(counts)}", parameters)
@@ -124,38 +138,81 @@ def tiles(actor: Actor, now: datetime, shown: Mapping[str, Filters] = TILES) -> 
 
 # The names of the columns that the order needs, as a UNION gives them.
 _ORDER = "ORDER BY priority_rank, due_at, id"
-_LISTED = "h.list_id = lists.id"
-_WATCHED = "h.accountable_id = lists.id AND h.list_id <> h.accountable_id AND h.is_outside"
 
 
 def _branches(
     filters: Filters,
-    lists: dict[str, list[int]],
+    lists: Lists,
     columns: str,
     conditions: Collection[str],
     parameters: Parameters,
     limit: int,
+    now: datetime,
 ) -> str:
-    """The first rows of each list, and of what is watched from it while it stands on another organisation's.
+    """The first rows of each list that is read, of what is late behind a pool, and of what is watched elsewhere.
 
     Without ``columns`` they are only to be counted: in no order.
     """
-    here = parameters.put(lists[filters.scope])
-    is_watching = filters.label in WATCHING or filters.scope == "organisation"
+    read = dict(_read(filters.scope, lists))
+    words = {
+        "now": parameters.put(now),
+        "lists": parameters.put([*read]),
+        "reasons": parameters.put([*read.values()]),
+        "pools": parameters.put([*lists.pools]),
+        "own": parameters.put([key for key, via in read.items() if not via]),
+    }
     branches = []
-    for on in (_LISTED, _WATCHED) if is_watching else (_LISTED,):
-        where_clause = " AND ".join((on, "h.closed_at IS NULL", *conditions))
+    for source, on in _sources(filters, lists):
+        where_clause = " AND ".join((on.format(**words), "h.closed_at IS NULL", *conditions))
         mentioned = f"{columns} {where_clause}"
         joins = " ".join(join for alias, join in _JOINS.items() if f" {alias}." in mentioned.replace("(", " "))
         order = "ORDER BY h.priority_rank, h.due_at, h.id" if columns else ""
-        branches.append(
-            _LATERAL.format(columns=columns, lists=here, joins=joins, where=where_clause, order=order, limit=limit)
-        )
+        parts = {"columns": columns, "joins": joins, "where": where_clause, "order": order, "limit": limit}
+        branches.append(_LATERAL.format(source=source.format(**words), **parts))
     return " UNION ALL ".join(branches)
 
 
+def _sources(filters: Filters, lists: Lists) -> Iterator[tuple[str, str]]:
+    """Where the rows come from: each source of lists, and which handoffs are read from it."""
+    yield _LISTED
+    if filters.scope == "team" and lists.pools:
+        yield _LATE
+    if filters.label in WATCHING or filters.scope == "organisation":
+        yield _WATCHED
+
+
+def _read(scope: Scope, lists: Lists) -> Iterator[tuple[int, str]]:
+    """The lists of a scope with the reason why they are read; the last word for one that has several is the widest."""
+    if scope == "organisation":
+        yield from ((key, "") for key in lists.organisation)
+        return
+    if scope == "team":
+        yield from ((key, "pooled half") for key in lists.pooled_half)
+        yield from ((key, "pooled away") for key in lists.pooled_away)
+        yield from ((key, "") for key in lists.shared)
+    yield from ((key, "half") for key in lists.half)
+    yield from ((key, "away") for key in lists.away)
+    yield from ((key, "") for key in lists.mine)
+
+
+# Where a branch takes its lists from, with the reason that its rows are shown for, and which handoffs it reads.
+_LISTED = (
+    "unnest({lists}::bigint[], {reasons}::text[]) AS listed (id, via)",
+    """h.list_id = listed.id AND (listed.via NOT LIKE '%%half' OR h.half_due_at <= {now})
+        AND (listed.via NOT LIKE 'pooled%%' OR h.pool_id = ANY({pools}::bigint[]))""",
+)
+_LATE = (
+    "unnest({pools}::bigint[], array_fill('late'::text, ARRAY[cardinality({pools}::bigint[])])) AS listed (id, via)",
+    """h.pool_id = listed.id AND h.list_id <> h.pool_id AND h.due_at <= {now}
+        AND h.list_id <> ALL({lists}::bigint[])""",
+)
+_WATCHED = (
+    "unnest({own}::bigint[], array_fill(''::text, ARRAY[cardinality({own}::bigint[])])) AS listed (id, via)",
+    """h.accountable_id = listed.id AND h.list_id <> h.accountable_id AND h.is_outside
+        AND h.list_id <> ALL({lists}::bigint[])""",
+)
 _LATERAL = """
-SELECT first.* FROM unnest({lists}::bigint[]) AS lists (id) CROSS JOIN LATERAL (
+SELECT first.* FROM {source} CROSS JOIN LATERAL (
     SELECT {columns} FROM referrals_handoff AS h {joins}
     WHERE {where} {order} LIMIT {limit}
 ) AS first
@@ -168,18 +225,19 @@ _JOINS = {
 }
 
 
-def _lists_of(actor: Actor) -> dict[str, list[int]]:
-    """The ids of the lists of each scope, all of the organisation that the actor works in now.
-
-    That is the access rule: whatever stands on a list of an organisation's, or is watched from it, is its business.
-    """
-    kinds = dict(Owner.objects.filter(organization=actor.organization, internal=True).values_list("id", "kind"))
-    held = [key for key in people.lists_of(actor) if key in kinds]
-    return {
-        "mine": [key for key in held if kinds[key] == "person"],
-        "team": held,
-        "organisation": sorted(kinds),
-    }
+def _named(row: Row, patients: Mapping[str, str], lists: Lists) -> Row:
+    """The row with its patient's name and with whoever works instead of an owner who is away."""
+    effective, name = row.owner_id, row.owner_name
+    if row.list_id == row.owner_id and row.list_id in lists.stead:
+        reader = lists.stead[row.list_id]
+        effective = row.pool_id if reader is None else reader
+        name = lists.names.get(effective, name)
+    return replace(
+        row,
+        patient_name=patients.get(row.patient_id, ""),
+        effective_owner_id=effective,
+        effective_owner_name=name,
+    )
 
 
 def _row(line: tuple[object, ...]) -> Row:

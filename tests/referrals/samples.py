@@ -18,6 +18,7 @@ def sample(field: Field) -> Any:
         "boolean": True,
         "owner": "Organization/elsewhere",
         "owners": ["Organization/elsewhere"],
+        "colleague": "Practitioner/coordinator",
     }[field.kind]
 
 

@@ -27,6 +27,7 @@ TASK_STATUSES = {
     *("failed", "completed", "entered-in-error", ""),
 }
 RECORDED = {
+    *("owner", "loop-owners"),
     *("acknowledged", "told", "ended", "attempt", "received", "withdrawn", "died", "lives", "performer", "carried-out"),
     *("claimed", "given-back"),
 }

@@ -58,7 +58,7 @@ class OfferForm(forms.Form):
 
 
 def offer_form(offer: Offer, known: Known, prefix: str, data: Mapping[str, Any] | None = None) -> OfferForm:
-    """The form for ``offer``; ``known`` maps a resource type or ``owner`` to what may be chosen of it."""
+    """The form for ``offer``; ``known`` maps a resource type, ``owner`` or ``colleague`` to what may be chosen of it."""
     form = OfferForm(data, prefix=prefix)
     for field in offer.fields:
         if field.kind != "reference" or field.required or _choosable(field, known):
@@ -141,6 +141,10 @@ def _owners(field: Field, known: Known) -> forms.Field:
     return forms.MultipleChoiceField(choices=[*known.get("owner", ())], widget=widget, **_common(field))
 
 
+def _colleague(field: Field, known: Known) -> forms.Field:
+    return forms.ChoiceField(choices=[("", _("Choose …")), *known.get("colleague", ())], **_common(field))
+
+
 MAKERS: dict[str, Callable[[Field, Known], forms.Field]] = {
     "text": _text,
     "code": _code,
@@ -149,5 +153,6 @@ MAKERS: dict[str, Callable[[Field, Known], forms.Field]] = {
     "boolean": _yes_or_no,
     "reference": _reference,
     "owner": _owner,
+    "colleague": _colleague,
     "owners": _owners,
 }

@@ -1,0 +1,99 @@
+"""Who holds a handoff: its owner, the one internal list that it stands on, and the pool behind that list.
+
+The only place that sets them, so that they fit together whatever made somebody the owner.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from records.access import Actor
+from records.errors import Incorrect, Issue
+from referrals import people
+from referrals.lifecycle import Decision
+from referrals.models import Handoff, Loop, Owner
+
+
+def give(handoff: Handoff, owner: Owner, accountable: Owner) -> None:
+    """Let ``owner`` have it, while that pool answers for it; its clock isn't touched.
+
+    Of an owner who doesn't sign in here it stands on the list of the pool behind it, if that is of the same house.
+    """
+    is_in_house = handoff.pool_id is not None and handoff.pool.organization == owner.organization
+    handoff.owner, handoff.accountable = owner, accountable
+    handoff.list = owner if owner.internal else handoff.pool if is_in_house else accountable
+    handoff.is_outside = owner.organization != accountable.organization
+    handoff.pool = _pool_behind(handoff.list, accountable)
+
+
+def hand_over(
+    loop: Loop, handoff: Handoff, handoffs: Iterable[Handoff], decision: Decision, actor: Actor
+) -> tuple[list[Handoff], dict[str, Any]]:
+    """Do what the transition says of whose it is; gives the handoffs that changed, and the loop's new fields."""
+    taker = _taker(handoff, decision, actor)
+    if taker is not None:
+        give(handoff, taker, loop.accountable)
+        return [handoff], {}
+    if "loop-owners" not in decision.transition.sets:
+        return [], {}
+    responsible, accountable = named(loop, decision.data)
+    touched = [each for each in handoffs if pass_on(each, loop, responsible, accountable)]
+    for each in touched:
+        each.version += each.id != handoff.id
+    return touched, {"responsible": responsible, "accountable": accountable}
+
+
+def _taker(handoff: Handoff, decision: Decision, actor: Actor) -> Owner | None:
+    """Whoever the transition gives this handoff to; None where it keeps its owner."""
+    sets, here = decision.transition.sets, handoff.owner.organization
+    if "owner" in sets:
+        return people.colleague(decision.data["owner"], here)
+    if "claimed" in sets:
+        return people.claimant(decision.data.get("claimant", ""), actor, here)
+    return people.pool_of(handoff) if "given-back" in sets else None
+
+
+def pass_on(handoff: Handoff, loop: Loop, responsible: Owner | None, accountable: Owner) -> bool:
+    """Let an open handoff follow its loop, which is about to go to these two; gives whether it changed."""
+    owner = handoff.owner
+    if owner.pk == loop.accountable_id:
+        owner = accountable
+    elif responsible is not None and owner.pk == loop.responsible_id:
+        owner = responsible
+    if (owner, accountable) == (handoff.owner, handoff.accountable):
+        return False
+    give(handoff, owner, accountable)
+    return True
+
+
+def named(loop: Loop, data: Mapping[str, Any]) -> tuple[Owner | None, Owner]:
+    """To whom a loop goes: its responsible clinician and its accountable pool, as they are where nobody is named.
+
+    Raises `Incorrect` naming the field for who doesn't work for the accountable organisation, or when nobody is named.
+    """
+    responsible, accountable, house = loop.responsible, loop.accountable, loop.accountable.organization
+    if not {"responsible", "pool"} & data.keys():
+        text = _("Please name who is to be responsible, or the pool that is to be accountable.")
+        raise Incorrect(text, Issue(text, "responsible", "required"), Issue(text, "pool", "required"))
+    if "responsible" in data:
+        responsible = people.colleague(data["responsible"], house, field="responsible")
+        _refuse_kind(responsible, Owner.Kind.PERSON, "responsible")
+    if "pool" in data:
+        accountable = people.colleague(data["pool"], house, field="pool")
+        _refuse_kind(accountable, Owner.Kind.POOL, "pool")
+    return responsible, accountable
+
+
+def _refuse_kind(owner: Owner, kind: str, field: str) -> None:
+    if owner.kind != kind:
+        text = _("Please name a %(kind)s.") % {"kind": Owner.Kind(kind).label}
+        raise Incorrect(text, Issue(text, field, "value"))
+
+
+def _pool_behind(listed: Owner, accountable: Owner) -> Owner:
+    if listed.kind == Owner.Kind.POOL:
+        return listed
+    if listed.organization == accountable.organization:
+        return accountable
+    return people.default_pool(listed.organization)

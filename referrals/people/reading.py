@@ -1,0 +1,193 @@
+"""Whose lists somebody reads at an instant: their own, those of their pools and roles, and those of who is away.
+
+All of it is derived when it is asked for, from rows that only people change (absences, memberships); nothing moves
+because somebody leaves, comes back or is late (law 2). PATHWAYS §7, "absence":
+
+- Of somebody who is away the surrogate reads the whole list, at once. A surrogate who is away hands on to their own;
+  then, and where the chain ends nowhere (nobody named, a circle), the pool behind each handoff reads it too.
+- Of somebody who isn't known to be away the standing surrogate reads what has used half of its time.
+- A pool reads whatever stands behind it on another list and is past its due time.
+
+Who can't sign in any more counts as away. A pool whose members all are away is also read by the coordinators and supervisors
+of its organisation; where none of them is there, by everybody who works there.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
+
+from records import clock
+from records.access import Actor
+from records.types import row_class
+from referrals.models import Absence, Handoff, Membership, Owner, PoolMember
+
+WORKERS = ["practitioner", "coordinator", "supervisor"]
+OVERSEERS = ["coordinator", "supervisor"]
+Reader = tuple[int | None, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """Ids of `Owner` rows whose lists an actor reads at one instant, by the reason why.
+
+    ``mine`` and ``shared`` are their own; of ``away`` they read everything, of ``half`` what has used half of its time,
+    and of ``pooled_away`` and ``pooled_half`` the same as far as one of their ``pools`` stands behind it.
+    ``organisation`` are all lists of the house; ``names`` what they are called; ``stead`` says who reads the list of
+    each person there who is away (None: the pool alone).
+    """
+
+    mine: tuple[int, ...] = ()
+    shared: tuple[int, ...] = ()
+    pools: tuple[int, ...] = ()
+    away: tuple[int, ...] = ()
+    half: tuple[int, ...] = ()
+    pooled_away: tuple[int, ...] = ()
+    pooled_half: tuple[int, ...] = ()
+    organisation: tuple[int, ...] = ()
+    names: Mapping[int, str] = field(default_factory=dict)
+    stead: Mapping[int, int | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _House:
+    """Everybody of one organisation at one instant; ``surrogates`` are the standing ones, ``away`` who reads instead."""
+
+    rows: list[Owner]
+    people: frozenset[int]
+    surrogates: Mapping[int, int | None]
+    away: Mapping[int, int | None]
+
+    def reader(self, named: int | None) -> Reader:
+        """Who reads a list whose surrogate is ``named``, and whether the pool behind it reads it too."""
+        seen: set[int] = set()
+        while named is not None and named in self.away and named not in seen:
+            seen.add(named)
+            named = self.away[named]
+        found = named if named in self.people and named not in self.away else None
+        return found, found is None or bool(seen)
+
+
+def lists_at(actor: Actor, now: datetime) -> Lists:
+    """The lists that this actor reads at that instant; in two statements, three where roles own work."""
+    if not actor.organization:
+        return Lists()
+    house = _house(actor, now)
+    mine = tuple(row.pk for row in house.rows if row.kind == Owner.Kind.PERSON and _is(actor, row))
+    shared = tuple(row.pk for row in house.rows if row.kind != Owner.Kind.PERSON and _reads(actor, row))
+    pools = tuple(row.pk for row in house.rows if row.pk in shared and row.kind == Owner.Kind.POOL)
+    stead = {key: house.reader(named) for key, named in house.away.items()}
+    standing = {key: house.reader(named) for key, named in house.surrogates.items() if named and key not in stead}
+    return Lists(
+        mine=mine,
+        shared=(*shared, *_roles_of(actor, house, shared)),
+        pools=pools,
+        away=tuple(_read_by(mine, stead)),
+        half=tuple(_read_by(mine, standing)),
+        pooled_away=tuple(_read_by_pool(mine, stead)) if pools else (),
+        pooled_half=tuple(_read_by_pool(mine, standing)) if pools else (),
+        organisation=tuple(row.pk for row in house.rows),
+        names={row.pk: row.name for row in house.rows},
+        stead={key: reader for key, (reader, _pool) in stead.items()},
+    )
+
+
+def lists_of(actor: Actor, now: datetime | None = None) -> list[int]:
+    """Ids of the Owner rows whose lists this actor reads as a whole: the own ones, and those of who is away."""
+    lists = lists_at(actor, now or clock.now())
+    return sorted({*lists.mine, *lists.shared, *lists.away})
+
+
+def in_stead_of(actor: Actor, handoff: Handoff) -> Owner | None:
+    """The person in whose stead the actor has this handoff on their list now; None where it is their own work."""
+    owner = handoff.owner
+    is_anothers = owner.kind == Owner.Kind.PERSON and owner.internal and not _is(actor, owner)
+    if not is_anothers or not actor.practitioner or owner.organization != actor.organization:
+        return None
+    now = clock.now()
+    lists = lists_at(actor, now)
+    has_half = owner.pk in lists.half and handoff.half_due_at <= now
+    return owner if has_half or owner.pk in lists.away else None
+
+
+def _house(actor: Actor, now: datetime) -> _House:
+    rows = list(_owners(actor, now))
+    people = [row for row in rows if row.kind == Owner.Kind.PERSON]
+    absences = Absence.objects.filter(owner__organization=actor.organization, starts_at__lte=now, ends_at__gt=now)
+    announced = dict(absences.order_by("starts_at", "id").values_list("owner_id", "surrogate_id"))
+    gone = {row.pk: row.surrogate_id for row in people if not row.signs_in}  # type: ignore[attr-defined]  # annotated
+    return _House(
+        rows,
+        frozenset(row.pk for row in people),
+        {row.pk: row.surrogate_id for row in people},
+        {**gone, **announced},
+    )
+
+
+def _owners(actor: Actor, now: datetime) -> QuerySet[Owner]:
+    """The owners of the actor's organisation that have lists, with what tells who reads them."""
+    staff = Membership.objects.filter(organization=actor.organization, user__is_active=True)
+    away = Absence.objects.filter(starts_at__lte=now, ends_at__gt=now).values("owner__key")
+    present = staff.exclude(user__practitioner__in=away)
+    members = PoolMember.objects.filter(pool__owner=OuterRef("pk"), user__in=staff.values("user"))
+    me = int(actor.id.removeprefix("user:")) if actor.id.startswith("user:") else None
+    return Owner.objects.filter(organization=actor.organization, internal=True).annotate(
+        signs_in=_says(Q(key__in=staff.exclude(user__practitioner="").values("user__practitioner"))),
+        has_me=Exists(members.filter(user=me)),
+        has_members=Exists(members.filter(user__in=present.values("user"))),
+        has_overseers=Exists(present.filter(roles__overlap=OVERSEERS)),
+    )
+
+
+def _says(condition: Q) -> "ExpressionWrapper[BooleanField[bool, bool]]":
+    return ExpressionWrapper(condition, output_field=BooleanField())
+
+
+def _is(actor: Actor, person: Owner) -> bool:
+    return bool(actor.practitioner) and person.key == actor.practitioner
+
+
+def _reads(actor: Actor, shared: Owner) -> bool:
+    """Whether a list that several share is the actor's: as a member, or where nobody nearer is there to read it."""
+    row: Any = shared
+    if actor.kind == "client" or row.has_me:
+        return True
+    if shared.kind == Owner.Kind.POOL and row.has_members:
+        return False
+    wanted = OVERSEERS if row.has_overseers else WORKERS
+    return bool(actor.roles & set(wanted))
+
+
+def _roles_of(actor: Actor, house: _House, known: tuple[int, ...]) -> Iterator[int]:
+    """The roles that the actor fills: those whose PractitionerRole has the function of one of the actor's own."""
+    roles = {row.key: row.pk for row in house.rows if row.kind == Owner.Kind.ROLE and row.pk not in known}
+    if roles and actor.practitioner:
+        for key in fillers(roles, actor.practitioner):
+            yield roles[key]
+
+
+def fillers(roles: Mapping[str, int], practitioner: str) -> set[str]:
+    """The keys of those PractitionerRoles that a practitioner fills, by an active PractitionerRole of their own.
+
+    It has the same organisation, one of the role's codes, and one of its specialties where the role has any.
+    """
+    rows = row_class("PractitionerRole").rows("PractitionerRole").filter(deleted=False)
+    own = list(rows.filter(practitioner=f"Practitioner/{practitioner}").exclude(active="false"))
+    return {
+        role.id
+        for role in rows.filter(id__in=roles)
+        for one in own
+        if one.organization == role.organization
+        and set(role.role or ()) & set(one.role or ())
+        and (not role.specialty or set(role.specialty) & set(one.specialty or ()))
+    }
+
+
+def _read_by(mine: tuple[int, ...], readers: Mapping[int, Reader]) -> Iterator[int]:
+    return (key for key, (reader, _pool) in readers.items() if reader in mine and key not in mine)
+
+
+def _read_by_pool(mine: tuple[int, ...], readers: Mapping[int, Reader]) -> Iterator[int]:
+    return (key for key, (reader, pool) in readers.items() if pool and reader not in mine and key not in mine)
