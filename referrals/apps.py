@@ -10,4 +10,5 @@ class ReferralsConfig(AppConfig):
         from referrals.upheavals import death
 
         reactions.register(evidence.apply_matches)
+        reactions.register(evidence.release)
         reactions.register(death.follow)

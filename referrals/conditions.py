@@ -54,7 +54,11 @@ class Situation:
 
     def is_about_the_same(self, other: Handoff) -> bool:
         """Whether the action's report is what the other one is to read; True for all that isn't about one report."""
-        return other.kind != "review-report" or other.focus in ("", self.data.get("report"))
+        return other.kind != "review-report" or other.focus in {
+            "",
+            self.data.get("report"),
+            self.data.get("replaces"),
+        }
 
 
 def is_theirs_to_end(handoff: Handoff) -> bool:
@@ -122,6 +126,12 @@ def _goes_on_elsewhere(situation: Situation) -> bool:
     return any(one.kind == "fulfil" and outlives(one) for one in (situation.handoff, *situation.others))
 
 
+def _asked_again(situation: Situation) -> bool:
+    """Whether its performer has been asked for it once more already."""
+    performers = {situation.handoff.owner_id, situation.loop.performer_owner_id}
+    return any(other.kind == "fulfil" and other.owner_id in performers for other in situation.others)
+
+
 def _patient_told(situation: Situation) -> bool:
     return bool(situation.loop.told_by)
 
@@ -134,6 +144,9 @@ CONDITIONS: dict[str, Callable[[Situation], bool]] = {
     "untouched": _untouched,
     "attempts-made": _attempts_made,
     "reported": lambda situation: situation.has_open("review-report") or situation.loop.acknowledged_at is not None,
+    "no-report": lambda situation: not situation.data.get("report"),
+    "right-result-open": lambda situation: any(other.stage == "right-result" for other in situation.others),
+    "asked-again": _asked_again,
     "deciding": lambda situation: situation.has_open("decide-next-step"),
     "telling-open": lambda situation: situation.has_open("notify-patient"),
     "telling-today-open": _telling_today_open,

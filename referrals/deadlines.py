@@ -41,6 +41,7 @@ DEADLINES: dict[Key, Span] = {
     ("", "dispatch", "", ""): business_days(1),
     ("", "provide-information", "", ""): business_days(2),
     ("", "decide-next-step", "", ""): business_days(2),
+    ("", "decide-next-step", "right-result", "critical"): hours(24),
     ("", "request-cancellation", "", ""): business_days(2),
     ("", "review-report", "", ""): days(7),
     ("test-order", "review-report", "", ""): days(14),

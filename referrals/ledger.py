@@ -54,7 +54,7 @@ class Ledger:
         self.events: list[Event] = []
         self.reports: dict[str, str] = {}
         self.bases: dict[str, Resource] = {}
-        self.carried_out: list[Loop] = []
+        self.requests: list[tuple[Loop, str]] = []
         self.receipts: dict[str, Receipt] = {}
         self._loops: dict[str, Loop] = {}
         self._new_loops: dict[str, Loop] = {}
@@ -127,17 +127,17 @@ class Ledger:
         return handoff_task(handoff, handoff.loop, self.bases.get(key) or previous, report=report)
 
     def _complete_requests(self) -> None:
-        """Set our own requests to completed once they are carried out; an EHR does so with its own (PATHWAYS §1)."""
-        for loop in self.carried_out:
-            stored = (
-                row_class("ServiceRequest").rows("ServiceRequest").filter(id=loop.request_id, deleted=False).first()
-            )
+        """Set our own requests to completed once they are carried out, and to active when that was void.
+
+        An EHR does so with its own (PATHWAYS §1).
+        """
+        for loop, status in self.requests:
+            key = loop.request_reference.removeprefix("ServiceRequest/")
+            stored = row_class("ServiceRequest").rows("ServiceRequest").filter(id=key, deleted=False).first()
             request = loads(stored.body) if stored else {}
             systems = {identifier.get("system") for identifier in request.get("identifier", [])}
-            if REQUEST_IDENTIFIER in systems and request.get("status") == "active":
-                store.write(
-                    {**request, "status": "completed"}, actor=self.actor, audience=audience(loop), validate=False
-                )
+            if REQUEST_IDENTIFIER in systems and {request.get("status"), status} == {"active", "completed"}:
+                store.write({**request, "status": status}, actor=self.actor, audience=audience(loop), validate=False)
 
 
 def audience(loop: Loop) -> frozenset[str]:

@@ -194,6 +194,7 @@ def _moved(move: Move, situation: Situation) -> dict[str, str]:
         if (
             other.kind == move.handoff
             and situation.is_related(other)
+            and situation.is_about_the_same(other)
             and other.stage in (move.sources or {other.stage})
             and not (move.by_placer and is_theirs_to_end(other))
         ):
@@ -274,7 +275,7 @@ def _loop_changes(transition: Transition, situation: Situation, opens: Iterable[
     reason = situation.reason
     # While a report is unread, neither what was read nor what the patient was told is the whole outcome.
     sets = transition.sets - ({"acknowledged", "told"} if _leaves_unread(transition, situation) else set())
-    if any(opening.handoff == "review-report" for opening in opens):
+    if "withdrawn" in sets or any(opening.handoff == "review-report" for opening in opens):
         changes |= _ACKNOWLEDGED if holds("patient-died", situation) else _UNREAD
     if "acknowledged" in sets:
         changes |= _recorded("acknowledged", ask, "")

@@ -9,9 +9,9 @@ from django.utils.translation import gettext_lazy as _
 
 from records import clock
 from records.json import Resource
-from referrals.evidence import patient_of
 from referrals.models import Handoff, Loop
 from referrals.parties import held, local, root_of, same_patient
+from referrals.subjects import patient_of
 from referrals.vocabulary import Words
 
 MOST = 20

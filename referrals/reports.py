@@ -57,7 +57,7 @@ SEVERITIES = (
 
 
 def state_of(report: Resource) -> str:
-    """How finished an outcome is; empty for what proves nothing (superseded, unknown)."""
+    """How finished an outcome is; empty for what proves nothing."""
     type_, status = report["resourceType"], str(report.get("status", ""))
     if type_ == "Bundle":
         status = str(composition_of(report).get("status", ""))
@@ -65,7 +65,7 @@ def state_of(report: Resource) -> str:
         return STATES[type_].get(status, "")
     if status == "current":
         return _document_state(report)
-    return status if status == "entered-in-error" else ""
+    return status if status in ("entered-in-error", "superseded") else ""
 
 
 def composition_of(bundle: Resource) -> Resource:

@@ -101,7 +101,8 @@ class Opening:
     keeps it from opening. ``each``: once for every "fulfil" that goes on at a performer elsewhere, or for every
     "appointment" booked with it; that `fulfil` then counts as the opener. For the owner "chosen" one opens for each
     whom the action names. ``beside``: what opened the present handoff counts as having opened this one too, so that
-    neither hangs on the other.
+    neither hangs on the other. ``severity``: its clock and rank
+    are those of that severity, whatever the action says.
     """
 
     handoff: str
@@ -110,6 +111,7 @@ class Opening:
     stage: str = ""
     each: Literal["", "fulfil", "appointment"] = ""
     beside: bool = False
+    severity: str = ""
 
 
 @dataclass(frozen=True, slots=True)

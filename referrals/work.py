@@ -34,6 +34,7 @@ PLACERS_ENDS = {
     "entered-in-error": "entered-in-error",
     **dict.fromkeys(("patient-declined", "lost-after-attempts", "superseded"), "cancelled"),
 }
+OUTCOMES = frozenset({"report-sent", "done", "final"})
 ACCEPTED = frozenset({"accepted", "in-progress"})
 
 
@@ -59,11 +60,10 @@ class Work:
         self._read(locked, handoff_ids)
 
     def lock_successor(self, loop: Loop) -> Loop | None:
-        """The open loop at the end of the chain of those based on an ended one, locked; None if all have ended."""
+        """The open loop among those that have followed an ended one, locked; None if all have ended."""
         loops = Loop.objects.select_for_update(of=("self",)).select_related(*_OWNERS).order_by("-opened_at")
-        found: Loop | None = loop
-        while found is not None and found.closed_at is not None:
-            found = loops.filter(based_on=found).first()
+        followers = loops.filter(about=loop.request_reference, based_on__isnull=False, closed_at=None)
+        found = followers.first() if loop.request_reference else None
         if found is not None:
             self._read([found], [])
         return found
@@ -112,6 +112,8 @@ class Work:
             self._award(loop, decision.winner)
         self._ledger.change_loop(loop, **decision.loop)
         self._note_report(loop, handoff, decision)
+        if "withdrawn" in decision.transition.sets and loop.request_reference:
+            self._ledger.requests.append((loop, "active"))
         receipt = receipt_of(loop, handoff, decision, self.now)
         if receipt is not None:
             self._ledger.receipts[receipt.id] = receipt
@@ -135,7 +137,7 @@ class Work:
         due_by: datetime | None = None,
     ) -> Handoff:
         """Open a handoff in a loop, its clock running from ``at``, due no later than ``due_by``."""
-        values = data or {}
+        values = {**(data or {}), **({"severity": opening.severity} if opening.severity else {})}
         holder = _owner(loop, opening, opener, owner)
         stage = STAGES[opening.handoff, opening.stage or first_stage(opening.handoff, loop.kind)]
         handoff = Handoff(
@@ -307,9 +309,9 @@ class Work:
         report = decision.data.get("report") if handoff.kind == "fulfil" else None
         if report and handoff.loop_id == loop.id:
             self._ledger.reports[handoff.id] = report
-        is_enough = "carried-out" in decision.transition.sets or (report and handoff.closed_at is not None)
-        if is_enough and loop.request_id and not any(one.kind == "fulfil" for one in self.open_handoffs(loop)):
-            self._ledger.carried_out.append(loop)
+        is_enough = "carried-out" in decision.transition.sets or (report and handoff.stage in OUTCOMES)
+        if is_enough and loop.request_reference and not any(one.kind == "fulfil" for one in self.open_handoffs(loop)):
+            self._ledger.requests.append((loop, "completed"))
 
 
 _OWNERS = ("accountable", "responsible", "performer_owner")

@@ -14,12 +14,15 @@ from django.utils.translation import gettext as _
 
 from records import clock
 from records.access import Actor
-from records.errors import NotFound
+from records.errors import Incorrect, Issue, NotFound
 from records.json import Resource
 from referrals import lifecycle, people
 from referrals.conditions import Situation
 from referrals.models import Event, Handoff, Loop, Owner
 from referrals.opening import Order, new_loop, new_loop_for, successor_of
+from referrals.parties import held, local, same_patient
+from referrals.pathways import transitions_from
+from referrals.subjects import patient_of
 from referrals.vocabulary import Offer, Opening, Transition
 from referrals.work import Work
 
@@ -195,13 +198,17 @@ def _perform(work: Work, act: Act) -> Outcome:
     at = max(loop.ordered_at, min(act.at or work.now, work.now))
     ask = lifecycle.Ask(act.action, standing.roles, work.actor.display, at, act.data, act.version, act.attested)
     decision = lifecycle.decide(loop, work.open_handoffs(loop), handoff, ask)
+    _check_report(loop, act)
     before = handoff.stage
     opened = work.apply(loop, handoff, decision, at=at, base=act.base)
-    if is_new and _was_told(handoff.loop):
-        opened.append(work.open_handoff(loop, Opening("notify-patient", "accountable"), at=at, opener=handoff))
+    is_void = "withdrawn" in decision.transition.sets
+    if (is_new or is_void) and _is_to_tell_again(work, loop, handoff.loop):
+        again = Opening("notify-patient", "accountable", stage="to-tell-today" if is_void else "")
+        opened.append(work.open_handoff(loop, again, at=at, opener=handoff))
     is_here = handoff.loop_id == loop.id
     event = work.note(loop, handoff if is_here else None, act.action, at=at, before=before if is_here else "")
-    work.describe(event, decision, opened, evidence=act.evidence, attested=act.attested)
+    proof = act.evidence or (handoff.focus if is_void else "")
+    work.describe(event, decision, opened, evidence=proof, attested=act.attested)
     if standing.stead is not None:
         event.details["in_stead_of"] = standing.stead.name
     return Outcome(loop, handoff, opened, event)
@@ -210,7 +217,10 @@ def _perform(work: Work, act: Act) -> Outcome:
 def _loop_for(work: Work, handoff: Handoff, act: Act) -> tuple[Loop, bool]:
     """The handoff's own loop; for a report that comes after its end the one based on it, and whether that is new."""
     loop = handoff.loop
-    if loop.closed_at is None or act.action != "amend":
+    of_reports = {"received", "withdrawn"}
+    rows = transitions_from(handoff.kind, handoff.stage, loop.kind)
+    afterwards = {row.action for row in rows if row.sets & of_reports}
+    if loop.closed_at is None or act.action not in afterwards:
         return loop, False
     later = work.lock_successor(loop)
     if later is not None:
@@ -220,9 +230,27 @@ def _loop_for(work: Work, handoff: Handoff, act: Act) -> tuple[Loop, bool]:
     return fresh, True
 
 
-def _was_told(loop: Loop) -> bool:
-    """Whether the patient of an ended loop had been told of a report that has changed since."""
-    return loop.told_at is not None and loop.end_reason != "patient-died"
+def _is_to_tell_again(work: Work, loop: Loop, before: Loop) -> bool:
+    """Whether a living patient was told, in the loop ``before``, of a report that has changed since."""
+    if "patient-died" in (before.end_reason, before.told_reason):
+        return False
+    if any(one.kind == "notify-patient" for one in work.open_handoffs(loop)):
+        return False
+    by_performer = before.told_reason == "told-by-performer"
+    told = before.handoffs.filter(kind="notify-patient", stage="told")
+    return by_performer or before.told_at is not None or (before.closed_at is None and told.exists())
+
+
+def _check_report(loop: Loop, act: Act) -> None:
+    """Refuse a report that isn't here or is another patient's; what came as evidence was looked at where it came in."""
+    named = str(act.data.get("report") or "")
+    if not named or act.evidence == named:
+        return
+    report = held(*local({"reference": named}))
+    patient = patient_of(report)
+    if not report or (patient and not same_patient(loop.patient_id, patient)):
+        text = _("There is no such report of this patient.")
+        raise Incorrect(text, Issue(text, "report", "not-found"))
 
 
 def _offer(transition: Transition, situation: Situation, *, attested: bool) -> Offer:

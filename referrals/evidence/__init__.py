@@ -11,8 +11,8 @@ undoes nothing: the record is kept, the loop stays as it is.
 
 from referrals.evidence.applying import apply
 from referrals.evidence.asking import ask_for_match
-from referrals.evidence.matches import apply_matches
-from referrals.evidence.naming import patient_of
+from referrals.evidence.matches import apply_matches, release
+from referrals.evidence.naming import line_of
 from referrals.evidence.saying import happened_at
 from referrals.evidence.table import EVIDENCE, RECORDED, TYPES
 
@@ -24,5 +24,6 @@ __all__ = [
     "apply_matches",
     "ask_for_match",
     "happened_at",
-    "patient_of",
+    "line_of",
+    "release",
 ]

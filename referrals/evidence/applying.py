@@ -5,11 +5,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from records.access import Actor
-from records.json import Resource
+from records.json import Resource, loads
+from records.types import row_class
 from referrals import workflow
 from referrals.evidence import appointments, messages
 from referrals.evidence.asking import ask_for_match, is_news, receiver
-from referrals.evidence.naming import Named, named_loops, patient_of, performers_of
+from referrals.evidence.naming import Named, line_of, named_loops, performers_of, succeeded
 from referrals.evidence.saying import happened_at, told
 from referrals.evidence.table import EVIDENCE, OUTPUTS, REPORTS, TYPES, Rule, is_finished, status_of
 from referrals.models import Event, Handoff, Loop
@@ -17,9 +18,12 @@ from referrals.parties import same_patient
 from referrals.pathways import STAGES, transitions_from
 from referrals.people import default_pool, roles_in
 from referrals.reports import STATES, state_of, was_rewritten
+from referrals.subjects import patient_of
 from referrals.vocabulary import Transition
 from referrals.workflow import Act
 
+# What an action without a field for it has said of the state of its report.
+STATED = {"withdraw-report": "entered-in-error", "void": "final", "cancel-test": "cancelled"}
 ASKING = frozenset({"requester", "coordinator", "supervisor", "patient"})
 NOT_DONE = frozenset({"cancelled", "noshow", "entered-in-error"})
 Path = tuple[Transition, ...]
@@ -68,7 +72,7 @@ def proven(handoff: Handoff, resource: Resource, previous: Resource, at: datetim
     """The steps that it proves and that are possible now; empty for what says nothing new here."""
     loop = handoff.loop
     rule = EVIDENCE.get((resource["resourceType"], status_of(resource), loop.kind))
-    if rule is None or _is_known(handoff, rule, resource, previous):
+    if rule is None or _is_known(handoff, rule, resource, previous) or _is_replaced(resource):
         return ()
     path = _path(handoff, rule, resource)
     undoes = bool(path) and path[-1].action in appointments.UNDOING
@@ -93,9 +97,12 @@ def take(handoff: Handoff, path: Path, resource: Resource, actor: Actor, at: dat
 
 
 def performing(loop: Loop, actor: Actor) -> Handoff | None:
-    """The `fulfil` that evidence is about: an open one, of the actor's own organisation if there are several."""
+    """The `fulfil` that evidence is about: an open one, of the actor's own organisation if there are several.
+
+    After the end of the loop a following one may hold it.
+    """
     return min(
-        loop.handoffs.filter(kind="fulfil").select_related("owner", "loop__accountable"),
+        Handoff.objects.filter(line_of(loop), kind="fulfil").select_related("owner", "loop__accountable"),
         key=lambda one: (
             one.closed_at is not None,
             one.owner.organization != actor.organization,
@@ -184,11 +191,22 @@ def _is_known(handoff: Handoff, rule: Rule, resource: Resource, previous: Resour
     if resource["resourceType"] not in STATES:
         return False
     reference = f"{resource['resourceType']}/{resource['id']}"
-    last = Event.objects.filter(loop=handoff.loop, evidence=reference).order_by("-id").first()
+    last = Event.objects.filter(line_of(handoff.loop), evidence=reference).order_by("-id").first()
     if last is None or last.action in ("interim-report", "preliminary-result", "seen-elsewhere"):
-        return False
-    said = last.details.get("state", "final")
+        # What was never read here is not missed when another has taken its place.
+        return last is None and state_of(resource) == "superseded"
+    said = STATED.get(last.action) or last.details.get("state", "final")
     return bool(said == state_of(resource) and not was_rewritten(resource, previous))
+
+
+def _is_replaced(resource: Resource) -> bool:
+    """Whether a superseded document's replacement is here, which then speaks for itself."""
+    if resource["resourceType"] != "DocumentReference" or state_of(resource) != "superseded":
+        return False
+    reference = f"DocumentReference/{resource['id']}"
+    rows = row_class("DocumentReference").rows("DocumentReference").filter(relatesto__contains=[reference])
+    later = (loads(body) for body in rows.filter(deleted=False).values_list("body", flat=True))
+    return any(reference in succeeded(one, ["replaces"]) for one in later)
 
 
 def _acting(actor: Actor, handoff: Handoff) -> Actor:

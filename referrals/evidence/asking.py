@@ -6,11 +6,11 @@ from records import access, clock, dates
 from records.access import Actor
 from records.json import Resource
 from referrals import workflow
-from referrals.evidence.naming import patient_of
 from referrals.evidence.table import is_finished
 from referrals.models import Loop, Owner
 from referrals.parties import local
 from referrals.reports import severity_of, was_rewritten
+from referrals.subjects import patient_of
 
 FRESH = timedelta(days=30)
 """† An unsolicited report older than this is history that a partner's import brought, not news."""
@@ -42,11 +42,14 @@ def receiver(resource: Resource, actor: Actor) -> str:
     return seen_by.pop() if type_ == "Patient" and len(seen_by) == 1 else ""
 
 
-def ask_for_match(resource: Resource, pool: Owner, actor: Actor) -> str:
-    """The `unsolicited` loop that holds this evidence, opened once; its patient is not known to be anybody."""
+def ask_for_match(resource: Resource, pool: Owner, actor: Actor, *, anew: bool = False) -> str:
+    """The `unsolicited` loop that holds this evidence, opened once; its patient is not known to be anybody.
+
+    ``anew``: once more where an earlier one has ended.
+    """
     about = f"{resource['resourceType']}/{resource['id']}"
     held = Loop.objects.filter(kind="unsolicited", about=about).order_by("opened_at").last()
-    if held is not None:
+    if held is not None and not (anew and held.closed_at):
         return held.id
     priority = "stat" if severity_of(resource) == "critical" else "routine"
     return workflow.open_handoff_loop(

@@ -11,9 +11,10 @@ from records.access import Actor
 from records.errors import Incorrect, Issue
 from referrals import sharing
 from referrals.evidence.applying import performing, proven, take
+from referrals.evidence.asking import ask_for_match
 from referrals.evidence.saying import happened_at
 from referrals.models import Event, Loop
-from referrals.parties import local
+from referrals.parties import held, local
 
 
 def apply_matches(events: Sequence[Event]) -> None:
@@ -22,6 +23,16 @@ def apply_matches(events: Sequence[Event]) -> None:
         if event.action == "match" and event.handoff is not None:
             actor = Actor(id=event.actor_id, kind="system", display=event.actor_display)
             _apply_match(event.loop, event.details["request"], actor)
+
+
+def release(events: Sequence[Event]) -> None:
+    """A report that its reader found to be another patient's waits for a person who knows whose it is (a reaction)."""
+    for event in events:
+        if event.action == "void" and event.reason_code == "wrong-patient" and event.evidence:
+            report = held(*local({"reference": event.evidence}))
+            if report:
+                actor = Actor(id=event.actor_id, kind="system", display=event.actor_display)
+                ask_for_match(report, event.loop.accountable, actor, anew=True)
 
 
 def _apply_match(unsolicited: Loop, request: str, actor: Actor) -> None:

@@ -1,6 +1,6 @@
 """What a piece of evidence names: the patient, and the loops by their request, their Task or an earlier version of it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,26 +12,15 @@ from records.types import row_class
 from referrals.models import Event, Handoff, Loop
 from referrals.parties import local, root_of
 from referrals.people import roles_in
-from referrals.reports import SUCCESSIONS, composition_of
+from referrals.reports import SUCCESSIONS
 
 
-def patient_of(resource: Resource) -> Mapping[str, Any]:
-    """The reference to the patient that a resource is about; empty for none."""
-    if resource.get("resourceType") == "Appointment":
-        actors = (one.get("actor", {}) for one in resource.get("participant", ()))
-        return next((one for one in actors if "Patient" in (one.get("type"), local(one)[0])), {})
-    if resource.get("resourceType") == "Bundle":
-        return _in_bundle(resource, patient_of(composition_of(resource)))
-    found: Mapping[str, Any] = resource.get("subject") or resource.get("patient") or {}
-    return found
-
-
-def _in_bundle(bundle: Resource, reference: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A reference to a Patient in a document, by an identifier of that Patient; any other as it is."""
-    entries = (one for one in bundle.get("entry", ()) if one.get("fullUrl") == reference.get("reference"))
-    patient = next((one.get("resource", {}) for one in entries), {})
-    known = next((one for one in patient.get("identifier", ()) if one.get("system") and one.get("value")), None)
-    return {"type": "Patient", "identifier": known} if known else reference
+def line_of(loop: Loop) -> Q:
+    """The rows of the loop and of those that follow the same request after its end."""
+    request = loop.request_reference
+    if not request:
+        return Q(loop=loop)
+    return Q(loop=loop) | Q(loop__about=request) | Q(loop__request_id=request.removeprefix("ServiceRequest/"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +41,9 @@ def named_loops(resource: Resource, actor: Actor) -> Iterator[Named]:
     by_task = dict(Handoff.objects.filter(pk__in=outputs).values_list("loop", "id"))
     tasks = Handoff.objects.filter(pk__in=[key for type_, key in keys if type_ == "Task"]).values("loop")
     applied = _applied(reference)
-    related = set().union(*(_applied(earlier) for earlier in _succeeded(resource)))
+    related = set().union(*(_applied(earlier) for earlier in succeeded(resource)))
     wanted = Q(request_id__in=requests) | Q(pk__in={*by_task, *applied, *related}) | Q(pk__in=tasks)
-    with_request = Loop.objects.select_related("accountable").exclude(request_id=None)
+    with_request = Loop.objects.select_related("accountable").exclude(request_id=None, based_on=None)
     for loop in with_request.filter(wanted).order_by("id"):
         # Somebody who has no part in the loop learns nothing from naming it.
         if actor.kind in ("partner", "system") or roles_in(actor, loop):
@@ -81,15 +70,19 @@ def listed(value: Any) -> tuple[Any, ...]:
 
 def _applied(reference: str) -> set[str]:
     """The loops in which it has moved something."""
-    return set(Event.objects.filter(evidence=reference, handoff__kind="fulfil").values_list("loop", flat=True))
+    return set(
+        Event.objects.filter(evidence=reference, handoff__kind__in=["fulfil", "review-report"]).values_list(
+            "loop", flat=True
+        )
+    )
 
 
-def _succeeded(resource: Resource) -> list[str]:
+def succeeded(resource: Resource, codes: Collection[str] = tuple(SUCCESSIONS)) -> list[str]:
     """The documents that a document replaces or appends to."""
     return [
         "/".join(local(one.get("target")))
         for one in resource.get("relatesTo", ())
-        if resource["resourceType"] == "DocumentReference" and one.get("code") in SUCCESSIONS
+        if resource["resourceType"] == "DocumentReference" and one.get("code") in codes
     ]
 
 

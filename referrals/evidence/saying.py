@@ -6,7 +6,10 @@ from typing import Any
 from records import clock, dates
 from records.access import Actor
 from records.json import Resource
+from referrals.evidence.naming import succeeded
 from referrals.reports import STATES, severity_of, state_of
+
+WHY = {"cancelled": "unable", "entered-in-error": "entered-in-error"}
 
 
 def happened_at(resource: Resource, actor: Actor) -> datetime:
@@ -40,8 +43,10 @@ def told(resource: Resource) -> dict[str, Any]:
         words = "\n".join(str(one["contentString"]) for one in resource.get("payload", ()) if one.get("contentString"))
         return {"question": words, "answer": words, "channel": _channel(resource)}
     if type_ in STATES:
-        unable = {"reason": "unable"} if state_of(resource) == "cancelled" else {}
-        return unable | {"report": reference, "state": state_of(resource), "severity": severity_of(resource)}
+        state = state_of(resource)
+        why = {"reason": WHY[state]} if state in WHY else {}
+        replaced = next(iter(succeeded(resource, ["replaces"])), "")
+        return why | {"report": reference, "state": state, "severity": severity_of(resource), "replaces": replaced}
     return {}
 
 

@@ -9,7 +9,7 @@ REPORTS = frozenset({"DiagnosticReport", "DocumentReference"})
 OUTPUTS = frozenset({"Observation", "QuestionnaireResponse", "Composition", "Bundle"})
 """An outcome only where a Task names it as its output: one value of a panel that names the order ends nothing."""
 FINISHED = frozenset({"final", "corrected", "amended", "appended"})
-WITHDRAWN = frozenset({"cancelled", "entered-in-error"})
+AFTERWARDS = {"cancelled": "amend", "entered-in-error": "withdraw-report"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ def _reports(types: frozenset[str]) -> Table:
         for state in sorted(FINISHED):
             outcome = {"referral": "report amend", "follow_up": "complete amend", "test_order": "result amend"}
             table |= _rules(type_, state, **outcome)
-        for state in sorted(WITHDRAWN):
-            table |= _rules(type_, state, referral="amend", follow_up="amend", test_order="amend")
+        for state, action in AFTERWARDS.items():
+            table |= _rules(type_, state, referral=action, follow_up=action, test_order=action)
     return table
 
 
@@ -68,9 +68,10 @@ EVIDENCE: Table = {
     **_rules("Communication", "told", handoff="notify-patient", referral="tell", follow_up="tell", test_order="tell"),
     **_rules("DiagnosticReport", "registered", test_order="receive-specimen"),
     **_reports(REPORTS | OUTPUTS),
+    **_rules("DocumentReference", "superseded", referral="amend", follow_up="amend", test_order="amend"),
 }
 # A laboratory that cancels before there was a result leaves the decision to the orderer; the report itself is read too.
-EVIDENCE[("DiagnosticReport", "cancelled", "test-order")] = Rule(("amend", "fail"))
+EVIDENCE[("DiagnosticReport", "cancelled", "test-order")] = Rule(("amend", "cancel-test"))
 TYPES = frozenset(type_ for type_, _status, _kind in EVIDENCE)
 RECORDED = frozenset({"Condition"})
 """They belong to a loop that they name and move nothing."""

@@ -24,6 +24,7 @@ from referrals.pathways import RECIPIENT, transitions_from
 from referrals.pathways.handoffs import HL7_TASK_CODE
 from referrals.people import roles_in
 from referrals.receipts import is_receipt
+from referrals.subjects import patient_of
 from referrals.workflow import Act
 
 
@@ -169,19 +170,10 @@ def _is_new(handoff: Handoff, step: Step, actor: Actor) -> bool:
         return True
     type_, key = local({"reference": step.evidence})
     report = held(type_, key)
-    if report and not same_patient(handoff.loop.patient_id, evidence.patient_of(report)):
+    if report and not same_patient(handoff.loop.patient_id, patient_of(report)):
         evidence.ask_for_match(report, handoff.loop.accountable, actor)
         return False
-    return not Event.objects.filter(loop__in=_line(handoff.loop), evidence=step.evidence).exists()
-
-
-def _line(loop: Loop) -> list[str]:
-    """The loop and those that have followed it, by id."""
-    found, ids = [loop.id], [loop.id]
-    while found:
-        found = list(Loop.objects.filter(based_on__in=found).values_list("id", flat=True))
-        ids += found
-    return ids
+    return not Event.objects.filter(evidence.line_of(handoff.loop), evidence=step.evidence).exists()
 
 
 def _said_at(task: Resource, loop: Loop, actor: Actor) -> datetime:

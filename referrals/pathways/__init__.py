@@ -53,7 +53,7 @@ def first_stage(handoff: str, loop_kind: str) -> str:
 
 
 def transitions_from(handoff: str, stage: str, loop_kind: str) -> Iterable[Transition]:
-    """The transitions that leave (or stay in) a stage, whoever may; none leaves an end but `amend`."""
+    """The transitions that leave (or stay in) a stage, whoever may; what an end still allows is about its report."""
     at_end = STAGES[handoff, stage].is_end
     for transition in TRANSITIONS:
         if transition.handoff != handoff or (transition.loop_kinds and loop_kind not in transition.loop_kinds):

@@ -15,6 +15,7 @@ from referrals.pathways.parts import (
     PERFORMERS,
     RECIPIENT,
     REFERRER,
+    RIGHT_RESULT,
     SECOND_PERSON,
     SLOT,
     STAFF,
@@ -149,7 +150,7 @@ DECISIONS = (
         _("Keep it as it is"),
         "kept",
         REFERRER,
-        sources=frozenset({"in-question"}),
+        sources=frozenset({"in-question", "right-result"}),
         fields=(NOTE,),
     ),
     Transition(
@@ -203,15 +204,20 @@ REVIEWING = (
         sets=frozenset({"acknowledged"}),
         is_primary=True,
     ),
-    Transition(
-        "void",
-        "review-report",
-        _("Wrong patient or entered in error"),
-        "voided",
-        CLINICIAN | {"system"},
-        fields=reason("void"),
-        opens=(DECIDE,),
-        sets=frozenset({"withdrawn"}),
+    # At any time, also after it was acknowledged or the loop has ended (PATHWAYS §4).
+    *(
+        Transition(
+            "void",
+            "review-report",
+            _("Wrong patient or entered in error"),
+            target,
+            CLINICIAN | {"system"},
+            sources=frozenset({source}),
+            fields=reason("void"),
+            opens=RIGHT_RESULT,
+            sets=frozenset({"withdrawn"}),
+        )
+        for source, target in (("to-review", "voided"), ("acknowledged", ""))
     ),
 )
 

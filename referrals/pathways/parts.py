@@ -27,7 +27,7 @@ REPORT_STATES = (
     ("amended", _("amended")),
     ("appended", _("appended")),
     ("cancelled", _("cancelled")),
-    ("entered-in-error", _("entered in error")),
+    ("superseded", _("superseded")),
 )
 
 NOTE = Field("note", "text", _("Note"), required=False)
@@ -79,6 +79,11 @@ DECIDE = Opening("decide-next-step", "referrer", unless=("bids-open",))
 # While the performer still has it: whether it goes on.
 IN_QUESTION = Opening("decide-next-step", "referrer", stage="in-question")
 REVIEW = Opening("review-report", "reviewer")
+# A report that was void: the referrer asks for the right one on the critical clock, and its performer has to give it.
+RIGHT_RESULT = (
+    Opening("decide-next-step", "referrer", stage="right-result", severity="critical", unless=("right-result-open",)),
+    Opening("fulfil", "performer", unless=("asked-again",)),
+)
 TELL = Opening("notify-patient", "accountable", unless=("telling-open", "patient-died"))
 TELL_TODAY = Opening(
     "notify-patient",

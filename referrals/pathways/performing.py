@@ -12,7 +12,6 @@ from referrals.pathways.parts import (
     NOTE,
     RECIPIENT,
     REPORT,
-    REPORT_STATE,
     REVIEW,
     SEVERITY,
     SLOT,
@@ -22,6 +21,7 @@ from referrals.pathways.parts import (
     reason,
     reason_and_words,
 )
+from referrals.pathways.reporting import AFTERWARDS, CANCELLED_BY_THE_LABORATORY
 from referrals.pathways.stages import FOLLOW_UP, REFERRAL, TEST_ORDER
 from referrals.vocabulary import Field, Move, Opening, Role, Transition, Words
 
@@ -59,7 +59,6 @@ def _fulfil(  # noqa: PLR0913 (the columns of the table)
 _UNBOOKED = "sent in-triage awaiting-information awaiting-booking in-progress"
 _BOOKED = "scheduled no-show appointment-cancelled"
 _ALL = f"{REFERRAL} {FOLLOW_UP} {TEST_ORDER}"
-_REPORT_ENDS = "report-sent done final declined cancelled failed superseded lost-after-attempts patient-declined"
 
 REFERRAL_TRANSITIONS = (
     _fulfil(REFERRAL, "receive", _("Take into triage"), "sent", "in-triage", primary=True),
@@ -293,23 +292,6 @@ HOLDING = (
     ),
 )
 
-# A report that comes, or comes again, once `fulfil` has ended. In an ended loop `workflow` opens a new one for it.
-AFTERWARDS = (
-    _fulfil(
-        _ALL,
-        "amend",
-        _("A new, corrected or withdrawn report"),
-        _REPORT_ENDS,
-        "",
-        REPORT,
-        REPORT_STATE,
-        SEVERITY,
-        opens=(REVIEW,),
-        closes=("review-report",),
-        sets="received",
-    ),
-)
-
 # A bid was lost, and its bidder's own system began all the same, the two messages having crossed.
 OVERLAPPING = (
     Transition(
@@ -369,6 +351,7 @@ PERFORMING = (
     *HOLDING,
     *AFTERWARDS,
     *OVERLAPPING,
+    *CANCELLED_BY_THE_LABORATORY,
     *CANCELLATION_ANSWERS,
     *RECOLLECTION,
 )

@@ -88,6 +88,7 @@ OTHERS = (
     _overtaken("provide-information"),
     _first("decide-next-step", "to-decide", _("to be decided")),
     _also("decide-next-step", "in-question", _("to be decided whether it goes on")),
+    _also("decide-next-step", "right-result", _("is the right result still to come?")),
     _end("decide-next-step", "redirected", _("sent to another performer")),
     _end("decide-next-step", "kept", _("kept as it is")),
     _end("decide-next-step", "given-up", _("ended by decision")),

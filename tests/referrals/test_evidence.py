@@ -276,16 +276,78 @@ def test_a_report_that_says_nothing_new_is_not_reviewed_again(here: Region) -> N
 def test_a_laboratory_that_cancels_leaves_the_decision_to_the_orderer(here: Region) -> None:
     loop = sent(here, **LAB)
     arrives(here, result("cancelled", hours(5)))
-    assert (stage(loop), open_kinds(loop)) == ("failed", ["decide-next-step", "notify-patient"])
+    assert (stage(loop), open_kinds(loop)) == ("declined", ["decide-next-step", "notify-patient", "review-report"])
 
 
-def test_a_result_withdrawn_after_the_review_comes_back(here: Region) -> None:
+def test_a_laboratory_that_cancels_after_the_start_has_failed(here: Region) -> None:
+    loop = sent(here, **LAB)
+    arrives(here, result("registered", hours(4)))
+    arrives(here, result("cancelled", hours(5)))
+    arrives(here, answer(the(loop, "fulfil"), "failed", hours(6)))
+    assert (stage(loop), open_kinds(loop)) == ("failed", ["decide-next-step", "notify-patient", "review-report"])
+
+
+def test_a_cancelled_report_that_comes_after_the_laboratorys_refusal_is_still_read(here: Region) -> None:
+    loop = sent(here, **LAB)
+    arrives(here, answer(the(loop, "fulfil"), "rejected", hours(4)))
+    assert open_kinds(loop) == ["decide-next-step", "notify-patient"]
+    arrives(here, result("cancelled", hours(5)))
+    arrives(here, result("cancelled", hours(5), resultsInterpreter=[{"display": "Dr Lab"}]), hours(6))
+    assert open_kinds(loop) == ["decide-next-step", "notify-patient", "review-report"]
+
+
+def test_a_result_withdrawn_after_the_review_is_asked_for_again(here: Region) -> None:
     loop = sent(here, **LAB)
     arrives(here, result("final", hours(5)))
     acknowledge(here, loop, hours(6))
-    arrives(here, result("entered-in-error", hours(7)))
+    void = result("entered-in-error", hours(7))
+    arrives(here, void)
+    arrives(here, {**void, "resultsInterpreter": [{"display": "Dr Lab"}]}, hours(8))
+    assert open_kinds(loop) == ["decide-next-step", "fulfil", "notify-patient"]
+    arrives(here, result("final", hours(9), key="right"))
+    assert open_kinds(loop) == ["decide-next-step", "notify-patient", "review-report"]
+
+
+def test_a_result_withdrawn_after_the_end_is_asked_for_in_a_loop_that_its_successor_comes_to(here: Region) -> None:
+    loop = sent(here, **LAB)
+    arrives(here, result("final", hours(5)))
+    close(here, loop, hours(6))
+    arrives(here, result("entered-in-error", hours(30)))
+    follower = Loop.objects.get(based_on=loop)
+    assert open_kinds(follower) == ["decide-next-step", "fulfil", "notify-patient"]
+    arrives(here, result("final", hours(40), key="right"))
+    assert (the(follower, "fulfil").stage, Loop.objects.count()) == ("final", 2)
+    assert open_kinds(follower) == ["decide-next-step", "notify-patient", "review-report"]
+
+
+def test_a_document_that_replaces_the_one_read_is_read_instead_and_one_that_adds_to_it_as_well(here: Region) -> None:
+    loop = sent(here)
+    named = {"context": {"related": [{"reference": "ServiceRequest/sr"}]}}
+    arrives(here, document(hours(5), **named))
+    to_note = {"target": {"reference": "DocumentReference/note"}}
+    arrives(here, document(hours(6), id="better", relatesTo=[{"code": "replaces", **to_note}]))
+    arrives(here, document(hours(7), id="more", relatesTo=[{"code": "appends", **to_note}]))
+    arrives(here, document(hours(8), status="superseded", **named))
+    reviews = loop.handoffs.filter(kind="review-report", closed_at=None).values_list("focus", flat=True)
+    assert sorted(reviews) == ["DocumentReference/better", "DocumentReference/more"]
+    states = Event.objects.filter(loop=loop, action="amend").values_list("details__state", flat=True)
+    assert list(states) == ["amended", "appended"]
+
+
+def test_a_superseded_document_whose_successor_is_not_here_is_looked_at_again(here: Region) -> None:
+    loop = sent(here)
+    arrives(here, document(hours(5), context={"related": [{"reference": "ServiceRequest/sr"}]}))
+    acknowledge(here, loop, hours(6))
+    arrives(here, document(hours(8), status="superseded"))
     assert "review-report" in open_kinds(loop)
-    assert Event.objects.get(loop=loop, action="amend").details["state"] == "entered-in-error"
+
+
+def test_a_document_entered_in_error_is_asked_for_again(here: Region) -> None:
+    loop = sent(here)
+    arrives(here, document(hours(5), context={"related": [{"reference": "ServiceRequest/sr"}]}))
+    arrives(here, document(hours(8), status="entered-in-error"))
+    assert open_kinds(loop) == ["decide-next-step", "fulfil"]
+    assert the(loop, "review-report").stage == "voided"
 
 
 def test_a_follow_up_visit_and_its_note(here: Region) -> None:

@@ -12,7 +12,7 @@ from records.errors import Forbidden
 from records.types import row_class
 from referrals import intake
 from referrals.models import Handoff, Loop
-from tests.referrals.ward import MONDAY, Ward
+from tests.referrals.ward import MONDAY, Ward, keep_report
 
 LETTER = "DocumentReference/letter"
 
@@ -65,12 +65,14 @@ def test_a_report_that_comes_again_was_received_when_it_first_came(ward: Ward) -
     assert (task["status"], when(task)) == ("completed", MONDAY)
 
 
-@pytest.mark.parametrize("state", ["entered-in-error", "cancelled"])
+@pytest.mark.parametrize(
+    ("action", "data"), [("withdraw-report", {"reason": "entered-in-error"}), ("amend", {"state": "cancelled"})]
+)
 def test_a_withdrawn_report_no_longer_counts_and_its_next_version_counts_from_its_own_time(
-    ward: Ward, state: str
+    ward: Ward, action: str, data: dict[str, str]
 ) -> None:
     _loop, fulfil = reported(ward)
-    ward.does(ward.clinic, fulfil, "amend", report=LETTER, state=state)
+    ward.does(ward.clinic, fulfil, action, report=LETTER, **data)
     assert [task["status"] for task in receipts()] == ["entered-in-error"]
     with clock.at(MONDAY + timedelta(days=2)):
         ward.does(ward.clinic, fulfil, "amend", report=LETTER, state="final")
@@ -87,6 +89,7 @@ def test_a_report_that_its_reader_refuses_as_another_patients_no_longer_counts(w
 def test_the_record_is_written_in_the_statements_that_a_report_takes_anyway(ward: Ward) -> None:
     _referral, fulfil = ward.sent()
     _test, other = ward.sent("test-order")
+    keep_report(LETTER)
     costs = []
     for handoff, action in ((fulfil, "report"), (other, "result")):
         with CaptureQueriesContext(connection) as captured:

@@ -31,7 +31,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
         ("book", {"slot_end": MONDAY + timedelta(days=3)}, 10),
         ("ask-information", {"question": "Since when?"}, 10),
         ("decline", {"reason": "no-capacity", "reason_text": "Full"}, 10),
-        ("report", {"report": "DocumentReference/1"}, 12),
+        ("report", {"report": "DocumentReference/1"}, 13),
     ],
 )
 @pytest.mark.usefixtures("alone")
@@ -42,6 +42,15 @@ def test_an_action_takes_ten_statements_whatever_it_opens(
     with CaptureQueriesContext(connection) as captured:
         workflow.perform(fulfil.id, action, ward.clinic, data=data)
     assert len(statements(captured)) <= most, "\n".join(sql[:160] for sql in statements(captured))
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_report_that_came_as_evidence_is_not_looked_up_again(ward: Ward) -> None:
+    _loop, fulfil = ward.sent()
+    report = "DocumentReference/1"
+    with CaptureQueriesContext(connection) as captured:
+        workflow.perform(fulfil.id, "report", ward.clinic, data={"report": report}, evidence=report)
+    assert len(statements(captured)) <= 12
 
 
 @pytest.mark.usefixtures("alone")
