@@ -28,7 +28,19 @@ ENVIRONMENT = ROOT / ".venv"
 STAMP = ENVIRONMENT / "installed"
 DATA = Path(os.environ.get("BATON_DATA") or ROOT / ".baton")
 # What Baton keeps in its data folder. `clean` removes nothing else: BATON_DATA may name a folder that holds more.
-OURS = ("beat*", "broker*", "elsewhere", "environment.lock", "identity", "keys", "lock", "log", "postgres*", "*.json")
+OURS = (
+    "beat*",
+    "broker*",
+    "elsewhere",
+    "environment.lock",
+    "identity",
+    "keys",
+    "lock",
+    "log",
+    "mail",
+    "postgres*",
+    "*.json",
+)
 CACHES = (".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".import_linter_cache")
 
 

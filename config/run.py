@@ -118,7 +118,9 @@ def _run(stack: ExitStack) -> None:
     log.mkdir(exist_ok=True)
     parts: list[embedded.Part] = []
     environment = {**origins(data, f"http://{host}:{port}"), "DJANGO_SETTINGS_MODULE": "config.settings"}
-    environment = {**os.environ, **environment, **_addresses(data, stack, parts)}
+    # Mail to staff can be read as files, unless a mail server is named
+    environment = {"EMAIL_URL": f"filemail:///{data.resolve() / 'mail'}", **os.environ, **environment}
+    environment |= _addresses(data, stack, parts)
     told = {name: environment[name] for name in ("DATABASE_URL", "REDIS_URL", *ORIGINS)}
     stack.enter_context(running.told(data, told))
     prepared = _prepare(data, environment)

@@ -10,6 +10,7 @@ urlpatterns = [
     path("sign-out/", account.SignOut.as_view(), name="sign-out"),
     path("workplace/", account.workplace, name="workplace"),
     path("language/", account.language, name="language"),
+    path("mail/", account.mail, name="mail"),
     path("loops/<str:loop_id>/", loop.show, name="loop"),
     path("loops/<str:loop_id>/handoffs/<str:handoff_id>/<slug:action>/", loop.act, name="act"),
     path("loops/<str:loop_id>/evidence/<str:type>/<str:key>/", loop.evidence, name="evidence"),

@@ -1,7 +1,7 @@
 """The rows of the loops: people, loops with their handoffs, the journal, and the policies."""
 
 from referrals.models.adoption import Adoptable
-from referrals.models.journal import Escalation, Event
+from referrals.models.journal import Delivery, Escalation, Event, Mailbox
 from referrals.models.loops import RANK, FollowUp, Handoff, Loop, Referral, TestOrder, Unsolicited, Upkeep
 from referrals.models.people import Absence, Membership, Owner, Pool, PoolMember, User
 from referrals.models.policies import Calendar, Policy
@@ -12,12 +12,14 @@ __all__ = [
     "Absence",
     "Adoptable",
     "Calendar",
+    "Delivery",
     "Escalation",
     "Event",
     "FollowUp",
     "Handoff",
     "LastWord",
     "Loop",
+    "Mailbox",
     "Membership",
     "Merge",
     "Owner",

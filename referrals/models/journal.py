@@ -3,7 +3,7 @@
 from django.db import models
 
 from referrals.models.loops import Handoff, Loop
-from referrals.models.people import Owner
+from referrals.models.people import Owner, User
 
 
 class Event(models.Model):
@@ -57,3 +57,30 @@ class Escalation(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["handoff", "due_at", "level"], name="escalation_once_per_level")]
+        indexes = [models.Index(fields=["recorded_at"], name="escalation_by_time")]
+
+
+class Delivery(models.Model):
+    """That a mail server has taken a message to this person which counts this escalation; see `referrals.mailing`."""
+
+    escalation = models.ForeignKey(Escalation, on_delete=models.CASCADE, related_name="deliveries")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="deliveries")
+    accepted_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["escalation", "user"], name="delivered_once")]
+
+
+class Mailbox(models.Model):
+    """How sending to one person stands. What is to be sent are the escalations on their lists without a `Delivery`.
+
+    ``leased_until``: a worker is sending. ``attempts`` have failed since the last success, and nothing is sent before
+    ``not_before_at``. ``refused_address`` is one that the mail server refuses for good: nothing more goes there.
+    """
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="mailbox")
+    attempts = models.PositiveIntegerField(default=0)
+    not_before_at = models.DateTimeField(null=True)
+    leased_until = models.DateTimeField(null=True)
+    last_error = models.CharField(max_length=64, blank=True, default="")
+    refused_address = models.EmailField(blank=True, default="")

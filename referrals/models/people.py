@@ -7,11 +7,15 @@ from django.utils.translation import gettext_lazy as _
 
 
 class User(AbstractUser):  # type: ignore[django-manager-missing]  # of a library's model that points here
-    """Somebody who signs in. ``practitioner`` is the id of the Practitioner that stands for them."""
+    """Somebody who signs in. ``practitioner`` is the id of the Practitioner that stands for them.
+
+    ``wants_mail``: hears of overdue work by e-mail too, at ``email``; without an address only in the app.
+    """
 
     practitioner = models.TextField(blank=True, default="")
     language = models.CharField(max_length=8, default="en")
     time_zone = models.CharField(max_length=64, blank=True, default="")
+    wants_mail = models.BooleanField(default=True)
 
 
 class Membership(models.Model):

@@ -81,6 +81,17 @@ def language(request: HttpRequest) -> HttpResponse:
     return response
 
 
+@login_required
+@require_POST
+def mail(request: StaffRequest) -> HttpResponse:
+    """Switch e-mail about overdue work on (``wants`` is "yes") or off for the signed-in user."""
+    wants = request.POST.get("wants") == "yes"
+    User.objects.filter(pk=request.user.pk).update(wants_mail=wants)
+    back = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
+    return redirect(back if safe else reverse("worklist"))
+
+
 def _remember_language(response: HttpResponse, code: str) -> None:
     response.set_cookie(
         settings.LANGUAGE_COOKIE_NAME,
