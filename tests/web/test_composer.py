@@ -54,6 +54,37 @@ def test_a_double_click_sends_once(as_ana: Client, maria: str, cardiology: str) 
     assert Loop.objects.count() == 1
 
 
+def test_a_review_that_is_open_in_two_windows_is_sent_from_either(as_ana: Client, maria: str, cardiology: str) -> None:
+    to_review(as_ana, maria, cardiology)
+    first = as_ana.session["draft-referral"]
+    as_ana.get("/new/referral/review/")
+
+    answer = answer_step(as_ana, "referral", "review", {"key": first["request"]["id"], "send": "yes"})
+
+    assert answer["Location"] == f"/loops/{Loop.objects.get().id}/"
+    late = as_ana.post("/new/referral/review/", {"draft": first["id"], "key": first["request"]["id"]}, follow=True)
+    assert "This draft was sent or thrown away" in late.content.decode()
+    assert Loop.objects.count() == 1
+
+
+def test_a_review_that_was_changed_in_another_window_is_not_sent_and_says_so(
+    as_ana: Client, maria: str, cardiology: str
+) -> None:
+    to_review(as_ana, maria, cardiology)
+    old = as_ana.session["draft-referral"]["request"]["id"]
+    answer_step(as_ana, "referral", "details", {"reason": "Changed meanwhile", "priority": "routine"})
+
+    answer = answer_step(as_ana, "referral", "review", {"key": old, "send": "yes"})
+
+    page = answer.content.decode()
+    assert answer.status_code == 409
+    assert "This was changed in another window" in page
+    assert "Changed meanwhile" in page
+    assert Loop.objects.count() == 0
+    answer_step(as_ana, "referral", "review", {"key": as_ana.session["draft-referral"]["request"]["id"]})
+    assert Loop.objects.count() == 1
+
+
 def test_a_patient_is_found_by_name_birth_date_or_number_and_the_address_stays_clean(
     as_ana: Client, maria: str
 ) -> None:

@@ -67,6 +67,11 @@ def step(request: StaffRequest, kind: str, step: str) -> HttpResponse:
     if kind not in STEPS or step not in STEPS[kind]:
         raise NotFound("No such step.")
     draft = drafts.load(request.session, kind)
+    if request.method == "POST" and request.POST.get("draft") and not draft.patient:
+        messages.error(
+            request, _("This draft was sent or thrown away, perhaps in another window. Nothing was sent now.")
+        )
+        return _to(draft)
     before = STEPS[kind][: STEPS[kind].index(step)]
     is_reachable = all(draft.is_done(earlier) for earlier in before)
     is_of_another = request.method == "POST" and step != "patient" and request.POST.get("draft", "") != draft.id
@@ -80,10 +85,7 @@ def _refuse(request: StaffRequest, draft: Draft, step: str) -> HttpResponse:
     banner = patients.banner(request.actor, draft.patient)
     told = _("Another draft was begun in another window. Nothing was taken over: this is the draft for %(patient)s.")
     messages.error(request, told % {"patient": banner.name})
-    if step == "review" and draft.request:
-        answer = _show_review(request, draft, draft.request)
-    else:
-        answer = PAGES[step](request, draft)
+    answer = PAGES[step](request, draft)
     answer.status_code = 409
     return answer
 
@@ -134,18 +136,27 @@ def _details_page(request: StaffRequest, draft: Draft) -> HttpResponse:
 
 
 def _review(request: StaffRequest, draft: Draft) -> HttpResponse:
-    if request.method == "POST" and draft.request and request.POST.get("key") == draft.request["id"]:
-        found = composer.findings(draft.request, request.actor)
-        if request.POST.get("confirm") == "yes" or not _of(found, "warning"):
-            return _send(request, draft)
-        return _show_review(request, draft, draft.request, unconfirmed=True)
-    return _review_page(request, draft)
+    if request.method != "POST":
+        return _review_page(request, draft)
+    if draft.request is None or request.POST.get("key") != draft.request["id"]:
+        messages.error(
+            request, _("This was changed in another window, and nothing was sent. Read it again, then send.")
+        )
+        answer = _review_page(request, draft)
+        answer.status_code = 409
+        return answer
+    found = composer.findings(draft.request, request.actor)
+    if request.POST.get("confirm") == "yes" or not _of(found, "warning"):
+        return _send(request, draft)
+    return _show_review(request, draft, draft.request, unconfirmed=True)
 
 
 def _review_page(request: StaffRequest, draft: Draft) -> HttpResponse:
-    composed = draft.request = drafts.compose(draft, request.actor)
-    drafts.save(request.session, draft)
-    return _show_review(request, draft, composed)
+    """Compose once: the same review open in two windows is one request with one id."""
+    if draft.request is None:
+        draft.request = drafts.compose(draft, request.actor)
+        drafts.save(request.session, draft)
+    return _show_review(request, draft, draft.request)
 
 
 def _show_review(request: StaffRequest, draft: Draft, composed: Resource, unconfirmed: bool = False) -> HttpResponse:
