@@ -59,8 +59,8 @@ def pass_on(handoff: Handoff, loop: Loop, responsible: Owner | None, accountable
     owner = handoff.owner
     if owner.pk == loop.accountable_id:
         owner = accountable
-    elif responsible is not None and owner.pk == loop.responsible_id:
-        owner = responsible
+    elif owner.pk == loop.responsible_id:
+        owner = responsible or accountable
     if (owner, accountable) == (handoff.owner, handoff.accountable):
         return False
     give(handoff, owner, accountable)
@@ -70,18 +70,22 @@ def pass_on(handoff: Handoff, loop: Loop, responsible: Owner | None, accountable
 def named(loop: Loop, data: Mapping[str, Any]) -> tuple[Owner | None, Owner]:
     """To whom a loop goes: its responsible clinician and its accountable pool, as they are where nobody is named.
 
+    The accountable pool named as responsible takes the loop without a clinician of its own.
+
     Raises `Incorrect` naming the field for who doesn't work for the accountable organisation, or when nobody is named.
     """
     responsible, accountable, house = loop.responsible, loop.accountable, loop.accountable.organization
     if not {"responsible", "pool"} & data.keys():
         text = _("Please name who is to be responsible, or the pool that is to be accountable.")
         raise Incorrect(text, Issue(text, "responsible", "required"), Issue(text, "pool", "required"))
-    if "responsible" in data:
-        responsible = people.colleague(data["responsible"], house, field="responsible")
-        _refuse_kind(responsible, Owner.Kind.PERSON, "responsible")
     if "pool" in data:
         accountable = people.colleague(data["pool"], house, field="pool")
         _refuse_kind(accountable, Owner.Kind.POOL, "pool")
+    if "responsible" in data:
+        responsible = people.colleague(data["responsible"], house, field="responsible")
+        if responsible == accountable:
+            return None, accountable
+        _refuse_kind(responsible, Owner.Kind.PERSON, "responsible")
     return responsible, accountable
 
 

@@ -15,7 +15,7 @@ from records.access import Actor
 from records.json import Resource
 from records.store import Written
 from referrals import evidence, sharing
-from referrals.intake import order, persons, requests, tasks
+from referrals.intake import order, persons, requests, staff, tasks
 from referrals.models import Handoff, Loop
 from referrals.parties import held, local
 
@@ -99,6 +99,7 @@ HANDLERS: dict[str, Handler] = {
     "ServiceRequest": requests.receive,
     "Task": tasks.receive,
     "Patient": persons.receive,
+    "Practitioner": staff.receive,
     **dict.fromkeys(evidence.TYPES | evidence.RECORDED, _prove),
 }
 # What an import's resources go through instead, as the usual way might open a loop.

@@ -16,7 +16,7 @@ from referrals.people.choosing import (
     performing_owner,
     pool_of,
 )
-from referrals.people.owners import human_name, key_of, owner_for, owner_of_reference, signs_in
+from referrals.people.owners import human_name, key_of, owner_for, owner_of_reference, signs_in, type_of
 from referrals.people.pools import (
     care_team,
     change_pool,
@@ -76,4 +76,5 @@ __all__ = [
     "set_surrogate",
     "signs_in",
     "standing_in",
+    "type_of",
 ]

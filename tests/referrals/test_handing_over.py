@@ -149,7 +149,7 @@ def test_a_transfer_names_a_person_or_a_pool_of_the_accountable_house(ward: Ward
     pool = f"CareTeam/{ward.practice_pool.key}"
     for data, field in (
         ({}, "responsible"),
-        ({"responsible": pool}, "responsible"),
+        ({"responsible": f"CareTeam/{people.create_pool('practice', 'South desk').id}"}, "responsible"),
         ({"pool": "Practitioner/ada"}, "pool"),
         ({"pool": f"CareTeam/{ward.clinic_pool.key}"}, "pool"),
         ({"responsible": "Practitioner/consultant"}, "responsible"),
@@ -159,3 +159,5 @@ def test_a_transfer_names_a_person_or_a_pool_of_the_accountable_house(ward: Ward
         assert refused.value.issues[0].expression == field
     with pytest.raises((Forbidden, NotFound)):
         ward.does(ward.clinic, dispatch, "transfer", pool=pool)
+    ward.does(ward.coordinator, dispatch, "transfer", responsible=pool)
+    assert Loop.objects.get(pk=loop.pk).responsible is None, "the pool itself answers for it"

@@ -1,0 +1,137 @@
+"""Leaving: who works here goes only when nothing is left with them; of who has left elsewhere the pool takes it over.
+
+PATHWAYS §7 "practitioner leaves": deactivation here is refused, listing what is still theirs, until it is given away.
+A partner doesn't ask: the work moves to the pools behind it, and the supervisors are told.
+"""
+
+from collections.abc import Iterator
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from records import clock, store
+from records.access import SYSTEM, Actor
+from records.errors import Conflict, Forbidden, Issue
+from referrals import escalation, people, reassigning
+from referrals.models import Escalation, Handoff, Loop, Membership, Owner, Pool, PoolMember, User
+from referrals.parties import held
+from referrals.pathways import HANDOFFS, STAGES
+from referrals.people import audit, pools
+
+SHOWN = 200
+
+
+def left_with(user: User, organization: str) -> list[Issue]:
+    """What still hangs on this user there: one issue each, the reference of what it is as its expression."""
+    return [*_theirs(user, organization), *_unread(user, organization)]
+
+
+def leave(user: User, organization: str, actor: Actor) -> None:
+    """End somebody's work for an organisation; without any other to work for they can't sign in any more.
+
+    Sessions end with the next request, since nobody inactive is anybody (`people.actor_for`). Raises `Forbidden` for who
+    doesn't manage the organisation's people, and `Conflict` with what is still theirs.
+    """
+    if not people.may_manage(actor, organization):
+        raise Forbidden(_("Only the organisation's supervisors and administrators can do this."))
+    with transaction.atomic():
+        user = User.objects.select_for_update().get(pk=user.pk)
+        if found := left_with(user, organization):
+            text = _("%(name)s can't leave yet: open work is theirs. Hand it over first.")
+            raise Conflict(text % {"name": user.get_full_name() or user.username}, *found)
+        _end(user, organization, actor)
+    audit.note(actor, audit.UPDATED, f"Practitioner/{user.practitioner}", "Works here no more.", organization)
+
+
+def heard_inactive(practitioner: str, actor: Actor) -> None:
+    """A Practitioner is said to be inactive: ours leaves, or is refused to (`Conflict`); a partner's word moves the work."""
+    users = User.objects.filter(practitioner=practitioner, is_active=True, memberships__organization=actor.organization)
+    user = None if actor.kind == "partner" else users.first()
+    if user is not None:
+        leave(user, actor.organization, actor)
+    else:
+        move_to_pools(practitioner)
+
+
+def move_to_pools(practitioner: str) -> list[str]:
+    """Give the open work of a practitioner who is gone to the pools behind it; gives the ids of what moved."""
+    person = Owner.objects.filter(kind=Owner.Kind.PERSON, key=practitioner).first()
+    if person is None:
+        return []
+    note = _("%(name)s is no longer active.") % {"name": person.name}
+    with transaction.atomic():
+        done = reassigning.hand_over_all(person, SYSTEM, note=note)
+        moved = [one.handoff for one in done if not one.refused]
+        _tell_supervisors(moved)
+    return moved
+
+
+def _tell_supervisors(handoffs: list[str]) -> None:
+    """The supervisor of each pool hears of it now, as of what is overdue."""
+    now = clock.now()
+    found = Handoff.objects.filter(id__in=handoffs).select_related("pool__pool")
+    Escalation.objects.bulk_create(
+        [
+            Escalation(
+                handoff=one,
+                due_at=one.due_at,
+                level=escalation.SUPERVISOR,
+                owner_id=one.pool.pool.supervisor_id or one.pool_id,
+                recorded_at=now,
+            )
+            for one in found
+            if one.pool.kind == Owner.Kind.POOL
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def _theirs(user: User, organization: str) -> Iterator[Issue]:
+    person = Owner.objects.filter(kind=Owner.Kind.PERSON, key=user.practitioner, organization=organization).first()
+    if person is None or not user.practitioner:
+        return
+    on_list = Handoff.objects.filter(Q(owner=person) | Q(list=person), closed_at=None).order_by("due_at", "id")
+    for one in on_list[:SHOWN]:
+        stage = STAGES[one.kind, one.stage].label
+        yield _issue(f"{HANDOFFS[one.kind].label}: {stage}", f"Task/{one.id}")
+    for loop in Loop.objects.filter(responsible=person, closed_at=None).order_by("id")[:SHOWN]:
+        yield _issue(_("Responsible for an open loop"), f"Task/{loop.id}")
+    for pool in Pool.objects.filter(supervisor=person).order_by("name"):
+        yield _issue(_("Supervises %(pool)s") % {"pool": pool.name}, f"CareTeam/{pool.id}")
+
+
+def _unread(user: User, organization: str) -> Iterator[Issue]:
+    """The lists with open work that nobody would read any more."""
+    for pool in Pool.objects.filter(organization=organization).order_by("name"):
+        if pools.has_work(pool) and not pools.is_read(pool, without=user):
+            yield _issue(_("The only one who reads the list of %(pool)s") % {"pool": pool.name}, f"CareTeam/{pool.id}")
+    others = Membership.objects.filter(organization=organization, user__is_active=True).exclude(user=user)
+    shared = Owner.objects.filter(organization=organization, internal=True, kind__in=["role", "organisation"])
+    if not others.filter(roles__overlap=["coordinator", "supervisor"]).exists():
+        for one in shared.filter(listed_handoffs__closed_at=None, listed_handoffs__isnull=False).distinct():
+            text = _("The only one who reads the list of %(pool)s") % {"pool": one.name}
+            yield _issue(text, f"{people.type_of(one.kind)}/{one.key}")
+
+
+def _issue(text: str, reference: str) -> Issue:
+    return Issue(text, reference, "business-rule")
+
+
+def _end(user: User, organization: str, actor: Actor) -> None:
+    """Take the membership and what hangs on it away."""
+    teams = list(Pool.objects.filter(organization=organization, members__user=user).select_related("supervisor"))
+    PoolMember.objects.filter(user=user, pool__in=teams).delete()
+    for pool in teams:
+        store.write(pools.care_team(pool, pools.members_of(pool)), actor=actor, audience=[organization])
+    user.memberships.filter(organization=organization).delete()
+    if user.practitioner:
+        Owner.objects.filter(kind=Owner.Kind.PERSON, key=user.practitioner, organization=organization).update(
+            internal=False
+        )
+    if not user.memberships.exists():
+        user.is_active = False
+        user.save(update_fields=["is_active"])
+        body = held("Practitioner", user.practitioner)
+        if body and body.get("active") is not False:
+            store.write({**body, "active": False}, actor=actor)
