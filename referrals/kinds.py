@@ -11,6 +11,8 @@ from records.json import Resource
 
 SNOMED = "http://snomed.info/sct"
 LOINC = "http://loinc.org"
+ADVICE = "advice"
+"""The code of a category, in our own code system or a partner's: advice is wanted, no visit."""
 US_CORE_CATEGORY = "http://hl7.org/fhir/us/core/CodeSystem/us-core-category"
 DIAGNOSTIC_SECTION = "http://terminology.hl7.org/CodeSystem/v2-0074"
 
@@ -96,9 +98,16 @@ def kind_of(request: Resource) -> str:
     LOINC (LA…) is none.
     """
     known = next((KINDS[coding] for coding in _codings(request) if coding in KINDS), "")
+    known = known or ("referral" if is_advice(request) else "")
     ordered = request.get("code", {}).get("coding", ())
     is_observable = any(one.get("system") == LOINC and _TERM.fullmatch(one.get("code", "")) for one in ordered)
     return known or ("test-order" if is_observable else "")
+
+
+def is_advice(request: Resource) -> bool:
+    """Whether only advice is asked for: a category whose code is *advice*, in whichever system (PATHWAYS §5)."""
+    codings = (coding for one in request.get("category", ()) for coding in one.get("coding", ()))
+    return any(coding.get("code") == ADVICE for coding in codings)
 
 
 def _codings(request: Resource) -> Iterator[tuple[str, str]]:

@@ -6,21 +6,16 @@ all in the caller's transaction.
 
 from datetime import datetime
 
-from django.conf import settings
 from django.db import connection
 
 from records import store
 from records.access import Actor
-from records.json import Resource, loads
-from records.types import row_class
-from referrals import reactions
+from records.json import Resource
+from referrals import placing, reactions
 from referrals.models import Event, Handoff, Loop
 from referrals.people import PERFORMED
 from referrals.projection import handoff_task, loop_task
 from referrals.receipts import Receipt
-
-# What marks a request that was written in Baton itself (`referrals.composer`).
-REQUEST_IDENTIFIER = f"{settings.BATON_BASE_URL}/id/request"
 
 _LOOP_FIELDS = (
     *(
@@ -28,6 +23,7 @@ _LOOP_FIELDS = (
         "version",
         "performer",
         "performer_owner",
+        "service_id",
         "is_advice",
         "responsible",
         "accountable",
@@ -54,7 +50,8 @@ class Ledger:
         self.events: list[Event] = []
         self.reports: dict[str, str] = {}
         self.bases: dict[str, Resource] = {}
-        self.requests: list[tuple[Loop, str]] = []
+        self.placed: list[tuple[Loop, Resource]] = []
+        self.requests: list[tuple[Loop, str, str]] = []
         self.receipts: dict[str, Receipt] = {}
         self._loops: dict[str, Loop] = {}
         self._new_loops: dict[str, Loop] = {}
@@ -90,8 +87,9 @@ class Ledger:
             self._handoffs.values(), update_conflicts=True, unique_fields=["id"], update_fields=_HANDOFF_FIELDS
         )
         Event.objects.bulk_create(self.events)
+        self._place_requests()
         self._save_tasks()
-        self._complete_requests()
+        self._settle_requests()
         with connection.cursor() as cursor:
             cursor.execute(_CHECK_LAWS)
         reactions.announce(self.events)
@@ -126,18 +124,15 @@ class Ledger:
         handoff, report = self._handoffs[key], self.reports.get(key, "")
         return handoff_task(handoff, handoff.loop, self.bases.get(key) or previous, report=report)
 
-    def _complete_requests(self) -> None:
-        """Set our own requests to completed once they are carried out, and to active when that was void.
+    def _place_requests(self) -> None:
+        """The new requests of ours, before the Tasks that are about them."""
+        for loop, request in self.placed:
+            store.write(request, actor=self.actor, audience=audience(loop), validate=False)
 
-        An EHR does so with its own (PATHWAYS §1).
-        """
-        for loop, status in self.requests:
-            key = loop.request_reference.removeprefix("ServiceRequest/")
-            stored = row_class("ServiceRequest").rows("ServiceRequest").filter(id=key, deleted=False).first()
-            request = loads(stored.body) if stored else {}
-            systems = {identifier.get("system") for identifier in request.get("identifier", [])}
-            if REQUEST_IDENTIFIER in systems and {request.get("status"), status} == {"active", "completed"}:
-                store.write({**request, "status": status}, actor=self.actor, audience=audience(loop), validate=False)
+    def _settle_requests(self) -> None:
+        """What has become of our own requests, by their reference; an EHR says so of its own (PATHWAYS §1)."""
+        for loop, request, status in self.requests:
+            placing.settle(request, status, self.actor, (loop.placer,) if status == "revoked" else audience(loop))
 
 
 def audience(loop: Loop) -> frozenset[str]:

@@ -241,10 +241,10 @@ def _ends_loop(transition: Transition, situation: Situation) -> bool:
         return bool(transition.target) and not any(outlives(other) for other in situation.others)
     if "ended" not in transition.sets:
         return False
-    if transition.handoff not in {"fulfil", "request-cancellation"}:
+    if transition.handoff not in {"dispatch", "fulfil", "request-cancellation"}:
         return not holds("cancellation-needed", situation)
     taken_along = {key for move in transition.moves for key in _moved(move, situation)}
-    performing = {other.id for other in situation.others if other.kind == "fulfil"} - taken_along
+    performing = {other.id for other in situation.others if other.kind in ("dispatch", "fulfil")} - taken_along
     return not performing and not holds("reported", situation)
 
 
@@ -283,7 +283,7 @@ def _loop_changes(transition: Transition, situation: Situation, opens: Iterable[
         changes |= {"end_reason": reason} | _recorded("acknowledged", ask, reason)
         if holds("patient-knows", situation):
             changes |= _recorded("told", ask, reason)
-    if "told" in sets:
+    if "told" in sets and ("ended" not in sets or _ends_loop(transition, situation)):
         changes |= _recorded("told", ask, reason if situation.data.get("reason") else "")
     return changes | _by_death(transition, situation, ask)
 

@@ -99,7 +99,7 @@ def _placers_elements(handoff: Handoff, loop: Loop) -> Resource:
 
 def _about(loop: Loop, focus: str) -> Resource:
     """What, for whom and who asked."""
-    request = loop.request_reference
+    request = focus if focus.startswith("ServiceRequest/") else loop.request_reference
     about = focus or request or (loop.about if "/" in loop.about else "")
     asking = (
         f"Practitioner/{loop.requester}" if loop.requester else f"Organization/{loop.placer}" if loop.placer else ""

@@ -135,7 +135,8 @@ class Transition:
     ``loop_kinds`` empty = all. ``sources`` empty = every open stage of that handoff kind. ``target`` empty = the stage
     stays. ``who`` are the roles that may; ``needs`` the conditions without which it isn't possible. ``closes`` are
     kinds of which the related open handoffs end with it. ``sets`` names what it records on the loop:
-    "acknowledged", "told", "ended" (with the reason's end), "performer" (the first one chosen), "carried-out" (what was
+    "acknowledged", "told", "ended" (with the reason's end), "performer" (the first one chosen), "replaced" (a
+    request of ours takes the place of the last), "carried-out" (what was
     reported is enough, once nobody performs any more), "died" (all ends but what outlives the patient), "lives"
     (it was not so); on the handoff: "attempt", "claimed", "given-back" and "owner" (it gets another owner), "loop-owners"
     (so does the whole loop: `referrals.holding`); and of a report: "received", "withdrawn" (`referrals.receipts`).

@@ -14,13 +14,15 @@ from records import clock
 from records.access import Actor
 from records.errors import NotFound
 from records.json import Resource
-from referrals import holding, people, sharing
+from referrals import holding
+from referrals.asking import Asking, last_request
+from referrals.bidding import STARTED
 from referrals.clocks import APPOINTED, STOPPED, Clocks
-from referrals.conditions import STARTED
 from referrals.fields import as_details
-from referrals.ledger import Ledger, audience, booked_visit
+from referrals.ledger import Ledger, booked_visit
 from referrals.lifecycle import Decision
 from referrals.models import RANK, Event, Handoff, Loop, Owner
+from referrals.opening import Order
 from referrals.pathways import STAGES, first_stage
 from referrals.pathways.parts import DEPENDENTS
 from referrals.projection import is_ours_to_say
@@ -35,6 +37,8 @@ PLACERS_ENDS = {
     **dict.fromkeys(("patient-declined", "lost-after-attempts", "superseded"), "cancelled"),
 }
 OUTCOMES = frozenset({"report-sent", "done", "final"})
+# What stands under the request that its opener stands under.
+UNDER_A_REQUEST = frozenset({"dispatch", "fulfil", "recollect", "decide-next-step"})
 ACCEPTED = frozenset({"accepted", "in-progress"})
 
 
@@ -47,7 +51,7 @@ class Work:
         self._ledger = Ledger(actor, now)
         self._clocks = Clocks()
         self._handoffs: dict[str, Handoff] = {}
-        self._asked: list[tuple[Loop, str, str]] = []
+        self._asking = Asking(self._ledger, self._clocks)
 
     def lock(self, handoff_ids: Sequence[str]) -> None:
         """Lock the loops of these handoffs in the order of their ids, then read all that is open in them.
@@ -84,11 +88,29 @@ class Work:
         self._clocks.learn(loop.accountable, loop.responsible, loop.performer_owner)
         self._ledger.add_loop(loop)
 
+    def join(self, loop_id: str, order: Order, at: datetime) -> Handoff | None:
+        """Open what a request asks for that replaces an earlier one of the locked loop; None if nothing is open there.
+
+        The decision that was waiting for it, if there is one, ends when it is sent.
+        """
+        standing = [one for one in self._handoffs.values() if one.loop_id == loop_id and one.is_open]
+        if not standing:
+            return None
+        loop = standing[0].loop
+        decision = next((one for one in standing if one.kind == "decide-next-step"), None)
+        owner = order.performer_owner
+        self._ledger.change_loop(loop, performer=order.performer, performer_owner=owner, service_id=order.service_id)
+        opening = Opening("fulfil", "performer") if loop.answer_only else Opening("dispatch", "accountable")
+        handoff = self.open_handoff(loop, opening, at=at, opener=decision, owner=owner)
+        handoff.focus = f"ServiceRequest/{order.request}"
+        return handoff
+
     def apply(
         self, loop: Loop, handoff: Handoff, decision: Decision, *, at: datetime, base: Resource | None
     ) -> list[Handoff]:
         """Do what was decided; gives the handoffs that it opened."""
-        owners = self._performers(loop, decision)
+        staying = [one for one in self.open_handoffs(loop) if one.kind == "fulfil" and not _ends(one, decision)]
+        owners = self._asking.owners(loop, decision, staying)
         hurried = {other.kind: other.due_at for other in self._leaving(handoff, decision)}
         for key, stage in decision.stages.items():
             if self._handoffs[key].loop_id == loop.id:
@@ -113,7 +135,7 @@ class Work:
         self._ledger.change_loop(loop, **decision.loop)
         self._note_report(loop, handoff, decision)
         if "withdrawn" in decision.transition.sets and loop.request_reference:
-            self._ledger.requests.append((loop, "active"))
+            self._ledger.requests.append((loop, last_request(loop), "active"))
         receipt = receipt_of(loop, handoff, decision, self.now)
         if receipt is not None:
             self._ledger.receipts[receipt.id] = receipt
@@ -204,8 +226,7 @@ class Work:
     def save(self) -> None:
         """Write everything (see `Ledger.save`), and let who has just been asked to perform see it."""
         self._ledger.save()
-        for loop, organization, request in self._asked:
-            sharing.welcome(loop, request, organization, self.actor)
+        self._asking.welcome(self.actor)
 
     def _read(self, loops: Sequence[Loop], handoff_ids: Sequence[str]) -> None:
         by_id = {loop.id: loop for loop in loops}
@@ -222,24 +243,6 @@ class Work:
         why = {"reason": decision.reasons.get(handoff.id) or decision.reason_code or "sent-elsewhere"}
         return self.open_handoff(loop, Opening("request-cancellation", "same"), at=at, opener=handoff, data=why)
 
-    def _performers(self, loop: Loop, decision: Decision) -> list[Owner | None]:
-        """The owners that the action names, else the one that the loop has; the loop remembers the first."""
-        if "performer" not in decision.data:
-            return [loop.performer_owner]
-        named = [people.named_performer(one, loop.accountable.organization) for one in decision.data["performer"]]
-        owners, before = list(dict.fromkeys(named)), audience(loop)
-        staying = [one for one in self.open_handoffs(loop) if one.kind == "fulfil" and not _ends(one, decision)]
-        if {one.owner_id for one in staying} & {owner.pk for owner in owners}:
-            raise people.nobody_new()
-        self._clocks.learn(*owners)
-        newcomers = sorted({owner.organization for owner in owners} - before - {""})
-        request = decision.data.get("request") or loop.request_reference
-        self._asked += [(loop, organization, request) for organization in newcomers]
-        if "performer" in decision.transition.sets:
-            named = None if len(owners) > 1 and decision.data.get("bidding") else owners[0]
-            self._ledger.change_loop(loop, performer_owner=named, performer=named.organization if named else "")
-        return [*owners]
-
     def _hand_over(self, loop: Loop, handoff: Handoff, decision: Decision) -> None:
         """Let the handoff, or the whole loop with what its owners hold in it, go to whom the action names."""
         touched, changes = holding.hand_over(loop, handoff, self.open_handoffs(loop), decision, self.actor)
@@ -254,7 +257,8 @@ class Work:
         if opening.owner == "chosen":
             opener = handoff.opened_by if opening.beside else handoff
             # A Task of another system stands for the first of several performers alone.
-            return [(opener, owner, {"task": ""} if place else {}) for place, owner in enumerate(owners)]
+            about = {"request": handoff.focus} if opening.beside and _is_under_another(handoff) else {}
+            return [(opener, owner, about | ({"task": ""} if place else {})) for place, owner in enumerate(owners)]
         if not opening.each:
             return [(handoff, owners[0], {})]
         elsewhere = [one for one in self.open_handoffs(handoff.loop) if one.kind == "fulfil" and not one.owner.internal]
@@ -311,7 +315,8 @@ class Work:
             self._ledger.reports[handoff.id] = report
         is_enough = "carried-out" in decision.transition.sets or (report and handoff.stage in OUTCOMES)
         if is_enough and loop.request_reference and not any(one.kind == "fulfil" for one in self.open_handoffs(loop)):
-            self._ledger.requests.append((loop, "completed"))
+            under = handoff.focus if _is_under_another(handoff) else loop.request_reference
+            self._ledger.requests.append((loop, under, "completed"))
 
 
 _OWNERS = ("accountable", "responsible", "performer_owner")
@@ -344,7 +349,15 @@ def _focus(opening: Opening, opener: Handoff | None, data: Mapping[str, Any]) ->
     if opening.handoff == "request-cancellation" and opener is not None:
         return str(data.get("appointment", "")) or f"Task/{opener.id}"
     names = {"review-report": "report", "fulfil": "request"}
-    return str(data.get(names.get(opening.handoff, ""), ""))
+    about = str(data.get(names.get(opening.handoff, ""), ""))
+    return about or (
+        opener.focus if opener and opening.handoff in UNDER_A_REQUEST and _is_under_another(opener) else ""
+    )
+
+
+def _is_under_another(handoff: Handoff) -> bool:
+    """Whether it stands under a later request than the loop's first."""
+    return handoff.focus.startswith("ServiceRequest/")
 
 
 def _inherited_reason(opening: Opening, opener: Handoff | None, data: Mapping[str, Any]) -> str:

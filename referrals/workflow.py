@@ -36,6 +36,7 @@ __all__ = [
     "open_loop",
     "perform",
     "perform_many",
+    "replace_request",
     "take_up",
 ]
 
@@ -148,6 +149,22 @@ def open_loop(order: Order, actor: Actor, *, at: datetime | None = None) -> Loop
         work.note(loop, None, "open", at=loop.ordered_at)
         work.save()
     return loop
+
+
+def replace_request(loop: Loop, order: Order, actor: Actor) -> Loop | None:
+    """Take an order that replaces a loop's request into that loop, whose clock runs on; None if it has ended meanwhile.
+
+    What the replaced request has led to stays until its placer revokes it, after the new one was sent (PATHWAYS §1).
+    """
+    with transaction.atomic():
+        work = Work(actor, clock.now())
+        work.lock(list(loop.handoffs.filter(closed_at=None).values_list("id", flat=True)[:1]))
+        standing = work.join(loop.id, order, work.now)
+        if standing is None:
+            return None
+        work.note(standing.loop, standing, "replace", at=work.now)
+        work.save()
+    return standing.loop
 
 
 def open_handoff_loop(  # noqa: PLR0913 (the columns of a loop without a request)

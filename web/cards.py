@@ -146,7 +146,9 @@ def last_change(view: LoopView) -> str:
 
 def request_facts(actor: Actor, view: LoopView) -> list[tuple[str, str]]:
     """What was asked, from the request's own words."""
-    held = access.visible(actor, "ServiceRequest").filter(pk=view.row.request_id or "", deleted=False)
+    later = [one.row.focus for one in view.handoffs if one.row.focus.startswith("ServiceRequest/")]
+    request = next(iter(later), view.row.request_reference).removeprefix("ServiceRequest/")
+    held = access.visible(actor, "ServiceRequest").filter(pk=request, deleted=False)
     text = held.values_list("body", flat=True).first()
     if text is None:
         return []

@@ -58,6 +58,7 @@ SENTENCES: dict[str, Words] = {
     "accept-cancellation": gettext_lazy("%(who)s accepted the cancellation."),
     "refuse-cancellation": gettext_lazy("%(who)s refused the cancellation; it goes on."),
     "enter-in-error": gettext_lazy("%(who)s marked it as entered in error."),
+    "replace": gettext_lazy("%(who)s placed another request in its place."),
     "redirect": gettext_lazy("%(who)s sent it to another performer."),
     "keep": gettext_lazy("%(who)s decided to keep it as it is."),
     "close": gettext_lazy("%(who)s ended it."),

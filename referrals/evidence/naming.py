@@ -40,9 +40,11 @@ def named_loops(resource: Resource, actor: Actor) -> Iterator[Named]:
     outputs = row_class("Task").rows("Task").filter(output__contains=[reference]).values_list("id", flat=True)
     by_task = dict(Handoff.objects.filter(pk__in=outputs).values_list("loop", "id"))
     tasks = Handoff.objects.filter(pk__in=[key for type_, key in keys if type_ == "Task"]).values("loop")
+    later = Handoff.objects.filter(focus__in=[f"ServiceRequest/{key}" for key in requests]).values("loop")
     applied = _applied(reference)
     related = set().union(*(_applied(earlier) for earlier in succeeded(resource)))
-    wanted = Q(request_id__in=requests) | Q(pk__in={*by_task, *applied, *related}) | Q(pk__in=tasks)
+    named = Q(request_id__in=requests) | Q(pk__in=later) | Q(pk__in=tasks)
+    wanted = named | Q(pk__in={*by_task, *applied, *related})
     with_request = Loop.objects.select_related("accountable").exclude(request_id=None, based_on=None)
     for loop in with_request.filter(wanted).order_by("id"):
         # Somebody who has no part in the loop learns nothing from naming it.

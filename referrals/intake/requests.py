@@ -6,6 +6,7 @@ organisations placed or has to perform; everything else is a record.
 
 from collections.abc import Iterable
 
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from records import access, clock, store
@@ -17,6 +18,7 @@ from referrals import adoption, sharing, workflow
 from referrals.intake.orders import order_of, placer_of
 from referrals.models import Handoff, Loop
 from referrals.parties import held, local, same_patient
+from referrals.workflow import Order
 
 ENDED = frozenset({"revoked", "entered-in-error"})
 
@@ -29,7 +31,7 @@ def receive(
     Raises `Forbidden` when somebody other than the placer changes it, `Incorrect` when it would become another order.
     """
     key = request.get("id", "")
-    loop = Loop.objects.select_related("accountable").filter(request_id=key).first() if key else None
+    loop = _loop_of(key)
     previous = held("ServiceRequest", key)
     placer = loop.placer if loop else placer_of(previous or request, actor)
     written = store.write(request, actor=actor, if_match=if_match, audience={*audience, actor.organization})
@@ -65,7 +67,37 @@ def record(
 
 def _open(request: Resource, actor: Actor) -> Loop | None:
     order = order_of(request, actor)
-    return workflow.open_loop(order, actor) if order else None
+    if order is None:
+        return None
+    replaced = _replaced(request, order)
+    return (replaced and workflow.replace_request(replaced, order, actor)) or workflow.open_loop(order, actor)
+
+
+def _loop_of(key: str) -> Loop | None:
+    """The loop that a request belongs to: as the one that it began with, or as one that has taken its place."""
+    loops = Loop.objects.select_related("accountable")
+    if not key:
+        return None
+    return loops.filter(request_id=key).first() or loops.filter(handoffs__focus=f"ServiceRequest/{key}").first()
+
+
+def _replaced(request: Resource, order: Order) -> Loop | None:
+    """The open loop whose request this one replaces: of the same placer, kind and patient (PATHWAYS §1)."""
+    named = (local(one) for one in request.get("replaces", ()))
+    found = (_loop_of(key) for type_, key in named if type_ == "ServiceRequest")
+    return next((loop for loop in found if loop and loop.closed_at is None and _is_the_same(loop, order)), None)
+
+
+def _is_the_same(loop: Loop, order: Order) -> bool:
+    patient = {"reference": f"Patient/{order.patient_id}"}
+    return (loop.kind, loop.placer) == (order.kind, order.placer) and same_patient(loop.patient_id, patient)
+
+
+def _standing_under(loop: Loop, request: Resource) -> QuerySet[Handoff]:
+    """The handoffs of a loop that are about this request of it."""
+    reference = f"ServiceRequest/{request.get('id')}"
+    first = Q(focus="") if reference == loop.request_reference else Q(pk__in=[])
+    return loop.handoffs.filter(first | Q(focus=reference))
 
 
 def _may_write(actor: Actor, placer: str) -> bool:
@@ -79,7 +111,7 @@ def _refuse_another_order(loop: Loop, request: Resource, previous: Resource) -> 
     if local(subject) != local(previous.get("subject")) and not same_patient(loop.patient_id, subject):
         text = _("The patient of an order can't be changed: withdraw it and place another.")
         raise Incorrect(text, Issue(text, "ServiceRequest.subject", "business-rule"))
-    is_sent = loop.handoffs.filter(kind="fulfil").exists()
+    is_sent = _standing_under(loop, request).filter(kind="fulfil").exists()
     if is_sent and _performers(request) != _performers(previous):
         text = _("The performer can't be changed here once the order was sent: cancel it, or send it to another.")
         raise Incorrect(text, Issue(text, "ServiceRequest.performer", "business-rule"))
@@ -95,7 +127,8 @@ def _follow(loop: Loop, request: Resource, previous: Resource, actor: Actor) -> 
     act = _hold if status == "on-hold" else _withdraw if status in ENDED else None
     if act is None or loop.closed_at is not None or status == previous.get("status"):
         return
-    for handoff in loop.handoffs.filter(kind__in=["dispatch", "fulfil"], closed_at=None).order_by("opened_at"):
+    standing = _standing_under(loop, request).filter(kind__in=["dispatch", "fulfil"], closed_at=None)
+    for handoff in standing.order_by("opened_at"):
         if Handoff.objects.filter(pk=handoff.pk, closed_at=None).exists():
             act(handoff, request, actor)
 

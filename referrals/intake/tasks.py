@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from records import clock, dates, store
@@ -77,7 +78,8 @@ def _of_request(task: Resource, actor: Actor, **wanted: object) -> Handoff | Non
     if not is_fulfil or type_ != "ServiceRequest":
         return None
     waiting = Handoff.objects.select_related("loop__accountable", "owner").filter(closed_at=None, **wanted)
-    found = waiting.filter(loop__request_id=key).first()
+    first = Q(loop__request_id=key, focus="")
+    found = waiting.filter(first | Q(focus=f"ServiceRequest/{key}")).first()
     return found if found and "requester" in roles_in(actor, found) else None
 
 

@@ -41,6 +41,7 @@ DISPATCH = (
             Field("task", "reference", _("Task that stands for it"), required=False, types=("Task",)),
         ),
         opens=(_PERFORM,),
+        closes=("decide-next-step",),
         sets=frozenset({"performer"}),
         is_primary=True,
     ),
@@ -130,7 +131,7 @@ DECISIONS = (
         opens=(_PERFORM,),
         closes=("fulfil", "recollect", *DEPENDENTS),
         needs=("nothing-started-here",),
-        sets=frozenset({"performer"}),
+        sets=frozenset({"performer", "replaced"}),
         is_primary=True,
     ),
     Transition(

@@ -15,6 +15,8 @@ from referrals.people.choosing import (
     nobody_new,
     performing_owner,
     pool_of,
+    reference_of,
+    service_of,
 )
 from referrals.people.owners import human_name, key_of, owner_for, owner_of_reference, signs_in, type_of
 from referrals.people.pools import (
@@ -72,7 +74,9 @@ __all__ = [
     "owner_of_reference",
     "performing_owner",
     "pool_of",
+    "reference_of",
     "roles_in",
+    "service_of",
     "set_surrogate",
     "signs_in",
     "standing_in",

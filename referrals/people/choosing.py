@@ -66,6 +66,20 @@ def pool_of(handoff: Handoff) -> Owner:
     return default_pool(here)
 
 
+def service_of(named: int | str) -> str:
+    """The id of the HealthcareService that names a performer; empty where another thing does."""
+    type_, _slash, key = str(named).partition("/")
+    return key if type_ == SERVICE else ""
+
+
+def reference_of(named: int | str) -> str:
+    """What names a performer in a request: the reference, or what an Owner's number stands for."""
+    if "/" in str(named):
+        return str(named)
+    owner = Owner.objects.get(pk=int(named))
+    return f"{type_of(owner.kind)}/{owner.key}"
+
+
 def nobody_new() -> Incorrect:
     """The refusal to ask somebody who has been asked already."""
     text = _("It is with this performer already.")

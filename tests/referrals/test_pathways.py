@@ -29,7 +29,7 @@ TASK_STATUSES = {
 RECORDED = {
     *("owner", "loop-owners"),
     *("acknowledged", "told", "ended", "attempt", "received", "withdrawn", "died", "lives", "performer", "carried-out"),
-    *("claimed", "given-back"),
+    *("claimed", "given-back", "replaced"),
 }
 KINDS = {"referral", "follow-up", "test-order"}
 

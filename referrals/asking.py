@@ -1,0 +1,76 @@
+"""Whom an action asks to perform, and under which request: part of one piece of work (`referrals.work`)."""
+
+from collections.abc import Sequence
+
+from records.access import Actor
+from referrals import people, placing, sharing
+from referrals.clocks import Clocks
+from referrals.ledger import Ledger, audience
+from referrals.lifecycle import Decision
+from referrals.models import Handoff, Loop, Owner
+
+
+class Asking:
+    """The performers that one piece of work asks, and what they have to be shown at its end."""
+
+    def __init__(self, ledger: Ledger, clocks: Clocks) -> None:
+        self._ledger = ledger
+        self._clocks = clocks
+        self._asked: list[tuple[Loop, str, str]] = []
+
+    def owners(self, loop: Loop, decision: Decision, staying: Sequence[Handoff]) -> list[Owner | None]:
+        """The owners that the action names, else the one that the loop has; the loop remembers the first.
+
+        ``staying`` are the `fulfil` that stay open. Raises `Incorrect` for who performs it already.
+        """
+        named: list[int | str] = decision.data.get("performer", [])
+        chosen = [people.named_performer(one, loop.accountable.organization) for one in named]
+        owners, before = list(dict.fromkeys(chosen)), audience(loop)
+        if {one.owner_id for one in staying} & {owner.pk for owner in owners}:
+            raise people.nobody_new()
+        request = self._request(loop, decision, staying)
+        known = before if request == loop.request_reference else frozenset()
+        newcomers = sorted({owner.organization for owner in owners} - known - {""})
+        self._asked += [(loop, organization, request) for organization in newcomers]
+        if not owners:
+            return [loop.performer_owner]
+        self._clocks.learn(*owners)
+        if "performer" in decision.transition.sets:
+            self._name(loop, decision, owners)
+        return [*owners]
+
+    def welcome(self, actor: Actor) -> None:
+        """Let whoever has just been asked see it."""
+        for loop, organization, request in self._asked:
+            sharing.welcome(loop, request, organization, actor)
+
+    def _name(self, loop: Loop, decision: Decision, owners: Sequence[Owner]) -> None:
+        """The loop names its performer; while several are bidding, nobody yet."""
+        named = None if len(owners) > 1 and decision.data.get("bidding") else owners[0]
+        self._ledger.change_loop(
+            loop,
+            performer_owner=named,
+            performer=named.organization if named else "",
+            service_id=people.service_of(decision.data["performer"][0]),
+        )
+
+    def _request(self, loop: Loop, decision: Decision, staying: Sequence[Handoff]) -> str:
+        """What they are asked for: the request named, else one of ours in place of the last, else the last."""
+        if decision.data.get("request") or "replaced" not in decision.transition.sets:
+            return str(decision.data.get("request") or loop.request_reference)
+        last = last_request(loop)
+        request = placing.ours(last)
+        performers = [people.reference_of(one) for one in decision.data.get("performer", [])]
+        if staying or not request or not placing.is_another(request, performers):
+            return last
+        following = placing.replacement(request, performers)
+        self._ledger.placed.append((loop, following))
+        self._ledger.requests.append((loop, last, "revoked"))
+        decision.data["request"] = f"ServiceRequest/{following['id']}"
+        return f"ServiceRequest/{following['id']}"
+
+
+def last_request(loop: Loop) -> str:
+    """The request that was sent last: the loop's own, or the one that has replaced it."""
+    later = loop.handoffs.filter(kind="fulfil", focus__startswith="ServiceRequest/").order_by("-opened_at")
+    return later.values_list("focus", flat=True).first() or loop.request_reference
