@@ -18,6 +18,7 @@ from fhir_bridge.models import Link, Partner, Watermark
 from records import access, clock, errors
 from records.json import Resource
 from referrals.models import Handoff
+from referrals.upheavals import silence
 
 Target = tuple[str, str]
 
@@ -59,8 +60,16 @@ def poll(partner: Partner, *, server: Server | None = None) -> int:
         raise
     finally:
         Partner.objects.filter(pk=partner.pk).update(poll_lease_until=None)
-    Partner.objects.filter(pk=partner.pk).update(last_success_at=clock.now())
+    note_success(partner)
     return stored
+
+
+def note_success(partner: Partner) -> None:
+    """The partner has answered: it is not silent."""
+    now = clock.now()
+    Partner.objects.filter(pk=partner.pk).update(last_success_at=now)
+    window = timedelta(seconds=partner.silence_seconds)
+    silence.heard(partner.organization, now, silent_after=window, pool=partner.steward_pool, name=partner.name)
 
 
 def _lease(partner: Partner) -> bool:

@@ -21,6 +21,7 @@ _LOOP_FIELDS = (
     *(
         "stage",
         "version",
+        "patient_id",
         "performer",
         "performer_owner",
         "service_id",

@@ -8,7 +8,7 @@ from records.access import Actor
 from records.errors import Gone, NotFound
 from records.json import Resource
 from records.types import row_class
-from referrals.models import Membership
+from referrals.models import Membership, Merge
 
 # Where each type names the organisation that it belongs to.
 BELONGS_TO = {
@@ -75,18 +75,34 @@ def performing(request: Resource) -> tuple[str, str]:
     return organization, service
 
 
+def current_patient(patient_id: str) -> str:
+    """The Patient that this one counts as now: itself, or whoever it was merged into."""
+    seen = {patient_id}
+    while True:
+        target = Merge.objects.filter(source=patient_id, undone_at=None).values_list("target", flat=True).first()
+        if target is None or target in seen:
+            return patient_id
+        seen.add(target)
+        patient_id = target
+
+
 def same_patient(patient_id: str, reference: Any) -> bool:
-    """Whether a reference means that Patient: the same id, or an identifier with the same system and value.
+    """Whether a reference means that Patient: the same id, a confirmed merge, or an identifier with system and value.
 
     Never a value alone (PATHWAYS §6).
     """
     type_, key = local(reference)
-    if type_ == "Patient" and key == patient_id:
-        return bool(key)
+    if type_ == "Patient" and key and (key == patient_id or current_patient(key) == current_patient(patient_id)):
+        return True
     theirs = _identifiers([reference.get("identifier", {})] if isinstance(reference, Mapping) else [])
     if type_ == "Patient":
-        theirs |= _identifiers(held("Patient", key).get("identifier", ()))
-    return bool(theirs & _identifiers(held("Patient", patient_id).get("identifier", ())))
+        theirs |= identifiers_of(held("Patient", key))
+    return bool(theirs & identifiers_of(held("Patient", patient_id)))
+
+
+def identifiers_of(patient: Resource) -> set[tuple[str, str]]:
+    """The identifiers of a Patient that have both system and value."""
+    return _identifiers(patient.get("identifier", ()))
 
 
 def _identifiers(identifiers: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:

@@ -63,6 +63,15 @@ class Work:
         locked = list(loops.filter(id__in=Handoff.objects.filter(id__in=handoff_ids).values("loop_id")))
         self._read(locked, handoff_ids)
 
+    def lock_loops(self, loop_ids: Sequence[str]) -> list[Loop]:
+        """Lock these loops, ended ones too, in the order of their ids."""
+        loops = Loop.objects.select_for_update(of=("self",)).select_related(*_OWNERS).order_by("id")
+        return list(loops.filter(id__in=loop_ids))
+
+    def change_loop(self, loop: Loop, **fields: object) -> None:
+        """Set fields of a locked loop."""
+        self._ledger.change_loop(loop, **fields)
+
     def lock_successor(self, loop: Loop) -> Loop | None:
         """The open loop among those that have followed an ended one, locked; None if all have ended."""
         loops = Loop.objects.select_for_update(of=("self",)).select_related(*_OWNERS).order_by("-opened_at")

@@ -31,6 +31,7 @@ __all__ = [
     "Order",
     "Outcome",
     "available",
+    "change_loops",
     "hear",
     "open_handoff_loop",
     "open_loop",
@@ -191,6 +192,19 @@ def open_handoff_loop(  # noqa: PLR0913 (the columns of a loop without a request
         work.note(loop, None, "open", at=happened)
         work.save()
     return loop
+
+
+def change_loops(loop_ids: Sequence[str], actor: Actor, action: str, **fields: Any) -> None:
+    """Give loops, ended ones too, another patient or responsible owner, each with a line in its journal.
+
+    Stages, clocks and Tasks stay as they are.
+    """
+    with transaction.atomic():
+        work = Work(actor, clock.now())
+        for loop in work.lock_loops(loop_ids):
+            work.change_loop(loop, **fields)
+            work.note(loop, None, action, at=work.now)
+        work.save()
 
 
 def take_up(ended: Loop, handoff_kind: str, actor: Actor, *, evidence: str = "") -> Loop:

@@ -84,6 +84,7 @@ def _card(
         "sign": due.sign,
         "owner": view.owner_name,
         "list": handoff.list.name if handoff.list_id != handoff.owner_id else "",
+        "unknown_since": reading.when(view.unknown_since),
         "reason": ": ".join(str(part) for part in (view.reason_label, handoff.reason_text) if part),
         "offers": offers,
         "heard": any(offer["attested"] for offer in offers),

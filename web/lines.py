@@ -22,6 +22,7 @@ CHIPS = {
     "unclaimed": "accent",
     "late-booking": "warn",
     "attendance-unknown": "warn",
+    "status-unknown": "danger",
 }
 
 

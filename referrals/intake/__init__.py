@@ -14,7 +14,7 @@ from records import references, store
 from records.access import Actor
 from records.json import Resource
 from records.store import Written
-from referrals import evidence, sharing
+from referrals import evidence, sharing, upheavals
 from referrals.intake import order, persons, requests, staff, tasks
 from referrals.models import Handoff, Loop
 from referrals.parties import held, local
@@ -48,7 +48,9 @@ def receive(
     with transaction.atomic():
         if handler is not tasks.receive and order.is_late(resource, actor):
             return Received(*_as_it_is(resource))
-        return Received(*handler(resource, actor, if_match, audience))
+        written, loop_id = handler(resource, actor, if_match, audience)
+        upheavals.merge.note(written.type, written.id, resource)
+        return Received(written, loop_id)
 
 
 def _as_it_is(resource: Resource) -> tuple[Written, None]:
@@ -100,6 +102,7 @@ HANDLERS: dict[str, Handler] = {
     "Task": tasks.receive,
     "Patient": persons.receive,
     "Practitioner": staff.receive,
+    **dict.fromkeys(upheavals.DIRECTORY, persons.receive_entry),
     **dict.fromkeys(evidence.TYPES | evidence.RECORDED, _prove),
 }
 # What an import's resources go through instead, as the usual way might open a loop.

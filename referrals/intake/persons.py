@@ -1,4 +1,4 @@
-"""A Patient at the door: what has happened to the person reaches all their loops (`referrals.upheavals`)."""
+"""People and systems at the door: what has happened to one of them reaches all loops (`referrals.upheavals`)."""
 
 from collections.abc import Iterable
 
@@ -18,4 +18,15 @@ def receive(
     written = store.write(patient, actor=actor, if_match=if_match, audience={*audience, actor.organization})
     if written.changed:
         upheavals.of_patient(before, {**patient, "id": written.id}, actor)
+    return written, None
+
+
+def receive_entry(
+    entry: Resource, actor: Actor, if_match: int | None, audience: Iterable[str]
+) -> tuple[Written, str | None]:
+    """Keep an entry of the directory: an organisation, a service, or the address of a system."""
+    before = held(entry["resourceType"], entry.get("id", ""))
+    written = store.write(entry, actor=actor, if_match=if_match, audience={*audience, actor.organization})
+    if written.changed:
+        upheavals.of_directory(before, {**entry, "id": written.id}, actor)
     return written, None

@@ -22,6 +22,8 @@ LABELS: dict[str, str] = {
     "chase": "h.is_outside AND h.due_at < {now}",
     "unclaimed": "h.kind = 'fulfil' AND o.kind = 'pool'",
     "late-booking": "h.stage = 'scheduled' AND h.due_at > l.ordered_at + interval '29 days'",
+    "status-unknown": "h.kind IN ('fulfil', 'request-cancellation') AND NOT o.internal AND EXISTS (SELECT FROM"
+    " referrals_signoflife AS life WHERE life.organization = o.organization AND life.heard_at < {now} - life.silent_after)",
     "attendance-unknown": "h.stage IN ('scheduled', 'booked') AND h.due_at < {now}",
 }
 # Labels of what may stand on another organisation's list while it is watched from here.

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from records.access import Actor
 from records.errors import NotFound
-from referrals.models import Event, Handoff, Loop
+from referrals.models import Event, Handoff, Loop, SignOfLife
 from referrals.pathways import HANDOFFS, LOOP_STAGES, REASONS, STAGES, TRANSITIONS
 from referrals.people import PERFORMED
 from referrals.vocabulary import Words
@@ -20,11 +21,19 @@ from referrals.worklists.progress import Step, steps
 
 MOST_LOOPS = 100
 _ACTIONS: dict[tuple[str, str], Words] = {(one.handoff, one.action): one.label for one in TRANSITIONS}
+_OF_LOOPS: dict[str, Words] = {
+    "open": gettext_lazy("Opened"),
+    "merge-patient": gettext_lazy("The patient's records were merged"),
+    "unmerge-patient": gettext_lazy("The merging of the patient's records was undone"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class HandoffView:
-    """A handoff as a page shows it; ``row`` is the loaded row, for `workflow.available`."""
+    """A handoff as a page shows it; ``row`` is the loaded row, for `workflow.available`.
+
+    ``unknown_since``: nothing was heard of its owner's system since then, longer than is usual.
+    """
 
     row: Handoff
     label: Words
@@ -33,6 +42,7 @@ class HandoffView:
     is_outside: bool
     is_overdue: bool
     reason_label: Words
+    unknown_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +125,8 @@ def _views(actor: Actor, loops: Iterable[Loop], now: datetime) -> list[LoopView]
         return []
     by_id = {loop.id: loop for loop in found}
     handoffs: dict[str, list[Handoff]] = defaultdict(list)
-    for handoff in Handoff.objects.filter(loop__in=by_id).select_related("owner", "list").order_by("due_at", "id"):
+    rows = Handoff.objects.filter(loop__in=by_id).annotate(heard_at=_heard_before(now))
+    for handoff in rows.select_related("owner", "list").order_by("due_at", "id"):
         handoff.loop = by_id[handoff.loop_id]
         if _is_shown(actor, handoff, handoff.loop):
             handoffs[handoff.loop_id].append(handoff)
@@ -125,6 +136,12 @@ def _views(actor: Actor, loops: Iterable[Loop], now: datetime) -> list[LoopView]
             events[event.loop_id].append(event)
     names = display_names(actor, {loop.patient_id for loop in found})
     return [_view(loop, handoffs[loop.id], events[loop.id], names.get(loop.patient_id, ""), now) for loop in found]
+
+
+def _heard_before(now: datetime) -> Subquery:
+    """The last sign of life of the owner's system, where that is longer ago than its window."""
+    silent = SignOfLife.objects.filter(heard_at__lt=now - F("silent_after"))
+    return Subquery(silent.filter(organization=OuterRef("owner__organization")).values("heard_at"))
 
 
 def _view(loop: Loop, handoffs: Sequence[Handoff], events: Sequence[Event], name: str, now: datetime) -> LoopView:
@@ -151,6 +168,7 @@ def _handoff_view(handoff: Handoff, now: datetime) -> HandoffView:
         is_outside=handoff.is_outside,
         is_overdue=handoff.is_open and handoff.due_at < now,
         reason_label=_reason(handoff.reason_code),
+        unknown_since=handoff.heard_at if handoff.is_open and not handoff.owner.internal else None,  # type: ignore[attr-defined]  # annotated
     )
 
 
@@ -161,7 +179,7 @@ def _event_view(event: Event) -> EventView:
         recorded_at=event.recorded_at,
         actor=event.actor_display,
         action=event.action,
-        label=_ACTIONS.get((kind or "fulfil", event.action), _("Opened") if event.action == "open" else event.action),
+        label=_OF_LOOPS.get(event.action) or _ACTIONS.get((kind or "fulfil", event.action), event.action),
         handoff_id=event.handoff_id or "",
         handoff_kind=kind,
         handoff_label=HANDOFFS[kind].label if kind else "",

@@ -31,6 +31,7 @@ LABELS: dict[str, Words] = {
     "unclaimed": _("unclaimed"),
     "late-booking": _("late booking"),
     "attendance-unknown": _("attendance unknown"),
+    "status-unknown": _("status unknown"),
 }
 OPEN_STAGES = {stage.code: stage.label for stage in STAGES.values() if not stage.is_end}
 

@@ -1,0 +1,153 @@
+"""Two Patients that are one: what is derived follows to the surviving record, the bodies stay, and it can be undone.
+
+Only a statement merges: the Patient that is replaced says so (``link.type`` replaced-by, ``active`` false; FHIR R4 §8.1.2).
+What merely looks alike is listed (`possible_duplicates`) and never merged by guess.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from records import clock, store
+from records.access import Actor
+from records.errors import Conflict
+from records.json import Resource
+from records.models import Audience
+from records.types import TYPES, OtherResource, row_class
+from referrals import workflow
+from referrals.models import Loop, Merge
+from referrals.parties import current_patient, held, identifiers_of, local
+from referrals.vocabulary import Words
+
+LOOP = "Loop"
+MOST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """A Patient who may be the same person, and what speaks for it."""
+
+    patient_id: str
+    reasons: tuple[Words, ...]
+
+
+def replaced_by(patient: Resource) -> str:
+    """The id of the Patient here that replaces this one; empty while it counts itself."""
+    links = (one.get("other") for one in patient.get("link", ()) if one.get("type") == "replaced-by")
+    found = next((key for type_, key in map(local, links) if type_ == "Patient"), "")
+    return found if patient.get("active") is False else ""
+
+
+@transaction.atomic
+def merge(source: str, target: str, actor: Actor) -> Merge | None:
+    """Let everything of ``source`` count as of ``target``; None where that is so already, or would lead in a circle."""
+    if source == target or not held("Patient", target) or current_patient(target) == source:
+        return None
+    known = Merge.objects.select_for_update().filter(source=source, undone_at=None).first()
+    if known is not None and known.target == target:
+        return None
+    if known is not None:
+        _undo(known, actor)
+    moved = [[type_, key] for type_, keys in _rows_of(source).items() for key in keys]
+    loops = list(Loop.objects.filter(patient_id=source).order_by("id").values_list("id", flat=True))
+    _follow(moved, source, target)
+    workflow.change_loops(loops, actor, "merge-patient", patient_id=target)
+    readers = Audience.objects.filter(type="Patient", row=source).values_list("organization", flat=True)
+    store.share("Patient", target, list(readers))
+    return Merge.objects.create(
+        source=source,
+        target=target,
+        moved=[*moved, *([LOOP, key] for key in loops)],
+        merged_at=clock.now(),
+        merged_by=actor.display,
+    )
+
+
+@transaction.atomic
+def undo(source: str, actor: Actor) -> None:
+    """Let what followed go back to ``source``. `Conflict` while the surviving record is merged itself."""
+    known = Merge.objects.select_for_update().filter(source=source, undone_at=None).first()
+    if known is not None:
+        _undo(known, actor)
+
+
+def note(type_: str, key: str, resource: Resource) -> None:
+    """Let a resource that was written about a merged Patient follow as well."""
+    patient = row_class(type_).patient_of(resource)
+    known = Merge.objects.filter(source=patient, undone_at=None).first() if patient and type_ != "Patient" else None
+    if known is None:
+        return
+    target = current_patient(known.target)
+    row_class(type_).rows(type_).filter(id=key).update(patient=target)
+    known.moved = [*known.moved, [type_, key]]
+    if type_ == "ServiceRequest":
+        known.moved += [[LOOP, loop] for loop in Loop.objects.filter(request_id=key).values_list("id", flat=True)]
+    known.save(update_fields=["moved"])
+
+
+def possible_duplicates(patient_id: str) -> list[Alike]:
+    """Patients who share an identifier with this one, or family name and birth date; nothing is done about them."""
+    patient = held("Patient", patient_id)
+    if not patient:
+        return []
+    rows = row_class("Patient").rows("Patient").filter(deleted=False).exclude(id=patient_id)
+    merged = Merge.objects.filter(undone_at=None).values("source")
+    alike: dict[str, list[Words]] = defaultdict(list)
+    for system, value in sorted(identifiers_of(patient)):
+        for key in (
+            rows.filter(identifier__contains=[f"{system}|{value}"]).exclude(id__in=merged).values_list("id")[:MOST]
+        ):
+            alike[key[0]].append(gettext_lazy("same identifier"))
+    for key in _namesakes(patient, patient_id):
+        alike[key].append(gettext_lazy("same name and birth date"))
+    return [Alike(key, tuple(dict.fromkeys(reasons))) for key, reasons in alike.items()]
+
+
+def _namesakes(patient: Resource, patient_id: str) -> list[str]:
+    """By family name, folded, and day of birth."""
+    born = patient.get("birthDate", "")
+    families = {str(one["family"]).casefold() for one in patient.get("name", ()) if one.get("family")}
+    if not born or not families:
+        return []
+    rows = row_class("Patient").rows("Patient").filter(deleted=False, body__contains=f'"birthDate":"{born}"')
+    found = []
+    for key in rows.exclude(id=patient_id).values_list("id", flat=True)[: MOST * 5]:
+        names = {str(one.get("family", "")).casefold() for one in held("Patient", key).get("name", ())}
+        if names & families:
+            found.append(key)
+    return found[:MOST]
+
+
+def _undo(known: Merge, actor: Actor) -> None:
+    if Merge.objects.filter(source=known.target, undone_at=None).exists():
+        raise Conflict(_("The record that it was merged into has been merged itself: undo that first."))
+    _follow([pair for pair in known.moved if pair[0] != LOOP], known.target, known.source)
+    loops = [key for type_, key in known.moved if type_ == LOOP]
+    workflow.change_loops(loops, actor, "unmerge-patient", patient_id=known.source)
+    known.undone_at, known.undone_by = clock.now(), actor.display
+    known.save(update_fields=["undone_at", "undone_by"])
+
+
+def _rows_of(patient_id: str) -> dict[str, list[str]]:
+    """Everything in a patient's compartment but the Patient, by type."""
+    found = {
+        type_: list(row.objects.filter(patient=patient_id).values_list("id", flat=True))
+        for type_, row in TYPES.items()
+        if type_ != "Patient"
+    }
+    for type_, key in OtherResource.objects.filter(patient=patient_id).values_list("type", "id"):
+        found.setdefault(type_, []).append(key)
+    return found
+
+
+def _follow(pairs: list[list[str]], source: str, target: str) -> None:
+    by_type: dict[str, list[str]] = defaultdict(list)
+    for type_, key in pairs:
+        by_type[type_].append(key)
+    for type_, keys in by_type.items():
+        moving = Q(id__in=keys, patient=source)
+        row_class(type_).rows(type_).filter(moving).update(patient=target)

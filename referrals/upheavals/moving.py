@@ -1,0 +1,70 @@
+"""A patient who has moved, and a performer who can no longer be reached: somebody decides, and the visit may still happen.
+
+Both open the decision beside `fulfil` in every open loop that it concerns; nothing ends by itself (PATHWAYS §7).
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from django.db.models import Q
+
+from records import access
+from records.access import Actor
+from records.json import Resource
+from referrals import workflow
+from referrals.lifecycle import WITH_REQUEST
+from referrals.models import Handoff
+from referrals.parties import local
+from referrals.workflow import Act
+
+REGION = ("country", "state")
+
+
+def has_moved(before: Resource, now: Resource) -> bool:
+    """Whether a Patient has another practice, another organisation that keeps the record, or lives in another region.
+
+    What was not known before is no move.
+    """
+    return any(old and new and old != new for old, new in zip(_places(before), _places(now), strict=True))
+
+
+def ask(patient_id: str, actor: Actor) -> None:
+    """Let whoever is accountable decide about each loop that somebody still performs: another performer, keep, or end."""
+    _beside("patient-moves", Q(loop__patient_id=patient_id), actor, evidence=f"Patient/{patient_id}")
+
+
+def lose_endpoint(organization: str, actor: Actor, *, evidence: str = "") -> None:
+    """Let the referrers decide about everything that is with that organisation's system, which can't be reached for good."""
+    owned = Q(owner__organization=access.root(organization), owner__internal=False)
+    _beside("lose-endpoint", owned, actor, evidence=evidence)
+
+
+def lose_service(service_id: str, actor: Actor, *, evidence: str = "") -> None:
+    """The same for everything that was sent to a service which no longer exists."""
+    _beside("lose-endpoint", Q(loop__service_id=service_id), actor, evidence=evidence)
+
+
+def _beside(action: str, concerned: Q, actor: Actor, *, evidence: str) -> None:
+    open_ones = Handoff.objects.filter(concerned, kind="fulfil", closed_at=None, loop__kind__in=WITH_REQUEST)
+    keys = _one_of_each_loop(open_ones.order_by("opened_at", "id").values_list("loop", "id"))
+    workflow.perform_many([Act(key, action, evidence=evidence) for key in keys], replace(actor, kind="system"))
+
+
+def _one_of_each_loop(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """The oldest handoff of each loop, in the order of the loops."""
+    first: dict[str, str] = {}
+    for loop, key in pairs:
+        first.setdefault(loop, key)
+    return [first[loop] for loop in sorted(first)]
+
+
+def _places(patient: Resource) -> tuple[object, ...]:
+    practices = tuple(sorted(local(one) for one in patient.get("generalPractitioner", ())))
+    return practices, local(patient.get("managingOrganization"))[1], *(_home(patient).get(name) for name in REGION)
+
+
+def _home(patient: Resource) -> Resource:
+    """Where they live now: the first address that is neither old nor for bills alone."""
+    addresses = patient.get("address", ())
+    found: Resource = next((one for one in addresses if one.get("use") not in ("old", "billing", "temp", "work")), {})
+    return found
