@@ -3,7 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from api.v1 import adoption, handoffs, patients, requests, settings, worklist
+from api.v1 import adoption, handoffs, metrics, patients, requests, settings, worklist
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("worklist", worklist.Worklist, "worklist")
@@ -13,6 +13,7 @@ router.register("test-orders", requests.TestOrders, "test-order")
 router.register("handoffs", handoffs.Handoffs, "handoff")
 router.register("patients", patients.Patients, "patient")
 router.register("adoption", adoption.Adoption, "adoption")
+router.register("metrics", metrics.Metrics, "metrics")
 router.register("policies", settings.Policies, "policy")
 
 urlpatterns = [

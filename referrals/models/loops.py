@@ -83,6 +83,9 @@ class Loop(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["placer", "opened_at", "id"], name="loop_by_placer"),
+            # what was ordered of whom in a period (`referrals.metrics`)
+            models.Index(fields=["placer", "ordered_at"], name="loop_ordered_by"),
+            models.Index(fields=["performer", "ordered_at"], name="loop_ordered_of"),
             models.Index(fields=["about"], name="loop_by_about", condition=~models.Q(about="")),
         ]
         constraints = [
