@@ -19,6 +19,7 @@ CARRIED = ("report", "document", "appointment")
 TYPES: dict[str, Words] = {
     "DiagnosticReport": gettext_lazy("Report"),
     "DocumentReference": gettext_lazy("Document"),
+    "Binary": gettext_lazy("Document"),
     "Observation": gettext_lazy("Observation"),
     "Appointment": gettext_lazy("Appointment"),
     "Encounter": gettext_lazy("Visit"),

@@ -1,18 +1,14 @@
-"""How FHIR says things, in words for a person. Everything is plain text: a narrative or an attachment never becomes HTML.
+"""How FHIR says things, in words for a person. Everything is plain text: a narrative never becomes HTML.
 
 Bodies are parsed resources of `records` (R4); what is missing gives an empty text, and the page says "Not known".
 """
 
-import base64
-import binascii
-from collections.abc import Iterator
 from datetime import date, datetime
 from html.parser import HTMLParser
 from typing import Any
 
 from django.utils import formats, timezone
 from django.utils.dateparse import parse_date, parse_datetime
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from records.json import Resource
@@ -24,7 +20,6 @@ SEXES = {
     "unknown": gettext_lazy("unknown"),
 }
 BLOCKS = frozenset({"p", "div", "br", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "table", "ul", "ol", "pre"})
-LONGEST_ATTACHMENT = 200_000
 
 
 def person_name(body: Resource) -> str:
@@ -108,25 +103,6 @@ def plain_text(markup: str) -> str:
     reader.close()
     lines = ("".join(reader.parts)).splitlines()
     return "\n".join(line for line in (" ".join(line.split()) for line in lines) if line)
-
-
-def attachments(body: Resource) -> Iterator[dict[str, str]]:
-    """Each attachment as title, media type and, where it is text of a readable size, its text."""
-    held = [content.get("attachment", {}) for content in body.get("content", [])] + body.get("presentedForm", [])
-    for one in held:
-        media = str(one.get("contentType", ""))
-        yield {"title": str(one.get("title") or _("Attachment")), "type": media, "text": _attached(one, media)}
-
-
-def _attached(attachment: dict[str, Any], media: str) -> str:
-    data = str(attachment.get("data", ""))
-    if not media.startswith("text/") or not data or len(data) > LONGEST_ATTACHMENT:
-        return ""
-    try:
-        text = base64.b64decode(data, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
-    return plain_text(text) if media.startswith("text/html") else text
 
 
 def _date(text: str) -> date | None:

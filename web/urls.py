@@ -14,6 +14,7 @@ urlpatterns = [
     path("loops/<str:loop_id>/", loop.show, name="loop"),
     path("loops/<str:loop_id>/handoffs/<str:handoff_id>/<slug:action>/", loop.act, name="act"),
     path("loops/<str:loop_id>/evidence/<str:type>/<str:key>/", loop.evidence, name="evidence"),
+    path("loops/<str:loop_id>/evidence/<str:type>/<str:key>/<slug:number>/", loop.attachment, name="attachment"),
     path("new/referral/", composer.start, {"kind": "referral"}, name="new-referral"),
     path("new/follow-up/", composer.start, {"kind": "follow-up"}, name="new-follow-up"),
     path("new/test-order/", composer.start, {"kind": "test-order"}, name="new-test-order"),

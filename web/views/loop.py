@@ -17,7 +17,7 @@ from records.errors import Conflict, Forbidden, Incorrect, NotFound, Stale
 from referrals import workflow, worklists
 from referrals.models import Handoff
 from referrals.vocabulary import Offer
-from web import cards, linked, patients, reading, written
+from web import attachments, cards, linked, patients, reading, written
 from web.forms.offers import OfferForm, offer_form
 from web.workplace import StaffRequest, page
 
@@ -63,19 +63,35 @@ def _act(request: StaffRequest, loop_id: str, handoff_id: str, action: str) -> H
 def evidence(request: StaffRequest, loop_id: str, type: str, key: str) -> HttpResponse:  # noqa: A002 (its FHIR name)
     """One report or document that the loop's journal names, as plain text."""
     view = worklists.loop_view(request.actor, loop_id, clock.now())
-    found = next((one for one in linked.of(request.actor, view.events) if (one.type, one.id) == (type, key)), None)
-    if found is None:
-        raise NotFound("No such document in this loop.")
+    found = _proof(request, view, type, key)
     context = {
         "loop_id": loop_id,
         "title": found.title,
         "facts": linked.facts(found),
         "text": reading.narrative(found.body),
-        "attachments": list(reading.attachments(found.body)),
+        "proof": found,
+        "attachments": attachments.of(request.actor, found.body),
         "banner": patients.banner(request.actor, view.row.patient_id),
         "here": "worklist",
     }
     return render(request, "web/evidence.html", context)
+
+
+@page
+def attachment(request: StaffRequest, loop_id: str, type: str, key: str, number: str) -> HttpResponse:  # noqa: A002
+    """One attachment of such a report or document, as its sender made it."""
+    found = _proof(request, worklists.loop_view(request.actor, loop_id, clock.now()), type, key)
+    held = next((one for one in attachments.of(request.actor, found.body) if one.number == number and one.data), None)
+    if held is None:
+        raise NotFound("No such attachment here.")
+    return attachments.answer(held)
+
+
+def _proof(request: StaffRequest, view: worklists.LoopView, type_: str, key: str) -> linked.Linked:
+    found = next((one for one in linked.of(request.actor, view.events) if (one.type, one.id) == (type_, key)), None)
+    if found is None:
+        raise NotFound("No such document in this loop.")
+    return found
 
 
 def _offered(request: StaffRequest, handoff: Handoff, action: str) -> Offer | None:
