@@ -20,7 +20,7 @@ def give(handoff: Handoff, owner: Owner, accountable: Owner) -> None:
 
     Of an owner who doesn't sign in here it stands on the list of the pool behind it, if that is of the same house.
     """
-    is_in_house = handoff.pool_id is not None and handoff.pool.organization == owner.organization
+    is_in_house = bool(handoff.pool_id) and handoff.pool.organization == owner.organization
     handoff.owner, handoff.accountable = owner, accountable
     handoff.list = owner if owner.internal else handoff.pool if is_in_house else accountable
     handoff.is_outside = owner.organization != accountable.organization

@@ -1,5 +1,6 @@
 """One handoff: what it is, what this caller may do with it now, and doing it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
@@ -16,10 +17,12 @@ from api.v1.lists import HandoffFilterSet, WorklistPage, worklist_page
 from records import access, clock
 from records.access import Actor
 from records.errors import NotFound
-from referrals import workflow
+from referrals import reassigning, workflow
 from referrals.models import Handoff, Owner
 from referrals.pathways import STAGES
+from referrals.reassigning import Handed
 from referrals.vocabulary import Words
+from referrals.worklists import Filters
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,23 @@ class Performed:
     opened: tuple[HandoffState, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class HandedList:
+    """What became of each handoff; ``refused`` says why one stayed where it is."""
+
+    done: tuple[Handed, ...]
+
+
+class ReassignBody(serializers.Serializer[Any]):
+    """To whom: a Practitioner, PractitionerRole or CareTeam of the own organisation; and which, by id."""
+
+    owner = serializers.CharField(max_length=200)
+    handoffs = serializers.ListField(
+        child=serializers.CharField(max_length=64), required=False, max_length=reassigning.MOST
+    )
+    note = serializers.CharField(max_length=2000, required=False)
+
+
 class PerformBody(serializers.Serializer[Any]):
     """``data`` holds the fields that `available-actions` names."""
 
@@ -122,6 +142,7 @@ class Handoffs(Endpoint):
         "retrieve": (("Task", "r"),),
         "available_actions": (("Task", "r"),),
         "perform": (("Task", "u"),),
+        "reassign": (("Task", "u"),),
     }
 
     @extend_schema(
@@ -162,6 +183,25 @@ class Handoffs(Endpoint):
             attested=body.get("attested", False),
         )
         return Response(performed(outcome))
+
+    @extend_schema(
+        request=ReassignBody,
+        parameters=filters.parameters(HandoffFilterSet),
+        responses={200: shapes.of(HandedList), 400: PROBLEM, 422: PROBLEM},
+    )
+    @action(detail=False, methods=["post"])
+    def reassign(self, request: Request) -> Response:
+        """Give many handoffs to another: those named, or what the parameters (as of the list) find. Clocks run on."""
+        body = inputs.read(ReassignBody, request)
+        chosen = body.get("handoffs") or self._listed(request)
+        return Response(
+            HandedList(tuple(reassigning.reassign(self.actor, chosen, body["owner"], note=body.get("note", ""))))
+        )
+
+    def _listed(self, request: Request) -> Sequence[str]:
+        """What the parameters of the address find; nothing without any."""
+        asked = filters.given(filters.read(request, HandoffFilterSet))
+        return reassigning.listed(self.actor, Filters(scope="organisation", **asked), clock.now()) if asked else []
 
 
 def find(actor: Actor, handoff_id: str) -> Handoff:

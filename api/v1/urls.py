@@ -3,7 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from api.v1 import adoption, handoffs, metrics, patients, requests, settings, worklist
+from api.v1 import adoption, handoffs, metrics, patients, pools, requests, settings, staff, worklist
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("worklist", worklist.Worklist, "worklist")
@@ -14,6 +14,9 @@ router.register("handoffs", handoffs.Handoffs, "handoff")
 router.register("patients", patients.Patients, "patient")
 router.register("adoption", adoption.Adoption, "adoption")
 router.register("metrics", metrics.Metrics, "metrics")
+router.register("pools", pools.Pools, "pool")
+router.register("people", staff.Staff, "person")
+router.register("absences", staff.Absences, "absence")
 router.register("policies", settings.Policies, "policy")
 
 urlpatterns = [

@@ -11,7 +11,7 @@ from records.access import Actor
 from records.errors import Forbidden, Incorrect, Issue, NotFound
 from referrals.models import Absence, Owner
 from referrals.people import audit
-from referrals.people.owners import signs_in
+from referrals.people.owners import LONGEST_NUMBER, signs_in
 from referrals.people.pools import default_pool
 from referrals.people.roles import may_manage
 
@@ -65,9 +65,10 @@ def absences_of(actor: Actor) -> QuerySet[Absence]:
     return held.select_related("owner", "surrogate").order_by("starts_at", "id")
 
 
-def find_absence(actor: Actor, key: int) -> Absence:
-    """One of them; `NotFound` else."""
-    found = absences_of(actor).filter(pk=key).first()
+def find_absence(actor: Actor, key: str) -> Absence:
+    """One of them by its number; `NotFound` else."""
+    is_number = key.isdecimal() and len(key) < LONGEST_NUMBER
+    found = absences_of(actor).filter(pk=int(key)).first() if is_number else None
     if found is None:
         raise NotFound(_("There is no such absence."))
     return found

@@ -10,11 +10,19 @@ from records.errors import Incorrect, Issue
 from records.types import row_class
 from referrals.models import Handoff, Membership, Owner
 from referrals.parties import organization_of, practitioner_of
-from referrals.people.owners import TYPES, key_of, nobody, owner_for, owner_of_reference, signs_in, type_of
+from referrals.people.owners import (
+    LONGEST_NUMBER,
+    TYPES,
+    key_of,
+    nobody,
+    owner_for,
+    owner_of_reference,
+    signs_in,
+    type_of,
+)
 from referrals.people.pools import default_pool
 from referrals.people.roles import PERFORMED
 
-_LONGEST_NUMBER = 19
 SERVICE = "HealthcareService"
 
 
@@ -35,7 +43,7 @@ def named_performer(named: int | str, organization: str) -> Owner:
 
 def _reference_of(number: str, organization: str, field: str = "performer") -> str:
     owner = (
-        Owner.objects.filter(pk=int(number)).first() if number.isdecimal() and len(number) < _LONGEST_NUMBER else None
+        Owner.objects.filter(pk=int(number)).first() if number.isdecimal() and len(number) < LONGEST_NUMBER else None
     )
     if owner is None or (owner.kind == Owner.Kind.PERSON and owner.organization != organization):
         raise nobody(field)

@@ -9,6 +9,7 @@ from records.errors import Gone, Incorrect, Issue, NotFound
 from records.json import Resource
 from referrals.models import Membership, Owner
 
+LONGEST_NUMBER = 19
 TYPES = {
     "Practitioner": Owner.Kind.PERSON,
     "PractitionerRole": Owner.Kind.ROLE,

@@ -141,7 +141,7 @@ def _owners(actor: Actor, now: datetime) -> QuerySet[Owner]:
     )
 
 
-def _says(condition: Q) -> "ExpressionWrapper[BooleanField[bool, bool]]":
+def _says(condition: Q) -> "ExpressionWrapper[Q]":
     return ExpressionWrapper(condition, output_field=BooleanField())
 
 
