@@ -42,6 +42,7 @@ class Clocks:
         if handoff.stage in NEEDED and loop.needed_by is not None:
             due = loop.needed_by
         handoff.paused_seconds = None
+        handoff.slot_end_at = start if handoff.stage in APPOINTED else None
         _set(handoff, at, due)
 
     def stop(self, handoff: Handoff, loop: Loop, at: datetime, before: str) -> None:

@@ -51,6 +51,7 @@ class Decision:
     data: Data
     reason_code: str
     reason_text: str
+    attested: bool
     reasons: Mapping[str, str]
     winner: Handoff | None
 
@@ -86,6 +87,7 @@ def decide(loop: Loop, handoffs: Sequence[Handoff], handoff: Handoff, ask: Ask) 
         reason_text=situation.data.get("reason_text", ""),
         reasons={one.id: bidding.NOT_SELECTED for one in losers},
         winner=winner,
+        attested=ask.attested,
     )
 
 

@@ -138,7 +138,7 @@ class Transition:
     "acknowledged", "told", "ended" (with the reason's end), "performer" (the first one chosen), "replaced" (a
     request of ours takes the place of the last), "carried-out" (what was
     reported is enough, once nobody performs any more), "died" (all ends but what outlives the patient), "lives"
-    (it was not so); on the handoff: "attempt", "claimed", "given-back" and "owner" (it gets another owner), "loop-owners"
+    (it was not so); on the handoff: "attempt", "confirmed" (what was entered for its performer), "claimed", "given-back" and "owner" (it gets another owner), "loop-owners"
     (so does the whole loop: `referrals.holding`); and of a report: "received", "withdrawn" (`referrals.receipts`).
     """
 

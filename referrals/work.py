@@ -4,7 +4,7 @@ Only `referrals.workflow` uses it. Nothing is written before `save`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Q
@@ -26,20 +26,15 @@ from referrals.opening import Order
 from referrals.pathways import STAGES, first_stage
 from referrals.pathways.parts import DEPENDENTS
 from referrals.projection import is_ours_to_say
+from referrals.reading import contradiction_in
 from referrals.receipts import receipt_of
-from referrals.vocabulary import Data, Opening, Stage
+from referrals.statuses import task_status
+from referrals.vocabulary import Data, Opening
 
 CHANGING_HANDS = frozenset({"owner", "loop-owners", "claimed", "given-back"})
-# Ends that the placer gives a performer's Task, and the status that it may write there (PATHWAYS §1).
-PLACERS_ENDS = {
-    "cancelled": "cancelled",
-    "entered-in-error": "entered-in-error",
-    **dict.fromkeys(("patient-declined", "lost-after-attempts", "superseded"), "cancelled"),
-}
 OUTCOMES = frozenset({"report-sent", "done", "final"})
 # What stands under the request that its opener stands under.
 UNDER_A_REQUEST = frozenset({"dispatch", "fulfil", "recollect", "decide-next-step"})
-ACCEPTED = frozenset({"accepted", "in-progress"})
 
 
 class Work:
@@ -203,6 +198,9 @@ class Work:
             handoff.task_status = status
             event = self.note(handoff.loop, handoff, "hear", at=at, before=handoff.stage)
             event.details = {"status": status}
+        if status in STAGES[handoff.kind, handoff.stage].reads:
+            handoff.reconfirm_at = None
+        handoff.contradiction = contradiction_in(said)
         self._ledger.bases[handoff.id] = said
         self._ledger.put_handoff(handoff)
 
@@ -295,7 +293,7 @@ class Work:
         if not transition.sets & CHANGING_HANDS:
             handoff.reason_code, handoff.reason_text = _reason(handoff, decision, own=own)
         said = base if own else None
-        handoff.task_status = _task_status(handoff, stage, said)
+        handoff.task_status = task_status(handoff, stage, said)
         if said is not None and self.actor.kind == "partner":
             handoff.remote_lasted_at = at
         before, handoff.stage = handoff.stage, stage_code
@@ -304,18 +302,30 @@ class Work:
             handoff.escalate_at = None
         elif not stays:
             self._run_clock(handoff, decision, before, at=at, own=own)
-        if said is not None:
-            self._ledger.bases[handoff.id] = said
+        if own:
+            self._note_source(handoff, decision, said)
         self._ledger.put_handoff(handoff)
 
     def _run_clock(self, handoff: Handoff, decision: Decision, before: str, *, at: datetime, own: bool) -> None:
         loop = handoff.loop
-        if handoff.stage == STOPPED:
+        if own and _keeps_due(handoff, decision):
+            handoff.stage_since = at
+        elif handoff.stage == STOPPED:
             self._clocks.stop(handoff, loop, at, before)
         elif not own and handoff.paused_seconds is not None:
             self._clocks.resume(handoff, at)
         else:
             self._clocks.start(handoff, loop, at, decision.data)
+
+    def _note_source(self, handoff: Handoff, decision: Decision, said: Resource | None) -> None:
+        """What was entered for a performer has to be confirmed again, until the performer's own word moves it on."""
+        if said is not None:
+            handoff.contradiction = contradiction_in(said)
+            self._ledger.bases[handoff.id] = said
+        if decision.attested or "confirmed" in decision.transition.sets:
+            handoff.reconfirm_at = self.now + RECONFIRMED_WITHIN
+        elif decision.transition.target:
+            handoff.reconfirm_at = None
 
     def _note_report(self, loop: Loop, handoff: Handoff, decision: Decision) -> None:
         """The report becomes the Task's output; a request of ours has been carried out once nobody performs any more."""
@@ -328,6 +338,8 @@ class Work:
             self._ledger.requests.append((loop, under, "completed"))
 
 
+RECONFIRMED_WITHIN = timedelta(days=7)
+"""† How long what somebody has entered for a performer is taken as it is."""
 _OWNERS = ("accountable", "responsible", "performer_owner")
 
 
@@ -340,6 +352,12 @@ def _owner(loop: Loop, opening: Opening, opener: Handoff | None, chosen: Owner |
     if opening.owner in ("performer", "chosen"):
         return chosen or loop.performer_owner or loop.accountable
     return loop.accountable
+
+
+def _keeps_due(handoff: Handoff, decision: Decision) -> bool:
+    """Whether a step that was only told of leaves the due time as it was: it names no appointment and stops no clock."""
+    is_running = handoff.stage != STOPPED and handoff.paused_seconds is None
+    return decision.attested and is_running and "slot_end" not in decision.data
 
 
 def _stem(opener: Handoff | None) -> str | None:
@@ -385,21 +403,3 @@ def _reason(handoff: Handoff, decision: Decision, *, own: bool) -> tuple[str, st
     if handoff.kind == "request-cancellation":
         return decision.reason_code or handoff.reason_code, decision.reason_text
     return decision.reason_code, decision.reason_text
-
-
-def _task_status(handoff: Handoff, stage: Stage, base: Resource | None) -> str:
-    """What ``Task.status`` says: the performer's own word, unless the performer works here or the end is the placer's."""
-    if base is not None:
-        return str(base["status"])
-    if not is_ours_to_say(handoff):
-        return _placers_word(handoff, stage)
-    if stage.task_status_after_acceptance and handoff.task_status in ACCEPTED:
-        return stage.task_status_after_acceptance
-    return stage.task_status or handoff.task_status
-
-
-def _placers_word(handoff: Handoff, stage: Stage) -> str:
-    """What we may say in the place of a performer who works elsewhere: an end of the placer's, else its own last word."""
-    if stage.code == "superseded" and handoff.task_status in STARTED:
-        return handoff.task_status
-    return PLACERS_ENDS.get(stage.code, handoff.task_status)

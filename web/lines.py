@@ -20,6 +20,8 @@ CHIPS = {
     "chase": "danger",
     "waiting": "info",
     "unclaimed": "accent",
+    "to-confirm": "warn",
+    "contradictory": "danger",
     "late-booking": "warn",
     "attendance-unknown": "warn",
     "status-unknown": "danger",

@@ -33,6 +33,7 @@ ANSWERS = {
     ("recollect", "completed"): "recollected",
 }
 STARTED_ANYWAY = "start-anyway"
+BEFORE_THE_OUTCOME = frozenset({"requested", "received", "accepted"})
 ORDER = ("draft", "requested", "received", "accepted", "in-progress", "completed")
 
 
@@ -57,12 +58,20 @@ def steps_of(handoff: Handoff, said: Resource, held: Resource) -> list[Step]:
         return _afterwards(handoff, said, held)
     if status in ENDINGS:
         return [_ending(handoff, said, ENDINGS[status])]
-    if status in OUTRIGHT:
-        return OUTRIGHT[status](handoff, said)
+    return OUTRIGHT[status](handoff, said) if status in OUTRIGHT else _onwards(handoff, said, held)
+
+
+def _onwards(handoff: Handoff, said: Resource, held: Resource) -> list[Step]:
+    """What a status says that is no end; what speaks against itself or what was entered for it asks the referrer."""
+    status, report = said.get("status", ""), report_in(said, held)
+    if report and status in BEFORE_THE_OUTCOME:
+        # It is read, and completes nothing (BSeR: requested, and its outcome in one).
+        return [Step("contradict", {"report": report}, report)]
     finer = _by_business_status(handoff, said)
     if finer or status in STAGES["fulfil", handoff.stage].reads or status == handoff.task_status:
         return finer
-    return _along_the_path(handoff, status)
+    steps = _along_the_path(handoff, status)
+    return steps or ([Step("contradict")] if handoff.reconfirm_at else [])
 
 
 def report_in(said: Resource, known: Resource | None = None) -> str:
@@ -121,7 +130,11 @@ def _afterwards(handoff: Handoff, said: Resource, held: Resource) -> list[Step]:
         return [Step("amend", {"report": report, "state": "final"}, report)]
     began = said.get("status") in ACCEPTANCES and said.get("status") != handoff.task_status
     is_lost = handoff.reason_code == NOT_SELECTED and handoff.loop.closed_at is None
-    return [Step(STARTED_ANYWAY)] if began and is_lost else []
+    if began and is_lost:
+        return [Step(STARTED_ANYWAY)]
+    differs = said.get("status") not in {handoff.task_status, *STAGES["fulfil", handoff.stage].reads}
+    is_questioned = differs and handoff.reconfirm_at is not None and handoff.loop.closed_at is None
+    return [Step("contradict")] if is_questioned else []
 
 
 def _completed(handoff: Handoff, said: Resource) -> list[Step]:

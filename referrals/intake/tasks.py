@@ -168,6 +168,8 @@ def _is_new(handoff: Handoff, step: Step, actor: Actor) -> bool:
     """Whether a step is still to be done: its report isn't in the journal yet, and is of the request's patient."""
     if step.action == STARTED_ANYWAY:
         return actor.kind == "partner"  # a client here hears at once that it has lost
+    if step.action == "contradict" and actor.kind != "partner":
+        return False
     if not step.evidence:
         return True
     type_, key = local({"reference": step.evidence})
@@ -175,7 +177,9 @@ def _is_new(handoff: Handoff, step: Step, actor: Actor) -> bool:
     if report and not same_patient(handoff.loop.patient_id, patient_of(report)):
         evidence.ask_for_match(report, handoff.loop.accountable, actor)
         return False
-    return not Event.objects.filter(evidence.line_of(handoff.loop), evidence=step.evidence).exists()
+    known = Event.objects.filter(evidence.line_of(handoff.loop), evidence=step.evidence)
+    # A report that came with a contradiction was read, and has completed nothing.
+    return not (known if step.action == "contradict" else known.exclude(action="contradict")).exists()
 
 
 def _said_at(task: Resource, loop: Loop, actor: Actor) -> datetime:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from django.utils.translation import gettext_lazy as _
 
+from referrals.pathways.hearsay import HEARSAY
 from referrals.pathways.parts import (
     CONTACT,
     DECIDE,
@@ -352,6 +353,7 @@ PERFORMING = (
     *AFTERWARDS,
     *OVERLAPPING,
     *CANCELLED_BY_THE_LABORATORY,
+    *HEARSAY,
     *CANCELLATION_ANSWERS,
     *RECOLLECTION,
 )

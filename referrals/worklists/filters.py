@@ -18,10 +18,12 @@ Direction = Literal["", "sent", "received"]
 LABELS: dict[str, str] = {
     "overdue": "h.due_at < {now}",
     "due-soon": "h.due_at >= {now} AND h.due_at < {now} + interval '24 hours'",
-    "waiting": "h.is_outside AND h.due_at >= {now}",
-    "chase": "h.is_outside AND h.due_at < {now}",
+    "waiting": "h.is_outside AND h.due_at >= {now} AND (h.reconfirm_at IS NULL OR h.reconfirm_at >= {now})",
+    "chase": "h.is_outside AND (h.due_at < {now} OR h.reconfirm_at < {now})",
+    "to-confirm": "h.reconfirm_at < {now}",
+    "contradictory": "h.contradiction <> ''",
     "unclaimed": "h.kind = 'fulfil' AND o.kind = 'pool'",
-    "late-booking": "h.stage = 'scheduled' AND h.due_at > l.ordered_at + interval '29 days'",
+    "late-booking": "h.stage = 'scheduled' AND h.slot_end_at > l.ordered_at + interval '28 days'",
     "status-unknown": "h.kind IN ('fulfil', 'request-cancellation') AND NOT o.internal AND EXISTS (SELECT FROM"
     " referrals_signoflife AS life WHERE life.organization = o.organization AND life.heard_at < {now} - life.silent_after)",
     "attendance-unknown": "h.stage IN ('scheduled', 'booked') AND h.due_at < {now}",

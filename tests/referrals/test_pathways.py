@@ -29,7 +29,7 @@ TASK_STATUSES = {
 RECORDED = {
     *("owner", "loop-owners"),
     *("acknowledged", "told", "ended", "attempt", "received", "withdrawn", "died", "lives", "performer", "carried-out"),
-    *("claimed", "given-back", "replaced"),
+    *("claimed", "given-back", "replaced", "confirmed"),
 }
 KINDS = {"referral", "follow-up", "test-order"}
 
@@ -74,7 +74,13 @@ def test_from_every_open_stage_somebody_can_go_on_and_it_has_a_clock(kind: str, 
     for loop_kind in stage.loop_kinds or KINDS:
         found = list(transitions_from(kind, code, loop_kind))
         if stage.is_end:
-            assert {transition.action for transition in found} <= {"amend", "withdraw-report", "void", "start-anyway"}
+            assert {transition.action for transition in found} <= {
+                "amend",
+                "withdraw-report",
+                "void",
+                "start-anyway",
+                "contradict",
+            }
         else:
             assert any(one.target and STAGES[kind, one.target].is_end for one in found), "nowhere is a dead end"
             assert Rules().span(loop_kind, kind, code, ("routine",)).amount >= 0

@@ -99,7 +99,7 @@ def test_after_every_attempt_for_a_missed_visit_the_referrer_may_redirect_keep_o
     loop, fulfil = missed(ward, performer=performer)
     give_up(ward, loop)
     offered = {one.action for one in workflow.available(ward.referrer, ward.only(loop, "decide-next-step"))}
-    assert offered == {"redirect", "keep", "close"}
+    assert {"redirect", "keep", "close"} <= offered
     ward.does(ward.referrer, ward.only(loop, "decide-next-step"), "keep")
     assert (stage(fulfil), ward.open_kinds(loop)) == ("no-show", ["fulfil"])
 

@@ -28,6 +28,8 @@ LABELS: dict[str, Words] = {
     "due-soon": _("due soon"),
     "chase": _("to be chased"),
     "waiting": _("waiting for others"),
+    "to-confirm": _("to be confirmed once more"),
+    "contradictory": _("contradictory"),
     "unclaimed": _("unclaimed"),
     "late-booking": _("late booking"),
     "attendance-unknown": _("attendance unknown"),

@@ -1,0 +1,146 @@
+"""What was entered for a performer, what its own record says against it, and records that speak against themselves."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from records import clock, store
+from records.errors import Incorrect
+from referrals import workflow, worklists
+from referrals.models import Event, Handoff, Loop
+from tests.referrals import region
+from tests.referrals.exchange import answer, concept, document, open_kinds, output, request, take, the, the_loop
+from tests.referrals.region import Region
+
+MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+BY_PHONE = {"channel": "phone", "spoken_to": "Ms Ray"}
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
+
+
+@pytest.fixture
+def here() -> Iterator[Region]:
+    with clock.at(MONDAY):
+        yield region.build()
+
+
+def hours(number: float) -> datetime:
+    return MONDAY + timedelta(hours=number)
+
+
+def sent(here: Region) -> Loop:
+    take(request(), here.ehr)
+    workflow.perform(the(the_loop(), "dispatch").id, "send", here.gp)
+    return the_loop()
+
+
+def told(here: Region, loop: Loop, action: str, at: datetime, **data: Any) -> Handoff:
+    with clock.at(at):
+        workflow.perform(the(loop, "fulfil").id, action, here.nina, attested=True, data=BY_PHONE | data)
+    return the(loop, "fulfil")
+
+
+def says(here: Region, loop: Loop, status: str, at: datetime, **elements: Any) -> None:
+    with clock.at(at):
+        take(answer(the(loop, "fulfil"), status, at, **elements), here.partner)
+
+
+def labels(here: Region, loop: Loop, now: datetime) -> frozenset[str]:
+    found = worklists.rows(here.nina, worklists.Filters(scope="organisation"), now=now).rows
+    return next(row.labels for row in found if row.handoff_id == the(loop, "fulfil").id)
+
+
+def business_status(code: str) -> dict[str, Any]:
+    return concept(code, system="http://127.0.0.1:8000/CodeSystem/stage")
+
+
+def test_what_was_told_keeps_its_due_time_and_has_to_be_confirmed_after_a_week(here: Region) -> None:
+    loop = sent(here)
+    due = the(loop, "fulfil").due_at
+    fulfil = told(here, loop, "accept", hours(5))
+    assert (fulfil.stage, fulfil.due_at, fulfil.stage_since) == ("awaiting-booking", due, hours(5))
+    assert fulfil.reconfirm_at == hours(5) + timedelta(days=7)
+    assert "to-confirm" not in labels(here, loop, hours(6))
+    assert {"to-confirm", "chase"} <= labels(here, loop, hours(5) + timedelta(days=8))
+
+
+def test_an_appointment_that_was_told_is_due_after_its_end(here: Region) -> None:
+    loop = sent(here)
+    booked = told(here, loop, "book", hours(5), slot_end=hours(24 * 18))
+    assert booked.due_at == hours(24 * 21), "the Monday after"
+    late = hours(24 * 8)
+    assert {"to-confirm", "chase"} <= labels(here, loop, late)
+    with clock.at(late):
+        workflow.perform(booked.id, "reconfirm", here.nina, data=BY_PHONE)
+    assert not {"to-confirm", "chase"} & labels(here, loop, late)
+    assert the(loop, "fulfil").due_at == booked.due_at
+
+
+def test_only_what_was_told_is_confirmed_once_more(here: Region) -> None:
+    loop = sent(here)
+    with pytest.raises(Incorrect, match="nobody has entered it"):
+        workflow.perform(the(loop, "fulfil").id, "reconfirm", here.nina, data=BY_PHONE)
+
+
+def test_the_performers_own_word_that_agrees_is_the_confirmation(here: Region) -> None:
+    loop = sent(here)
+    told(here, loop, "accept", hours(5))
+    says(here, loop, "accepted", hours(9))
+    fulfil = the(loop, "fulfil")
+    assert (fulfil.stage, fulfil.reconfirm_at, open_kinds(loop)) == ("awaiting-booking", None, ["fulfil"])
+
+
+def test_the_performers_own_word_that_differs_asks_the_referrer_and_overwrites_nothing(here: Region) -> None:
+    loop = sent(here)
+    told(here, loop, "seen", hours(5))
+    says(here, loop, "received", hours(9))
+    fulfil = the(loop, "fulfil")
+    assert (fulfil.stage, open_kinds(loop)) == ("seen-awaiting-report", ["decide-next-step", "fulfil"])
+    assert store.get("Task", fulfil.id)["status"] == "received"
+    says(here, loop, "accepted", hours(10))
+    assert open_kinds(loop) == ["decide-next-step", "fulfil"], "asked once"
+    workflow.perform(the(loop, "decide-next-step").id, "keep", here.gp)
+    assert open_kinds(loop) == ["fulfil"]
+
+
+def test_an_end_that_was_told_is_questioned_when_the_performer_goes_on(here: Region) -> None:
+    loop = sent(here)
+    ended = told(here, loop, "decline", hours(5), reason="no-capacity", reason_text="Full")
+    workflow.perform(the(loop, "decide-next-step").id, "redirect", here.gp, data={"performer": "Organization/clinic"})
+    with clock.at(hours(9)):
+        take(answer(ended, "accepted", hours(9)), here.partner)
+    assert "decide-next-step" in open_kinds(loop)
+    assert Event.objects.filter(loop=loop, action="contradict", handoff=ended).exists()
+
+
+def test_a_stage_that_the_status_does_not_allow_is_kept_and_shown_and_the_status_wins(here: Region) -> None:
+    loop = sent(here)
+    says(here, loop, "accepted", hours(1), businessStatus=business_status("report-sent"))
+    fulfil = the(loop, "fulfil")
+    assert (fulfil.stage, fulfil.contradiction) == ("awaiting-booking", "report-sent")
+    assert "contradictory" in labels(here, loop, hours(2))
+    assert store.get("Task", fulfil.id)["businessStatus"] == business_status("report-sent")
+    says(here, loop, "in-progress", hours(3), businessStatus=business_status("in-progress"))
+    assert "contradictory" not in labels(here, loop, hours(4))
+
+
+def test_an_outcome_of_what_is_only_requested_is_read_and_completes_nothing(here: Region) -> None:
+    loop = sent(here)
+    with clock.at(hours(1)):
+        take(document(hours(1)), here.partner)
+    fulfilled = {"output": output("DocumentReference/note"), "businessStatus": business_status("report-sent")}
+    says(here, loop, "requested", hours(2), **fulfilled)
+    says(here, loop, "requested", hours(3), **fulfilled, note=[{"text": "again"}])
+    assert (the(loop, "fulfil").stage, open_kinds(loop)) == ("sent", ["decide-next-step", "fulfil", "review-report"])
+    says(here, loop, "completed", hours(4), output=output("DocumentReference/note"))
+    assert the(loop, "fulfil").stage == "report-sent"
+
+
+@pytest.mark.parametrize(("days", "late"), [(28, False), (29, True)])
+def test_a_booking_more_than_four_weeks_after_the_order_is_late(here: Region, days: int, late: bool) -> None:
+    loop = sent(here)
+    with clock.at(hours(1)):
+        workflow.perform(the(loop, "fulfil").id, "book", here.partner, data={"slot_end": hours(24 * days)})
+    assert ("late-booking" in labels(here, loop, hours(2))) is late
+    assert ("attendance-unknown" in labels(here, loop, hours(24 * (days + 5)))) is True
