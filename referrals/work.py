@@ -16,13 +16,13 @@ from records.errors import NotFound
 from records.json import Resource
 from referrals import holding
 from referrals.asking import Asking, last_request
-from referrals.bidding import STARTED
 from referrals.clocks import APPOINTED, STOPPED, Clocks
 from referrals.fields import as_details
 from referrals.ledger import Ledger, booked_visit
 from referrals.lifecycle import Decision
 from referrals.models import RANK, Event, Handoff, Loop, Owner
 from referrals.opening import Order
+from referrals.particulars import focus_of, inherited_reason_of, is_under_another, reason_of
 from referrals.pathways import STAGES, first_stage
 from referrals.pathways.parts import DEPENDENTS
 from referrals.projection import is_ours_to_say
@@ -33,8 +33,6 @@ from referrals.vocabulary import Data, Opening
 
 CHANGING_HANDS = frozenset({"owner", "loop-owners", "claimed", "given-back"})
 OUTCOMES = frozenset({"report-sent", "done", "final"})
-# What stands under the request that its opener stands under.
-UNDER_A_REQUEST = frozenset({"dispatch", "fulfil", "recollect", "decide-next-step"})
 
 
 class Work:
@@ -176,9 +174,9 @@ class Work:
             needed_by=loop.needed_by if opening.handoff == "fulfil" else None,
             task_status=stage.task_status,
             opened_by_id=_stem(opener),
-            focus=_focus(opening, opener, values),
+            focus=focus_of(opening, opener, values),
             is_offer=opening.owner == "chosen" and values.get("bidding", False),
-            reason_code=_inherited_reason(opening, opener, values),
+            reason_code=inherited_reason_of(opening, opener, values),
         )
         holding.give(handoff, holder, loop.accountable)
         self._clocks.start(handoff, loop, at, values)
@@ -264,7 +262,7 @@ class Work:
         if opening.owner == "chosen":
             opener = handoff.opened_by if opening.beside else handoff
             # A Task of another system stands for the first of several performers alone.
-            about = {"request": handoff.focus} if opening.beside and _is_under_another(handoff) else {}
+            about = {"request": handoff.focus} if opening.beside and is_under_another(handoff) else {}
             return [(opener, owner, about | ({"task": ""} if place else {})) for place, owner in enumerate(owners)]
         if not opening.each:
             return [(handoff, owners[0], {})]
@@ -291,7 +289,7 @@ class Work:
         handoff.version += 1
         handoff.attempts += "attempt" in transition.sets
         if not transition.sets & CHANGING_HANDS:
-            handoff.reason_code, handoff.reason_text = _reason(handoff, decision, own=own)
+            handoff.reason_code, handoff.reason_text = reason_of(handoff, decision, own=own)
         said = base if own else None
         handoff.task_status = task_status(handoff, stage, said)
         if said is not None and self.actor.kind == "partner":
@@ -334,7 +332,7 @@ class Work:
             self._ledger.reports[handoff.id] = report
         is_enough = "carried-out" in decision.transition.sets or (report and handoff.stage in OUTCOMES)
         if is_enough and loop.request_reference and not any(one.kind == "fulfil" for one in self.open_handoffs(loop)):
-            under = handoff.focus if _is_under_another(handoff) else loop.request_reference
+            under = handoff.focus if is_under_another(handoff) else loop.request_reference
             self._ledger.requests.append((loop, under, "completed"))
 
 
@@ -369,37 +367,3 @@ def _stem(opener: Handoff | None) -> str | None:
 
 def _ends(handoff: Handoff, decision: Decision) -> bool:
     return STAGES[handoff.kind, decision.stages.get(handoff.id, handoff.stage)].is_end
-
-
-def _focus(opening: Opening, opener: Handoff | None, data: Mapping[str, Any]) -> str:
-    """What a handoff is about when that isn't the request."""
-    if opening.handoff == "request-cancellation" and opener is not None:
-        return str(data.get("appointment", "")) or f"Task/{opener.id}"
-    names = {"review-report": "report", "fulfil": "request"}
-    about = str(data.get(names.get(opening.handoff, ""), ""))
-    return about or (
-        opener.focus if opener and opening.handoff in UNDER_A_REQUEST and _is_under_another(opener) else ""
-    )
-
-
-def _is_under_another(handoff: Handoff) -> bool:
-    """Whether it stands under a later request than the loop's first."""
-    return handoff.focus.startswith("ServiceRequest/")
-
-
-def _inherited_reason(opening: Opening, opener: Handoff | None, data: Mapping[str, Any]) -> str:
-    """Why the performer is asked to cancel."""
-    if opening.handoff != "request-cancellation" or opener is None:
-        return ""
-    return str(data.get("reason") or opener.reason_code)
-
-
-def _reason(handoff: Handoff, decision: Decision, *, own: bool) -> tuple[str, str]:
-    """The reason that a handoff carries now; what was overtaken carries none but the end of its loop."""
-    if not own:
-        return decision.reasons.get(handoff.id) or decision.loop.get("end_reason", ""), ""
-    if handoff.closed_at is not None and not decision.reason_code:
-        return handoff.reason_code, handoff.reason_text
-    if handoff.kind == "request-cancellation":
-        return decision.reason_code or handoff.reason_code, decision.reason_text
-    return decision.reason_code, decision.reason_text

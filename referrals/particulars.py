@@ -1,0 +1,43 @@
+"""What a handoff carries when it opens or moves: what it is about, and for which reason."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from referrals.lifecycle import Decision
+from referrals.models import Handoff
+from referrals.vocabulary import Opening
+
+# What stands under the request that its opener stands under.
+UNDER_A_REQUEST = frozenset({"dispatch", "fulfil", "recollect", "decide-next-step"})
+
+
+def focus_of(opening: Opening, opener: Handoff | None, data: Mapping[str, Any]) -> str:
+    """What a handoff is about when that isn't the request."""
+    if opening.handoff == "request-cancellation" and opener is not None:
+        return str(data.get("appointment", "")) or f"Task/{opener.id}"
+    names = {"review-report": "report", "fulfil": "request"}
+    about = str(data.get(names.get(opening.handoff, ""), ""))
+    return about or (opener.focus if opener and opening.handoff in UNDER_A_REQUEST and is_under_another(opener) else "")
+
+
+def inherited_reason_of(opening: Opening, opener: Handoff | None, data: Mapping[str, Any]) -> str:
+    """Why the performer is asked to cancel."""
+    if opening.handoff != "request-cancellation" or opener is None:
+        return ""
+    return str(data.get("reason") or opener.reason_code)
+
+
+def reason_of(handoff: Handoff, decision: Decision, *, own: bool) -> tuple[str, str]:
+    """The reason that a handoff carries now; what was overtaken carries none but the end of its loop."""
+    if not own:
+        return decision.reasons.get(handoff.id) or decision.loop.get("end_reason", ""), ""
+    if handoff.closed_at is not None and not decision.reason_code:
+        return handoff.reason_code, handoff.reason_text
+    if handoff.kind == "request-cancellation":
+        return decision.reason_code or handoff.reason_code, decision.reason_text
+    return decision.reason_code, decision.reason_text
+
+
+def is_under_another(handoff: Handoff) -> bool:
+    """Whether it stands under a later request than the loop's first."""
+    return handoff.focus.startswith("ServiceRequest/")
