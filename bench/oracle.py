@@ -1,0 +1,355 @@
+"""A second opinion on who must do what by when: a model of the pathways that shares nothing with `referrals`.
+
+It is told what happened in the world (`ordered`, `happened`) and answers from its own tables, copied by hand from the
+specification of the pathways (§2-§5, §7), what must stand on whose list at any instant (`standing`) and who must hear of
+it when it is overdue (`hears`). Who holds something is a word: ``practice/pool``, ``practice/anna``, or ``clinic/`` (an
+organisation that nobody signs in at).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
+from functools import reduce
+from itertools import product
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+# What is due when; "t:" only in test orders, "/" at that priority or severity, at the placer's own place, or with action.
+DUE = """
+dispatch 1bd; provide-information 2bd; decide-next-step 2bd; request-cancellation 2bd; recollect 1bd; contact-patient 2bd
+review-report 7d; review-report/critical 24h; t:review-report 14d; t:review-report/abnormal 7d; match-evidence 1bd
+match-evidence/stat 4h; notify-patient 14d; notify-patient/action 7d; to-tell-today today; confirm-death 1bd
+sent 48h; in-triage 7d; in-triage/stat 1d; in-triage/asap 1d; in-triage/urgent 2d; awaiting-booking 7d
+awaiting-booking/own 3bd; appointment-cancelled 7d; appointment-cancelled/own 3bd; scheduled 1bd; booked 1bd; no-show 2bd
+in-progress 7d; seen-awaiting-report 72h; interim-report 72h; completed-no-report 72h; planned 0d; preliminary 7d
+ordered 14d; ordered/stat 1d; ordered/asap 1d; ordered/urgent 3d; collection-booked 1bd; specimen-collected 7d; in-lab 7d
+specimen-collected/stat 1d; specimen-collected/asap 1d; specimen-collected/urgent 2d; in-lab/stat 1d; in-lab/asap 1d
+in-lab/urgent 2d
+"""
+# Kinds of loop (r, f, t; u without a request) | handoffs | actions | from (none: wherever it is open) | to (none: it
+# stays) | what opens | what depends on it and ends with it.
+RULES = """
+rt|dispatch|send||dispatched|fulfil|; rt|dispatch|withdraw||withdrawn||; r|fulfil|receive|sent|in-triage||
+r|fulfil|accept|sent in-triage awaiting-information|awaiting-booking||provide-information
+r|fulfil|ask-information|sent in-triage awaiting-booking in-progress|awaiting-information|provide-information|
+r|fulfil|book|sent in-triage awaiting-information awaiting-booking in-progress|scheduled||provide-information contact-patient
+r|fulfil|rebook|scheduled no-show appointment-cancelled|scheduled||contact-patient
+rf|fulfil|no-show|scheduled in-progress booked|no-show|contact-patient|
+t|fulfil|no-show|collection-booked|ordered|contact-patient|
+r|fulfil|cancel-appointment|scheduled|appointment-cancelled|to-tell-today|
+f|fulfil|cancel-appointment|booked|planned|contact-patient to-tell-today|
+t|fulfil|cancel-appointment|collection-booked|ordered|to-tell-today|
+r|fulfil|seen|UNSEEN|seen-awaiting-report||HANGING; t|fulfil|preliminary-result||preliminary||
+r|fulfil|interim-report|scheduled in-progress seen-awaiting-report interim-report completed-no-report|interim-report||
+r|fulfil|complete-without-report|UNSEEN seen-awaiting-report interim-report|completed-no-report||HANGING
+t|fulfil|book-collection|ordered collection-booked|collection-booked||
+t|fulfil|collect|ordered collection-booked|specimen-collected||
+t|fulfil|receive-specimen|ordered collection-booked specimen-collected|in-lab||
+t|fulfil|reject-specimen|specimen-collected in-lab preliminary|failed|recollect decide-next-step|HANGING
+f|fulfil|book|planned booked no-show|booked||contact-patient; f|fulfil|supersede||superseded|decide-next-step|HANGING
+r|fulfil|report||report-sent|review-report|HANGING; t|fulfil|result||final|review-report|HANGING
+f|fulfil|complete||done|review-report|HANGING; rft|fulfil|hold|||in-question|
+rft|fulfil|decline fail call-off||declined|decide-next-step to-tell-today|HANGING
+rft|fulfil|cancel|CANCELLABLE|cancelled|to-tell-today|HANGING; rft|fulfil|amend|ENDED||review-report|review-report
+rft|fulfil|request-cancellation|STARTED||request-cancellation|; t|recollect|recollected||recollected|again|decide-next-step
+rft|request-cancellation|accept-cancellation||cancellation-accepted|to-tell-today|provide-information contact-patient
+rft|request-cancellation|refuse-cancellation||cancellation-refused||; rft|decide-next-step|keep||kept||
+rt|decide-next-step|redirect||redirected|fulfil|fulfil recollect HANGING; r|provide-information|answer||answered||
+rft|decide-next-step|close||given-up|notify-patient|; rft|review-report|acknowledge||acknowledged|notify-patient|
+rft|notify-patient|tell not-reached||told||; rft|notify-patient contact-patient|attempt||||
+rft|contact-patient|reached book||reached||; rt|contact-patient|give-up patient-declines||not-reached|in-question|
+f|contact-patient|give-up patient-declines||not-reached|decide-next-step|; u|match-evidence|refuse||refused||
+"""
+WORDS = {
+    "UNSEEN": "sent in-triage awaiting-information awaiting-booking in-progress scheduled no-show appointment-cancelled",
+    "STARTED": "scheduled in-progress no-show appointment-cancelled seen-awaiting-report interim-report"
+    " completed-no-report specimen-collected in-lab preliminary",
+    "CANCELLABLE": "sent in-triage awaiting-information awaiting-booking ordered collection-booked planned booked",
+    "ENDED": "report-sent done final declined cancelled failed superseded lost-after-attempts patient-declined",
+    "HANGING": "provide-information contact-patient request-cancellation",
+}
+STARTED, ENDED = set(WORDS["STARTED"].split()), set(WORDS["ENDED"].split())
+# Whatever the performer's system says: nobody has begun on the patient there, or somebody has.
+NOT_BEGUN = {"no-show", "appointment-cancelled", "planned", "booked"}
+BEGUN = STARTED - NOT_BEGUN - {"scheduled"}
+# Who holds what opens, where that isn't the pool ("same": whoever held what it came from), and what it is then.
+HOLDERS = {
+    **dict.fromkeys(("provide-information", "decide-next-step", "review-report", "in-question"), "referrer"),
+    "fulfil": "performer",
+    "request-cancellation": "same",
+    "recollect": "same",
+    "again": "same",
+}
+OPENED_AS = {"to-tell-today": "notify-patient", "again": "fulfil", "in-question": "decide-next-step"}
+FIRST = {"r": "sent", "f": "planned", "t": "ordered", "again": "specimen-collected"}
+ENDING = {"withdraw", "cancel", "accept-cancellation", "close"}
+BOOKABLE = {"planned", "booked", "no-show", "awaiting-booking", "appointment-cancelled"}
+ONCE = {"notify-patient", "contact-patient", "request-cancellation", "to-tell-today"}
+KNOWN_TO_PATIENT = {"patient-declined", "lost-after-attempts", "patient-died", "cancelled-by-patient"}
+NEVER, RANKS = datetime.max.replace(tzinfo=UTC), {"stat": 0, "asap": 1, "urgent": 2, "routine": 3}
+# Hours after the due time at which owner, pool and supervisor hear, by rank.
+HEARS, ATTEMPTS, SATURDAY = ((0, 0, 0, 0), (1, 1, 4, 24), (4, 4, 24, 72)), 3, 5
+
+
+class House(NamedTuple):
+    """An organisation: where it is, when it is closed, whether its people sign in here, and who supervises."""
+
+    zone: str
+    closed: frozenset[date]
+    ours: bool
+    supervisor: str = ""
+
+
+@dataclass(eq=False)
+class Case:
+    """One care request of kind r, f, t or u; whether its patient knows how it ended (``told``), and has heard it said."""
+
+    name: str
+    kind: str
+    placer: str
+    pool: str
+    referrer: str
+    performer: str
+    priority: str = "routine"
+    window: tuple[datetime | None, datetime | None] = (None, None)
+    told: bool = False
+    heard: bool = False
+    items: "list[Item]" = field(default_factory=list)
+    later: "Case | None" = None
+
+    def open(self, *kinds: str, beside: "Item | None" = None) -> "list[Item]":
+        """What is open, of these kinds if given, beside one of them."""
+        return [one for one in self.items if one.is_open and one is not beside and (not kinds or one.kind in kinds)]
+
+
+@dataclass(eq=False)
+class Item:
+    """One responsibility; where it stopped (``before``) and with how much ``left``; whether the performer has ``started``."""
+
+    key: str
+    case: Case
+    kind: str
+    stage: str
+    owner: str
+    list: str
+    opener: "Item | None" = None
+    rank: int = 3
+    report: str = ""
+    reason: str = ""
+    due: datetime = NEVER
+    is_open: bool = True
+    attempts: int = 0
+    before: str = ""
+    left: timedelta | None = None
+    started: bool = False
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether another organisation than the pool's holds it."""
+        return _home(self.owner) != _home(self.case.pool)
+
+    def is_near(self, other: "Item") -> bool:
+        """Whether one opened the other, or the same opened both."""
+        return self.opener is other or other.opener is self or (self.opener is not None and self.opener is other.opener)
+
+
+def _table() -> Iterator[tuple[tuple[str, str, str], tuple[list[str], str, list[str], list[str]]]]:
+    text = reduce(lambda before, word: before.replace(*word), WORDS.items(), RULES.strip().replace("\n", ";"))
+    for line in text.split(";"):
+        kinds, handoffs, actions, sources, target, opens, closes = line.strip().split("|")
+        for key in product(kinds, handoffs.split(), actions.split()):
+            yield key, (sources.split(), target, opens.split(), closes.split())
+
+
+SPANS = dict(part.split() for line in DUE.strip().splitlines() for part in line.split(";"))
+TABLE = dict(_table())
+
+
+class Oracle:
+    """The world as it was told, and what follows from it."""
+
+    def __init__(self) -> None:
+        self.houses: dict[str, House] = {}
+        self.items: dict[str, Item] = {}
+
+    def ordered(self, case: Case, at: datetime) -> list[Item]:
+        """A care request came to be, or (kind u) something that names none; gives what has to be done first."""
+        opened = [self._open({"u": "match-evidence", "f": "fulfil"}.get(case.kind, "dispatch"), case, at)]
+        return opened + ([self._open("contact-patient", case, at, opened[0])] if case.kind == "f" else [])
+
+    def allows(self, item: Item, action: str) -> bool:
+        """Whether that can be done to it now."""
+        sources = TABLE.get((item.case.kind, item.kind, action), (["never"],))[0]
+        begun = [
+            one
+            for one in item.case.open("fulfil")
+            if one.stage in BEGUN or (one.started and one.stage not in NOT_BEGUN)
+        ]
+        if item.stage not in sources if sources else not item.is_open:
+            return False
+        if action in ("redirect", "close"):
+            return not any(action == "close" or item.is_near(one) for one in begun)
+        if action == "keep" and item.stage != "in-question":
+            return bool(item.case.open("fulfil", "dispatch", "recollect", "review-report"))
+        return item.attempts >= ATTEMPTS or action not in ("not-reached", "give-up")
+
+    def happened(self, item: Item, action: str, at: datetime, told: dict[str, Any]) -> list[Item]:
+        """Somebody did that to it at ``at``, and told this of it; gives what that opened."""
+        told = {"reason": item.reason, **told, "action": action}
+        (_sources, target, opens, closes), case = TABLE[item.case.kind, item.kind, action], _current(item.case)
+        others = [one for one in case.open("fulfil", beside=item) if one is not item.opener]
+        asked = _asked(item, action)
+        is_last = item.kind in ("decide-next-step", "dispatch") or not (others or case.open("review-report"))
+        is_end = action in ENDING and is_last and not (asked and action == "close")
+        wanted = [] if asked and action == "close" else [word for word in opens if _is_wanted(word, item, case, told)]
+        sooner = _end(item, case, closes, told, is_end=is_end)
+        self._enter(item, target, at, told)
+        self._take_along(item, at, told)
+        case.performer = told.get("performer", case.performer)
+        opened = [self._open("request-cancellation", case, at, one) for one in asked]
+        opened += [self._open(word, case, at, item, told, sooner) for word in wanted]
+        if case is not item.case and len(case.items) == len(opened) and item.case.heard:
+            opened.append(self._open("notify-patient", case, at, item))
+        is_unread = bool(case.open("review-report"))
+        if "review-report" in wanted:  # a new report: the patient doesn't know of it yet
+            case.told = case.heard = False
+        elif (action in ("tell", "not-reached") and not is_unread) or (is_end and told["reason"] in KNOWN_TO_PATIENT):
+            case.told, case.heard = True, action == "tell"
+        return opened
+
+    def standing(self, item: Item, now: datetime) -> Iterator[tuple[str, str]]:
+        """On whose lists, and in which of its views, something stands now."""
+        yield item.list, "list"
+        if item.due < now:
+            yield item.list, "overdue"
+        if item.is_outside:
+            yield item.case.pool, "chase" if item.due < now else "waiting"
+
+    def hears(self, item: Item) -> Iterator[tuple[int, datetime, str]]:
+        """Who has to hear that it is overdue, level after level, and from when on."""
+        supervisor = self.houses[_home(item.case.pool)].supervisor or item.case.pool
+        for level, who in enumerate((item.list, item.case.pool, supervisor)):
+            yield level + 1, item.due + timedelta(hours=HEARS[level][item.rank]), who
+
+    def _take_along(self, item: Item, at: datetime, told: dict[str, Any]) -> None:
+        """What an answer, a word with the patient and an accepted cancellation do to the performing itself."""
+        action, visits = told["action"], [one for one in item.case.open("fulfil", beside=item) if item.is_near(one)]
+        if action == "accept-cancellation" and item.opener:
+            item.opener.is_open, item.opener.stage = False, "cancelled"
+        for visit in visits[:1]:
+            if action == "answer" and visit.left is not None:
+                visit.stage, visit.due, visit.left = visit.before, at + visit.left, None
+            elif item.kind == "contact-patient" and action == "book" and visit.stage in BOOKABLE:
+                self._enter(visit, "booked" if visit.case.kind == "f" else "scheduled", at, told)
+            elif visit.case.kind == "f" and action in ("give-up", "patient-declines") and not _is_theirs(visit):
+                visit.is_open, visit.stage = False, "patient-declined"
+
+    def _enter(self, item: Item, stage: str, at: datetime, told: dict[str, Any]) -> None:
+        """It comes to a stage: its end, or a new clock; with no stage it stays."""
+        item.attempts += told["action"] == "attempt"
+        if stage and (item.kind != "fulfil" or stage in ENDED):
+            item.is_open, item.stage = False, stage
+        elif stage:
+            left, is_asked = max(item.due - at, timedelta()), stage == "awaiting-information"
+            item.before, item.stage, item.left = item.stage, stage, left if is_asked else None
+            if not is_asked and (self.houses[_home(item.owner)].ours or told.get("by_partner")):
+                item.started = stage in STARTED
+            asked = Item("", item.case, "provide-information", "", item.case.referrer, "")
+            item.due = self._due(asked, at, {}) + left if is_asked else self._due(item, at, told)
+
+    def _open(
+        self, word: str, case: Case, at: datetime, opener: Any = None, told: Any = None, sooner: Any = None
+    ) -> Item:
+        told, kind = told or {}, OPENED_AS.get(word, word)
+        owners = {"": case.pool, "referrer": case.referrer, "performer": case.performer}
+        owner = owners.get(HOLDERS.get(word, "")) or opener.owner
+        on = owner if self.houses[_home(owner)].ours else case.pool
+        stage = FIRST.get(word) or (FIRST[case.kind] if kind == "fulfil" else word)
+        item = Item(f"{case.name}/{kind}{len(case.items)}", case, kind, stage, owner, on, opener)
+        item.rank = 0 if told.get("severity") == "critical" else RANKS[case.priority]
+        item.report = told.get("report", "") if kind == "review-report" else ""
+        item.reason = told.get("reason", "") if kind == "request-cancellation" else ""
+        item.started = word == "again"
+        item.due = self._due(item, at, told)
+        item.due = min(item.due, (sooner or {}).get(kind, item.due))
+        case.items.append(item)
+        self.items[item.key] = item
+        return item
+
+    def _due(self, item: Item, at: datetime, told: dict[str, Any]) -> datetime:
+        case, what = item.case, item.stage if item.kind == "fulfil" or item.stage == "to-tell-today" else item.kind
+        if what in ("planned", "ordered") and case.window[1] is not None:
+            return case.window[1]
+        if what in ("scheduled", "booked", "collection-booked"):
+            at = told.get("slot_end") or at
+        if what == "contact-patient" and case.kind == "f" and case.window[0] is not None:
+            at = max(at, case.window[0])
+        own = "own" if _home(item.owner) == case.placer else ""
+        levels = (told.get("severity"), "action" if told.get("patient_has_to_act") else "", case.priority, own)
+        words = [f"{what}/{level}" for level in levels if level] + [what]
+        span = next(SPANS[key] for word in words for key in (f"{case.kind}:{word}", word) if key in SPANS)
+        home = self.houses[_home(item.owner)]
+        return _after(at, span, home if home.ours else self.houses[_home(case.pool)])
+
+
+def _home(owner: str) -> str:
+    return owner.partition("/")[0]
+
+
+def _is_theirs(item: Item) -> bool:
+    return item.kind == "fulfil" and item.is_outside and item.started
+
+
+def _current(case: Case) -> Case:
+    while case.items and not case.open():  # an outcome that comes after the end begins a new one
+        case.later = case.later or replace(case, name=f"{case.name}+", told=False, heard=False, items=[])
+        case = case.later
+    return case
+
+
+def _is_wanted(word: str, item: Item, case: Case, told: dict[str, Any]) -> bool:
+    """Whether what a rule opens is still needed."""
+    is_there = any(word in (one.kind, one.stage) for one in case.open(beside=item))
+    knows, action = told["reason"] in KNOWN_TO_PATIENT, told["action"]
+    if word == "request-cancellation":
+        return not any(one.opener is item for one in case.open(word))
+    if (word == "to-tell-today" and knows) or (action == "close" and (knows or case.told)):
+        return False
+    return not (is_there and word in ONCE) and not (action == "hold" and case.open("decide-next-step"))
+
+
+def _asked(item: Item, action: str) -> list[Item]:
+    """Whose performer has to agree to a decision first, and hasn't been asked yet."""
+    asked = {one.opener for one in item.case.open("request-cancellation")}
+    theirs = [one for one in item.case.open("fulfil") if _is_theirs(one) and one not in asked]
+    is_decision = item.kind == "decide-next-step" and action != "keep"
+    return [one for one in theirs if is_decision and (action == "close" or item.is_near(one))]
+
+
+def _end(item: Item, case: Case, closes: list[str], told: dict[str, Any], *, is_end: bool) -> dict[str, datetime]:
+    """End what depends on it, or the whole case but for what the patient must still hear; gives when that was due."""
+    sooner = {}
+    for other in case.open(beside=item):
+        goes = other.kind in closes and item.is_near(other) and other.report in ("", told.get("report"))
+        if told["action"] == "close":
+            goes = other.kind in ("fulfil", "dispatch", "recollect")
+        if is_end:
+            goes = other.kind != "notify-patient" or told["reason"] in KNOWN_TO_PATIENT
+        if goes and not _is_theirs(other):
+            other.is_open, other.stage = False, "cancelled"
+            sooner[other.kind] = other.due
+    return sooner
+
+
+def _after(start: datetime, span: str, house: House) -> datetime:
+    """When a span has run out, on the wall clock of that house."""
+    if span.endswith("h"):
+        return start + timedelta(hours=int(span[:-1]))
+    local, is_today = start.astimezone(ZoneInfo(house.zone)), span == "today"
+    day, days = local.date() - timedelta(days=is_today), 1 if is_today else int(span.rstrip("bd"))
+    while days:
+        day += timedelta(days=1)
+        is_free = day.weekday() >= SATURDAY or day in house.closed
+        days -= not (is_free and (is_today or "b" in span))
+    clock = time() if is_today else local.time()
+    return datetime.combine(day + timedelta(days=is_today), clock, ZoneInfo(house.zone)).astimezone(UTC)

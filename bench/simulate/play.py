@@ -1,0 +1,290 @@
+"""Makes the year happen: a queue of steps, the clock, the sweeps, and what people decide to do next."""
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from heapq import heappop, heappush
+from random import Random
+from typing import Any
+
+from bench.oracle import Case, Item, Oracle
+from bench.simulate import faults, habits
+from bench.simulate.compare import Judge
+from bench.simulate.faults import Window
+from bench.simulate.steps import Step, family, token
+from bench.simulate.world import World
+from records import clock, store
+from records.access import Actor
+from records.errors import BatonError
+from records.json import Resource
+from referrals import escalation, workflow
+from referrals.models import Handoff
+
+KINDS = {"r": "referral", "f": "follow-up", "t": "test-order"}
+HOUR, MINUTE, DAY = timedelta(hours=1), timedelta(minutes=1), timedelta(days=1)
+# What a partner's Task says after an action of theirs; elsewhere it keeps its last status.
+STATUSES = {
+    "receive": "received",
+    "accept": "accepted",
+    "book-collection": "accepted",
+    "decline": "rejected",
+    "fail": "failed",
+    "reject-specimen": "failed",
+    "call-off": "cancelled",
+    "refuse-cancellation": "rejected",
+    **dict.fromkeys(("report", "result", "complete-without-report", "accept-cancellation"), "completed"),
+    **dict.fromkeys(("book", "rebook", "no-show", "cancel-appointment", "seen", "interim-report"), "in-progress"),
+    **dict.fromkeys(("collect", "receive-specimen", "preliminary-result"), "in-progress"),
+}
+
+
+class Play:
+    """One simulation. ``random`` decides what people do, ``ids`` is the product's own randomness."""
+
+    def __init__(self, world: World, oracle: Oracle, start: datetime, seed: int) -> None:
+        self.world, self.oracle, self.now = world, oracle, start
+        self.judge = Judge(world, oracle)
+        self.random, self.ids = Random(f"habits {seed}"), Random(f"ids {seed}")
+        self.histories: dict[str, list[Step]] = {}
+        self.patients: dict[str, str] = {}
+        self.outages: list[Window] = []
+        self.silences: dict[str, list[Window]] = {}
+        self.is_alive = True
+        self.steps = 0
+        self._handoffs: dict[str, str] = {}
+        self._slots: dict[str, datetime] = {}
+        self._known: dict[str, object] = {}
+        self._queue: list[tuple[datetime, int, Step]] = []
+        self._crossings: list[tuple[datetime, str]] = []
+        self._number = itertools.count()
+        self._next_day = start + DAY
+
+    def push(self, steps: Iterable[Step]) -> None:
+        """Add what is to happen."""
+        for step in steps:
+            heappush(self._queue, (step.at, next(self._number), step))
+
+    def run(self, until: datetime, tell: Callable[[Step], None] = lambda _step: None) -> None:
+        """Let everything happen up to that instant; ``tell`` hears of each step after it."""
+        while self._queue and self._queue[0][0] <= until:
+            step = heappop(self._queue)[2]
+            self._wait(step.at)
+            self._do(step)
+            tell(step)
+        self._wait(until)
+        self.judge.look_at_all(self.now)
+
+    # Time
+
+    def _wait(self, until: datetime) -> None:
+        """Let time pass: sweeps, hours at which something has become overdue, and the end of each day."""
+        while True:
+            sweep, hour = self._next_sweep(), self._next_hour()
+            at = min(sweep or until, hour or until, self._next_day)
+            if at > until or (at == until and at not in (sweep, hour, self._next_day)):
+                break
+            self.now = max(self.now, at)
+            self._pass(sweep=at == sweep, hour=at == hour)
+        self.now = max(self.now, until)
+
+    def _pass(self, *, sweep: bool, hour: bool) -> None:
+        if sweep:
+            escalation.sweep(self.now)
+            self.judge.swept(self.now, was_down=any(self.now == one.end for one in self.outages))
+        if hour:
+            self._look_at_overdue()
+        if self.now >= self._next_day:
+            self._next_day += DAY
+            self.judge.look_at_all(self.now)
+
+    def _next_sweep(self) -> datetime | None:
+        """The next full minute at which a worker that runs finds something to escalate."""
+        alarm = self.judge.next_alarm()
+        return faults.after(self.outages, _ceiling(max(alarm, self.now), MINUTE)) if alarm else None
+
+    def _next_hour(self) -> datetime | None:
+        """The first full hour after the next due time."""
+        return _ceiling(self._crossings[0][0] + timedelta(microseconds=1), HOUR) if self._crossings else None
+
+    def _look_at_overdue(self) -> None:
+        crossed: dict[str, Case] = {}
+        while self._crossings and self._crossings[0][0] < self.now:
+            due, key = heappop(self._crossings)
+            item = self.oracle.items[key]
+            if item.is_open and item.due == due:
+                crossed[item.case.name] = item.case
+        for case in crossed.values():
+            self._look(case)
+
+    def _look(self, case: Case) -> None:
+        self.judge.look(case, self.patients[family(case.name)], self.now)
+
+    # Steps
+
+    def _do(self, step: Step) -> None:
+        item = self.oracle.items.get(step.item)
+        if item is not None and step.seen is not None and step.seen != token(item):
+            return
+        if step.action:
+            self.steps += 1
+            self.histories.setdefault(family(step.case), []).append(step)
+        if step.action == "order":
+            self._order(step)
+        elif item is not None and step.action:
+            self._act(item, step)
+        elif item is not None:
+            self._decide(item)
+
+    def _order(self, step: Step) -> None:
+        facts = step.data
+        site, window = facts["placer"], facts["window"]
+        case = Case(step.case, facts["kind"], site, f"{site}/pool", f"{site}/{step.who}", facts["performer"])
+        case.priority, case.window = facts["priority"], window
+        order = workflow.Order(
+            kind=KINDS[case.kind],
+            request=f"request-{step.case.replace('/', '-')}",
+            patient_id=facts["patient"],
+            placer=site,
+            performer=case.performer.partition("/")[0],
+            requester=step.who,
+            priority=case.priority,
+            ordered_at=self.now,
+            window_start_at=window[0],
+            needed_by=window[1],
+        )
+        self.patients[step.case] = facts["patient"]
+        with clock.at(self.now, self.ids):
+            loop = workflow.open_loop(order, self.world.people[step.who].actor)
+        opened = list(Handoff.objects.filter(loop=loop).order_by("id"))
+        self._took(case, loop.id, self.oracle.ordered(case, self.now), opened)
+
+    def _act(self, item: Item, step: Step) -> None:
+        is_allowed = self.oracle.allows(item, step.action)
+        try:
+            outcome = self._perform(item, step)
+        except BatonError as refusal:
+            if is_allowed:
+                self.judge.find("disagrees", self.now, item.case.name, f"refused: {step} ({refusal})")
+            return
+        if not is_allowed:
+            self.judge.find("disagrees", self.now, item.case.name, f"accepted at {item.stage}: {step}")
+            return
+        told = {**step.data, "by_partner": step.who in self.world.partners}
+        if "performer" in told:
+            told["performer"] = _performer(self.oracle, told["performer"].removeprefix("Organization/"))
+        opened = self.oracle.happened(item, step.action, step.said or self.now, told)
+        if "slot_end" in step.data:
+            self._slots[item.case.name] = step.data["slot_end"]
+        case = opened[0].case if opened else item.case
+        self._took(case, outcome.loop.id, opened, outcome.opened, item)
+
+    def _perform(self, item: Item, step: Step) -> workflow.Outcome:
+        handoff, partner = self._handoffs[item.key], self.world.partners.get(step.who)
+        actor: Actor = partner or self.world.people[step.who].actor
+        base = self._said(handoff, item, step) if partner and item.kind != "recollect" else None
+        with clock.at(self.now, self.ids):
+            return workflow.perform(
+                handoff, step.action, actor, at=step.said, data=step.data, attested=step.attested, base=base
+            )
+
+    def _said(self, handoff: str, item: Item, step: Step) -> Resource:
+        """The Task as the partner has written it."""
+        task = store.get("Task", handoff)
+        return {**task, "status": STATUSES.get(step.action, task["status"])}
+
+    def _took(
+        self, case: Case, loop: str, opened: Sequence[Item], handoffs: Sequence[Handoff], item: Item | None = None
+    ) -> None:
+        """Bind what the oracle says has opened to what the product has opened, compare, and go on."""
+        self.judge.cases[loop] = case
+        rest = list(handoffs)
+        for one in opened:
+            found = next((handoff for handoff in rest if handoff.kind == one.kind), None)
+            if found is not None:
+                rest.remove(found)
+                self._handoffs[one.key] = found.id
+                self.judge.keys[found.id] = one.key
+        self._look(case)
+        for each in {id(case): case, **({id(item.case): item.case} if item else {})}.values():
+            self._follow(each, item)
+
+    def _follow(self, case: Case, acted_on: Item | None) -> None:
+        """Whoever has something new before them decides what to do."""
+        for item in case.items:
+            seen = token(item)
+            if self._known.get(item.key) != seen or item is acted_on:
+                self._known[item.key] = seen
+                self.judge.watch(item, self.now)
+                if item.is_open:
+                    heappush(self._crossings, (item.due, item.key))
+                if self.is_alive and (item.is_open or item.kind == "fulfil"):
+                    self._decide(item)
+
+    # Decisions
+
+    def _decide(self, item: Item) -> None:
+        """What somebody will do with an item, and how its message fares."""
+        choice = habits.choose(item, lambda action: self.oracle.allows(item, action), self.random)
+        if choice is None:
+            if item.is_open and item.key in self._handoffs:
+                again = max(item.due, self.now) + timedelta(hours=self.random.randint(1, 100))
+                self.push([Step(again, item.case.name, "", "", item.key, seen=token(item))])
+            return
+        at = habits.when(item, choice.action, self._slots.get(item.case.name), self.now, self.random)
+        step = Step(
+            at, item.case.name, choice.action, "", item.key, self._details(item, choice.action, at), seen=token(item)
+        )
+        if item.key in self._handoffs:
+            self.push(self._sent(item, self._signed(item, step, choice.who)))
+
+    def _details(self, item: Item, action: str, at: datetime) -> dict[str, Any]:
+        told = habits.details(item, action, self.steps, at, self.random)
+        if action == "redirect":
+            region, others = item.case.placer.partition("-")[0], ("hospital", "clinic", "laboratory")
+            told["performer"] = f"Organization/{region}-{self.random.choice(others)}"
+        return told
+
+    def _signed(self, item: Item, step: Step, who: str) -> Step:
+        """With the name of who does it: a partner's own system, or a coordinator for one who has telephoned."""
+        case = item.case
+        performer = item.owner if item.kind in ("fulfil", "request-cancellation", "recollect") else case.performer
+        site = performer.partition("/")[0] if who == "performer" else case.placer
+        if who == "referrer":
+            return replace(step, who=case.referrer.partition("/")[2])
+        if self.oracle.houses[site].ours:
+            return replace(step, who=self.random.choice(self.world.at(site, "coordinator")).name)
+        if self.random.random() >= faults.ATTESTED:
+            return replace(step, who=site)
+        told = {**step.data, "channel": "phone", "spoken_to": "The front desk"}
+        name = self.random.choice(self.world.at(case.placer, "coordinator")).name
+        return replace(step, who=name, data=told, attested=True)
+
+    def _sent(self, item: Item, step: Step) -> list[Step]:
+        """The step as it arrives: a partner's may come late, twice, or after the one that follows it."""
+        if step.who not in self.world.partners:
+            return [step]
+        arrives = faults.after(self.silences.get(step.who, []), step.at)
+        if self.random.random() < faults.BELATED:
+            arrives += timedelta(hours=self.random.randint(2, 150))
+        sent = [replace(step, at=arrives, said=step.at, seen=None if arrives > step.at else step.seen)]
+        if self.random.random() < faults.REPEATED:
+            sent.append(
+                replace(step, at=arrives + timedelta(hours=self.random.randint(1, 60)), said=step.at, seen=None)
+            )
+        next_action = faults.OVERTAKES.get(step.action)
+        if next_action and self.random.random() < faults.OVERTAKEN:
+            data = self._details(item, next_action, step.at)
+            sent.append(replace(step, at=step.at, action=next_action, said=step.at, data=data, seen=None))
+            sent[0] = replace(sent[0], at=arrives + timedelta(hours=self.random.randint(1, 30)), seen=None)
+        return sent
+
+
+def _performer(oracle: Oracle, site: str) -> str:
+    return f"{site}/pool" if oracle.houses[site].ours else f"{site}/"
+
+
+def _ceiling(at: datetime, unit: timedelta) -> datetime:
+    """The instant itself when it is a full unit, else the next full one."""
+    past = (at - at.replace(hour=0, minute=0, second=0, microsecond=0)) % unit
+    return at + (unit - past) if past else at

@@ -1,0 +1,45 @@
+"""What happens in a simulation, one step at a time: plain data, so that a history can be played again without chance."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from bench.oracle import Item
+
+Token = tuple[bool, str, datetime, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that somebody does at ``at``: an order (``action`` "order"), or an action on an item of the oracle's.
+
+    ``who`` is a person's or a partner's name. ``said`` is when it happened, where the message comes later. ``seen`` is
+    how the item looked to whoever decided: a person lets it be when it has changed, a message (None) comes anyway.
+    """
+
+    at: datetime
+    case: str
+    action: str
+    who: str
+    item: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    said: datetime | None = None
+    attested: bool = False
+    seen: Token | None = None
+
+    def __str__(self) -> str:
+        what = f"{self.action} {self.item or self.case}"
+        late = f" (said {self.said:%Y-%m-%d %H:%M:%S})" if self.said else ""
+        told = ", ".join(f"{name}={value}" for name, value in self.data.items())
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.who}: {what}{late}{' attested' * self.attested} {told}".rstrip()
+
+
+def token(item: Item) -> Token:
+    """How an item looks: another token means that something was done to it."""
+    return item.is_open, item.stage, item.due, item.attempts
+
+
+def family(case: str) -> str:
+    """The name of the first case of those that follow each other, in which all their steps are recorded."""
+    return case.rstrip("+")

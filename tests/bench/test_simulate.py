@@ -1,0 +1,161 @@
+"""Many small years against the oracle, and the proof that the oracle sees what is wrong."""
+
+import ast
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from bench import oracle
+from bench.simulate import run, shrink
+from bench.simulate.play import Play
+from bench.simulate.run import FAILURES, Plan
+from bench.simulate.world import START
+from referrals import escalation, lifecycle
+from referrals.deadlines import DEADLINES, hours
+from referrals.worklists import filters, lists
+
+SEEDS = range(1, 21)
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
+
+
+def played(plan: Plan) -> Play:
+    play = run.prepare(plan)
+    run.play_out(play, plan)
+    return play
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nothing_is_missed_in_a_small_simulation(seed: int) -> None:
+    plan = Plan(days=30, loops=9, seed=seed)
+    play = played(plan)
+    results = run.results(play, plan)
+    assert results["loops"] >= plan.loops
+    assert results["compared"] > results["steps"] > plan.loops
+    history = [str(step) for finding in play.judge.findings[:1] for step in shrink.shortest(play, finding)]
+    assert {name: results[name] for name in FAILURES} == dict.fromkeys(FAILURES, 0), "\n".join(
+        [f"seed {seed}", *map(str, play.judge.findings[:5]), *history]
+    )
+    assert results["late_minutes_max_with_workers"] <= 1
+
+
+def forget_the_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Law 5: a decline opens nothing for the referrer."""
+    openings = lifecycle._openings
+    monkeypatch.setattr(
+        lifecycle,
+        "_openings",
+        lambda *given: tuple(one for one in openings(*given) if one.handoff != "decide-next-step"),
+    )
+
+
+def hide_what_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Law 2: what is overdue vanishes from the lists after a day."""
+    where = filters.where
+
+    def recent(*given: Any) -> Iterator[str]:
+        yield from where(*given)
+        yield "h.due_at > " + given[3].put(given[2]) + " - interval '1 day'"
+
+    monkeypatch.setattr(lists, "where", recent)
+
+
+def never_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody ever hears of anything overdue."""
+    monkeypatch.setattr(escalation, "sweep", lambda now: 0)
+
+
+def take_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of one stage is another."""
+    monkeypatch.setitem(DEADLINES, ("referral", "fulfil", "sent", ""), hours(50))
+
+
+def forget_to_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is with others is neither waited for nor chased."""
+    monkeypatch.setitem(filters.LABELS, "waiting", "false")
+    monkeypatch.setitem(filters.LABELS, "chase", "false")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("broken", "found"),
+    [
+        (forget_the_decision, "missed"),
+        (hide_what_is_old, "missed"),
+        (hide_what_is_old, "orphan"),
+        (never_sweep, "late"),
+        (take_longer, "wrong"),
+        (forget_to_watch, "missed"),
+    ],
+)
+def test_the_oracle_sees_what_is_broken(
+    broken: Callable[[pytest.MonkeyPatch], None], found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken(monkeypatch)
+    play = played(Plan(days=40, loops=20, seed=1))
+    assert found in {finding.kind for finding in play.judge.findings}
+
+
+@pytest.mark.django_db
+def test_a_handoff_on_a_list_that_nobody_reads_is_an_orphan() -> None:
+    plan = Plan(days=20, loops=6, seed=2)
+    play = run.prepare(plan)
+    play.run(START.replace(day=20))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH nobody AS (INSERT INTO referrals_owner (kind, key, organization, name, internal)"
+            " VALUES ('pool', 'nobody', 'nowhere', 'Nobody', true) RETURNING id)"
+            " UPDATE referrals_handoff SET list_id = nobody.id FROM nobody WHERE closed_at IS NULL"
+        )
+    play.judge.look_at_all(play.now)
+    assert {"orphan", "missed"} <= {finding.kind for finding in play.judge.findings}
+
+
+@pytest.mark.django_db
+def test_a_failure_comes_with_the_shortest_history_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_the_decision(monkeypatch)
+    play = played(Plan(days=40, loops=20, seed=1))
+    finding = next(one for one in play.judge.findings if one.kind == "missed")
+    history = shrink.shortest(play, finding)
+    whole = play.histories[finding.case.rstrip("+")]
+    assert history[0].action == "order"
+    assert 2 <= len(history) < len(whole) + 1
+    assert shrink._fails(history, finding)
+
+
+@contextmanager
+def _rolled_back() -> Iterator[None]:
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+@pytest.mark.django_db
+def test_the_same_seed_gives_the_same_journal() -> None:
+    plan = Plan(days=20, loops=8, seed=3)
+    with _rolled_back():
+        first = (run.results(played(plan), plan), run.digest())
+    with _rolled_back():
+        second = (run.results(played(plan), plan), run.digest())
+    assert first == second
+    other = Plan(days=20, loops=8, seed=4)
+    with _rolled_back():
+        assert (run.results(played(other), other), run.digest()) != first
+
+
+def test_the_oracle_is_small_and_shares_no_code_with_the_product() -> None:
+    source = Path(oracle.__file__).read_text(encoding="utf-8")
+    nodes = list(ast.walk(ast.parse(source)))
+    imported = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
+    imported |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names
+    documented = [node.body[0] for node in nodes if isinstance(node, DOCUMENTED) and ast.get_docstring(node)]
+    words = {number for each in documented for number in range(each.lineno, (each.end_lineno or 0) + 1)}
+    lines = enumerate(source.splitlines(), 1)
+    code = [line for number, line in lines if number not in words and line.strip() and line.strip()[0] != "#"]
+    assert len(code) <= 300
