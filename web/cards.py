@@ -121,13 +121,19 @@ def known(actor: Actor, proofs: Iterable[linked.Linked]) -> dict[str, list[tuple
     return choices
 
 
-def journal(view: LoopView, proofs: Iterable[linked.Linked] = ()) -> list[dict[str, Any]]:
-    """Everything that happened, newest first, each with what proves it if the reader may see that."""
+def journal(actor: Actor, view: LoopView, proofs: Iterable[linked.Linked] = ()) -> list[dict[str, Any]]:
+    """Everything that happened, newest first, each with what proves it if the reader may see that.
+
+    Who only performs is told of none but their own people: not of the other performers, nor of the placer's staff.
+    """
     known_proofs = {one.reference: one for one in proofs}
+    names = sentences.names_of(view.events, only=_limit(actor, view)) | {
+        key: one.title for key, one in known_proofs.items()
+    }
     return [
         {
             "sentence": sentences.sentence(event, view.row.kind),
-            "said": sentences.said(event),
+            "said": sentences.said(event, names),
             "at": event.at,
             "recorded_at": event.recorded_at,
             "attested": event.attested,
@@ -137,11 +143,16 @@ def journal(view: LoopView, proofs: Iterable[linked.Linked] = ()) -> list[dict[s
     ]
 
 
-def last_change(view: LoopView) -> str:
+def _limit(actor: Actor, view: LoopView) -> str:
+    is_placers = actor.organization in (view.row.placer, view.row.accountable.organization)
+    return "" if is_placers else actor.organization or "nobody"
+
+
+def last_change(actor: Actor, view: LoopView) -> str:
     """Who changed the loop last, how and when: what somebody with an old page must know."""
     if not view.events:
         return ""
-    entry = journal(view)[0]
+    entry = journal(actor, view)[0]
     return f"{entry['sentence']} {reading.when(entry['at'])}"
 
 

@@ -4,11 +4,17 @@
 is told by its label in `referrals.pathways`, so that nothing that happened stays untold.
 """
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from referrals.pathways.parts import CHANNELS, SEVERITIES
-from referrals.vocabulary import Words
+from referrals import people
+from referrals.models import Owner
+from referrals.pathways import ATTESTATION, TRANSITIONS
+from referrals.vocabulary import Field, Words
 from referrals.worklists import EventView
 from web import reading
 
@@ -82,8 +88,22 @@ SENTENCES: dict[str, Words] = {
     "transfer": gettext_lazy("%(who)s transferred the whole loop."),
     "refute": gettext_lazy("%(who)s found that the patient lives."),
 }
-CODES: dict[str, dict[str, Words]] = {"channel": dict(CHANNELS), "severity": dict(SEVERITIES)}
-SPOKEN = ("question", "answer", "plan", "note", "spoken_to", "second_person")
+# What the lines of a journal tell in their own way, or show as a link to what proves them.
+TOLD_ELSEWHERE = frozenset({"reason", "reason_text", "slot_start", "slot_end", "appointment", "report"})
+OWNED = frozenset({"owner", "colleague", "owners"})
+Names = Mapping[str, str]
+
+
+def _fields() -> dict[tuple[str, str], dict[str, Field]]:
+    """What each action of a kind of handoff may carry, by name."""
+    known: dict[tuple[str, str], dict[str, Field]] = {}
+    for row in TRANSITIONS:
+        carried = {field.name: field for field in (*row.fields, *ATTESTATION) if field.name not in TOLD_ELSEWHERE}
+        known.setdefault((row.handoff, row.action), {}).update(carried)
+    return known
+
+
+FIELDS = _fields()
 
 
 def sentence(event: EventView, loop_kind: str) -> str:
@@ -95,14 +115,60 @@ def sentence(event: EventView, loop_kind: str) -> str:
     return _("%(who)s: %(what)s.") % {"who": event.actor, "what": event.label}
 
 
-def said(event: EventView) -> list[str]:
-    """What the action carried, as lines to read: the reason, the slot, codes, and what somebody wrote."""
+def said(event: EventView, names: Names) -> list[str]:
+    """What the action carried, as lines to read: the reason, the slot, and each field by its label.
+
+    ``names`` are how owners and resources are called (see `names_of`); what has no name there is left out.
+    """
     details = event.details
     stead = details.get("in_stead_of", "")
     lines = [_("In the stead of %(name)s.") % {"name": stead}] if stead else []
     lines += [": ".join(str(part) for part in (event.reason_label, event.reason_text) if part)]
     if details.get("slot_start") or details.get("slot_end"):
         lines.append(reading.period({"start": details.get("slot_start"), "end": details.get("slot_end")}))
-    lines += [str(labels.get(details.get(name, ""), "")) for name, labels in CODES.items()]
-    lines += [str(details.get(name, "")) for name in SPOKEN]
+    for field in _carried(event):
+        value = _words(field, details[field.name], names)
+        lines += [f"{field.label}: {value}"] if value else []
     return [line for line in lines if line]
+
+
+def names_of(events: Iterable[EventView], *, only: str = "") -> dict[str, str]:
+    """How the owners that the actions named are called, in one query; those of the organisation ``only``, if given."""
+    named = {
+        str(one)
+        for event in events
+        for field in _carried(event)
+        if field.kind in OWNED
+        for one in _several(event.details[field.name])
+    }
+    if not named:
+        return {}
+    numbers = [int(one) for one in named if one.isdecimal()]
+    owners = Owner.objects.filter(Q(pk__in=numbers) | Q(key__in=[one.partition("/")[2] for one in named]))
+    shown = [owner for owner in owners if only in ("", owner.organization)]
+    return {one: owner.name for owner in shown for one in named if one in (str(owner.pk), _reference(owner))}
+
+
+def _reference(owner: Owner) -> str:
+    return f"{people.type_of(owner.kind)}/{owner.key}"
+
+
+def _carried(event: EventView) -> list[Field]:
+    known = FIELDS.get((event.handoff_kind or "fulfil", event.action), {})
+    return [field for name, field in known.items() if name in event.details]
+
+
+def _several(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _words(field: Field, value: Any, names: Names) -> str:
+    if field.kind == "boolean":
+        return str(_("yes") if value else _("no"))
+    if field.kind == "code":
+        return str(dict(field.codes).get(value, value))
+    if field.kind in ("date", "datetime"):
+        return reading.moment(str(value))
+    if field.kind in OWNED or field.kind == "reference":
+        return ", ".join(names[str(one)] for one in _several(value) if str(one) in names)
+    return str(value)

@@ -75,6 +75,18 @@ def test_a_decline_needs_a_reason_and_the_summary_links_to_the_field(as_clara: C
     assert "No room &lt;b&gt;at all&lt;/b&gt;" in page, "what was typed is kept"
 
 
+def test_the_journal_names_who_took_over_to_the_side_that_they_work_for(
+    as_ana: Client, as_boris: Client, as_clara: Client, story: Story
+) -> None:
+    story.does(story.clara, "decline", reason="no-capacity", reason_text="Full")
+    story.does(story.ana, "reassign", "decide-next-step", owner="Practitioner/practitioner-boris", note="On leave")
+
+    address = f"/loops/{story.loop.id}/"
+    assert "New owner: Борис Иванов" in as_ana.get(address).content.decode()
+    assert "Note: On leave" in as_ana.get(address).content.decode()
+    assert "New owner" not in as_clara.get(address).content.decode()
+
+
 def test_an_old_page_is_told_who_changed_it_and_nothing_happens(as_clara: Client, story: Story) -> None:
     handoff = story.handoff()
     story.does(story.clara, "accept")
@@ -122,6 +134,9 @@ def test_a_report_written_here_is_reviewed_and_the_patient_told(
 
     act(as_ana, story, "acknowledge", "review-report", plan="Start an ACE inhibitor", question_answered="false")
     assert story.loop.events.get(action="acknowledge").details["question_answered"] is False
+    page = as_ana.get(f"/loops/{story.loop.id}/").content.decode()
+    assert "The clinical question is answered: no" in page
+    assert "Plan: Start an ACE inhibitor" in page
     act(as_boris, story, "tell", "notify-patient", channel="phone")
     assert Loop.objects.get(pk=story.loop.pk).stage == "closed"
     assert "This loop is closed" in as_ana.get(f"/loops/{story.loop.id}/").content.decode()
