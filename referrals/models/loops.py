@@ -268,7 +268,8 @@ class Handoff(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="handoff_clock_in_order", condition=models.Q(half_due_at__lte=models.F("due_at"))
-            )
+            ),
+            models.CheckConstraint(name="handoff_priority_in_order", condition=models.Q(priority_rank__lte=3)),
         ]
 
     def __str__(self) -> str:

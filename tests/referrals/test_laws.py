@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from records import clock
+from referrals import escalation
 from referrals.models import Event, Handoff, Loop
 from tests.referrals.ward import MONDAY, Ward, found_ward
 
@@ -148,6 +150,53 @@ def test_nobody_outside_is_accountable_for_a_loop(ward: Ward, loop: Loop) -> Non
         run("UPDATE referrals_loop SET accountable_id = %s WHERE id = %s", ward.outside.pk, loop.id)
 
 
+def test_no_person_stands_in_for_the_accountable_pool(ward: Ward, loop: Loop) -> None:
+    with refused("law 1"):
+        run("UPDATE referrals_loop SET accountable_id = %s WHERE id = %s", ward.supervisor.pk, loop.id)
+
+
+def test_nobody_stops_reading_a_list_with_work_on_it(ward: Ward, loop: Loop) -> None:
+    for pool in (ward.clinic_pool, ward.practice_pool):
+        with refused("law 1"):
+            run("UPDATE referrals_owner SET internal = false WHERE id = %s", pool.pk)
+    run("UPDATE referrals_owner SET internal = false WHERE id = %s", ward.supervisor.pk)
+
+
+@pytest.mark.parametrize("table", ["referrals_handoff", "referrals_loop", "referrals_escalation"])
+def test_what_is_to_be_done_ends_by_an_action_and_is_never_deleted(loop: Loop, table: str) -> None:
+    escalation.sweep(MONDAY + timedelta(days=9))
+    with refused("law 3"):
+        run(f"DELETE FROM {table}")
+
+
+def test_a_level_hears_once_of_a_due_time(loop: Loop) -> None:
+    assert escalation.sweep(MONDAY + timedelta(days=2)) == 1
+    with refused("escalation_once_per_level"):
+        run(
+            """INSERT INTO referrals_escalation (handoff_id, due_at, level, owner_id, recorded_at, channel)
+            SELECT handoff_id, due_at, level, owner_id, now(), '' FROM referrals_escalation"""
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "law"),
+    [
+        ("priority_rank = 4", "handoff_priority_in_order"),
+        ("half_due_at = due_at + interval '1 second'", "handoff_clock_in_order"),
+        ("priority_rank = -1", "priority_rank_check"),
+    ],
+)
+def test_a_handoff_has_a_place_in_the_order_of_its_list(loop: Loop, change: str, law: str) -> None:
+    with refused(law):
+        run(f"UPDATE referrals_handoff SET {change} WHERE loop_id = %s", loop.id)
+
+
+def test_a_request_has_one_loop(ward: Ward, loop: Loop) -> None:
+    other = ward.order()
+    with refused("request_id"):
+        run("UPDATE referrals_loop SET request_id = %s WHERE id = %s", loop.request_id or "", other.id)
+
+
 @pytest.mark.parametrize("change", ["patient_id = ''", "request_id = 'another'", "based_on_id = id"])
 def test_an_ended_loop_keeps_what_it_was_about(ended: Loop, change: str) -> None:
     with refused("law 4"):
@@ -166,6 +215,37 @@ def test_the_journal_only_grows(loop: Loop, sql: str) -> None:
     assert Event.objects.filter(loop=loop).exists()
     with refused("the journal only grows"):
         run(sql)
+
+
+@pytest.mark.usefixtures("commits")
+def test_of_a_handoff_opened_and_a_loop_closed_at_once_one_is_refused() -> None:
+    """The other side of the race: whoever closes doesn't see what another transaction is about to open."""
+    with clock.at(MONDAY):
+        loop = found_ward().order("follow-up", performer="practice")
+    one, two = Handoff.objects.filter(loop=loop).order_by("id")
+    two.closed_at = MONDAY
+    two.save()
+    with another_transaction() as first, another_transaction() as second:
+        with second.cursor() as cursor:
+            cursor.execute(_OPEN_ANOTHER, ["late", one.id])
+        with first.cursor() as cursor:
+            cursor.execute(_CLOSE, [loop.id])
+            cursor.execute(
+                "UPDATE referrals_handoff SET closed_at = now() WHERE id = %s; SET CONSTRAINTS ALL IMMEDIATE", [one.id]
+            )
+        first.commit()
+        with pytest.raises(IntegrityError, match="law 1"):
+            second.commit()
+
+
+_OPEN_ANOTHER = """
+INSERT INTO referrals_handoff SELECT (jsonb_populate_record(handoff, jsonb_build_object('id', %s::text))).*
+FROM referrals_handoff AS handoff WHERE id = %s
+"""
+_CLOSE = """
+UPDATE referrals_loop SET closed_at = now(), closed_by = 'x', stage = 'closed', acknowledged_at = now(),
+acknowledged_by = 'x', told_at = now(), told_by = 'x' WHERE id = %s
+"""
 
 
 @pytest.mark.usefixtures("commits")
