@@ -14,8 +14,8 @@ from typing import Any
 
 from records.errors import BatonError, Forbidden, Incorrect
 from referrals.lifecycle import Ask, Decision, decide
-from referrals.models import Handoff, Loop
-from referrals.pathways import HANDOFFS, STAGES, TRANSITIONS, first_stage
+from referrals.models import Handoff, Loop, Owner
+from referrals.pathways import HANDOFFS, RESUMES, STAGES, TRANSITIONS, first_stage
 from tests.referrals.samples import filled
 from tests.referrals.ward import MONDAY
 
@@ -84,6 +84,9 @@ def setting(place: Place, context: str) -> tuple[Loop, list[Handoff]]:
     if context == "read":
         loop.acknowledged_by, loop.acknowledged_at = "Dr Ruiz", MONDAY
     this = _handoff(loop, kind, stage, "this", version=1 if fresh else 2, attempts=0 if lonely else 3)
+    this.owner = this.list = (
+        Owner(pk=1, kind="pool", internal=True) if lonely else Owner(pk=2, kind="person", internal=True)
+    )
     this.reason_code = "withdrawn" if kind == "request-cancellation" else ""
     return loop, [this] if lonely else [this, *_others(loop, kind, is_started=not fresh)]
 
@@ -92,15 +95,15 @@ def _others(loop: Loop, besides: str, *, is_started: bool) -> Iterator[Handoff]:
     for kind in HANDOFFS:
         if kind == besides or loop.kind not in HELD_IN.get(kind, REQUESTED):
             continue
-        other = _handoff(loop, kind, first_stage(kind, loop.kind), kind, opened_by_id="this")
-        if kind == "fulfil" and is_started:
-            other.task_status = "in-progress"
-        yield other
+        begun = kind == "fulfil" and is_started
+        stage = RESUMES[loop.kind]["in-progress"] if begun else first_stage(kind, loop.kind)
+        yield _handoff(loop, kind, stage, kind, opened_by_id="this")
 
 
 def _handoff(loop: Loop, kind: str, stage: str, key: str, **more: Any) -> Handoff:
     status = STAGES[kind, stage].task_status or "received"
-    return Handoff(id=key, loop=loop, kind=kind, stage=stage, task_status=status, **more)
+    pool = Owner(pk=1, kind="pool", internal=True)
+    return Handoff(id=key, loop=loop, kind=kind, stage=stage, task_status=status, owner=pool, list=pool, **more)
 
 
 def tried(place: Place, context: str, ask: Ask) -> Decision | BatonError:
@@ -229,9 +232,9 @@ What everybody may do at every stage, and what it does. Agreed in review against
 
 {"".join(LETTERS.values())}: {", ".join(f"{letter} {role}" for role, letter in LETTERS.items())}. A capital may, a small letter may enter what
 the performer has told (attested), a dot may not. An action that isn't listed for a stage is refused there to everybody.
-alone: nothing else is open, nobody has tried to reach the patient; read: the same, with every report acknowledged (where it
-isn't there, as alone); beside: one of each other kind is open too, nothing has happened yet, three attempts were made;
-started: the same, but the performer has begun (where it isn't there, as beside).
+alone: nothing else is open, it stands on a pool's list, nobody has tried to reach the patient; read: the same, with every
+report acknowledged (where it isn't there, as alone); beside: one of each other kind is open too, it is a person's, nothing has
+happened yet, three attempts were made; started: the same, but the performer has begun (where it isn't there, as beside).
 """
 
 

@@ -28,8 +28,9 @@ from tests.referrals.ward import MONDAY, Ward
 AGREED: Matrix = matrix.parse(FILE.read_text())
 LONELY = ("alone", "read")
 PERFORMED = ("fulfil", "request-cancellation", "recollect")
-# What a person matches is looked up at once: tests/referrals/test_evidence.py tells that story.
-ELSEWHERE = {("match-evidence", "match")}
+# Told in other stories: what a person matches is looked up at once, and only what somebody has taken is given back.
+ELSEWHERE = {"match", "give-back"}
+BY_HOLDER = {"claim", "give-back"}
 
 
 Held = tuple[str, str]  # kind of loop, kind of handoff
@@ -41,7 +42,7 @@ def one_of_each(held: Held) -> Iterator[tuple[Place, str, Row]]:
     seen: set[tuple[str, Row]] = set()
     for place, rows in AGREED.items():
         for action, row in rows.items() if place[:2] == held else ():
-            if (action, row) not in seen and (place[1], action) not in ELSEWHERE:
+            if (action, row) not in seen and action not in ELSEWHERE:
                 seen.add((action, row))
                 yield place, action, row
 
@@ -119,7 +120,7 @@ def test_whoever_may_does_what_was_agreed_and_whoever_may_not_changes_nothing(wa
 
 def _done_and_refused(ward: Ward, place: Place, action: str, row: Row) -> None:
     context = next((one for one in matrix.CONTEXTS if not row.effect(one).startswith("refused")), "alone")
-    handoff = arranged(ward, place, context, "elsewhere" if "E" in row.who else "clinic")
+    handoff = arranged(ward, place, context, "elsewhere" if "E" in row.who and "P" not in row.who else "clinic")
     actors = everybody(ward)
     may = [one for one in actors if row.is_for(roles_in(one, handoff))]
     may_not = [one for one in actors if one not in may and roles_in(one, handoff)]
@@ -172,14 +173,16 @@ def _offered(actor: Actor, handoff: Handoff) -> tuple[set[str], set[str]]:
     """What is offered in the actor's own name, and to be entered for a performer who has told of it."""
     offers = workflow.available(actor, handoff)
     own = {one.action for one in offers if not one.attested}
-    return own, {one.action for one in offers if one.attested}
+    return own - BY_HOLDER, {one.action for one in offers if one.attested} - BY_HOLDER
 
 
 def _agreed(place: Place, roles: set[Role]) -> set[str]:
-    return {action for action, row in AGREED[place].items() if row.is_for(roles) and row.is_possible("alone")}
+    return {
+        action for action, row in AGREED[place].items() if row.is_for(roles) and row.is_possible("alone")
+    } - BY_HOLDER
 
 
 def _attestable(place: Place, handoff: Handoff, roles: set[Role]) -> set[str]:
     letters = {matrix.LETTERS[role].lower() for role in roles} if not handoff.owner.internal else set()
     rows = AGREED[place].items()
-    return {action for action, row in rows if letters & set(row.who) and row.is_possible("alone")}
+    return {action for action, row in rows if letters & set(row.who) and row.is_possible("alone")} - BY_HOLDER
