@@ -28,9 +28,9 @@ from tests.referrals.ward import MONDAY, Ward
 AGREED: Matrix = matrix.parse(FILE.read_text())
 LONELY = ("alone", "read")
 PERFORMED = ("fulfil", "request-cancellation", "recollect")
-# Told in other stories: what a person matches is looked up at once, and only what somebody has taken is given back.
-ELSEWHERE = {"match", "give-back"}
 BY_HOLDER = {"claim", "give-back"}
+# Told in other stories: what a person matches is looked up at once, and whoever takes something works in the right place.
+ELSEWHERE = {"match"} | BY_HOLDER
 
 
 Held = tuple[str, str]  # kind of loop, kind of handoff
