@@ -36,6 +36,7 @@ LETTERS = {
     "supervisor": "S",
     "partner": "E",
     "system": "B",
+    "holder": "H",
 }
 WHO_MAY_ATTEST = ("requester", "coordinator", "supervisor")
 ATTESTED = {"channel": "phone", "spoken_to": "Ms Ray"}

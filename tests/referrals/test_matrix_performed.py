@@ -30,7 +30,7 @@ LONELY = ("alone", "read")
 PERFORMED = ("fulfil", "request-cancellation", "recollect")
 BY_HOLDER = {"claim", "give-back"}
 # Told in other stories: what a person matches is looked up at once, and whoever takes something works in the right place.
-ELSEWHERE = {"match"} | BY_HOLDER
+ELSEWHERE = {"match", "reassign", "transfer"} | BY_HOLDER
 
 
 Held = tuple[str, str]  # kind of loop, kind of handoff
