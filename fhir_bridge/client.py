@@ -8,7 +8,8 @@ the partner's OperationOutcome without values, since diagnostics repeat a patien
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -106,6 +107,16 @@ class Server(FHIRServer):
         self.session = _Session()
         self.session.trust_env = False
         self.session.headers["User-Agent"] = "Baton"
+        self._before: Callable[[], None] | None = None
+
+    @contextmanager
+    def asking_first(self, may_go_on: Callable[[], None]) -> Iterator[None]:
+        """Call ``may_go_on`` before each exchange meanwhile; what it raises stops the exchange."""
+        self._before = may_go_on
+        try:
+            yield
+        finally:
+            self._before = None
 
     # The four verbs that we need, each one exchange
 
@@ -151,6 +162,8 @@ class Server(FHIRServer):
         url = urljoin(f"{self.base_url}/", path)
         if _origin(url) != self.origin:
             raise errors.Forbidden("The partner's link leads to another server; it was not followed.")
+        if self._before is not None:
+            self._before()
         response, content = self._send(verb, url, body, headers or {})
         if HTTPStatus.MULTIPLE_CHOICES <= response.status_code < HTTPStatus.BAD_REQUEST:
             raise Unreadable("The partner answered with a redirect; it was not followed.")

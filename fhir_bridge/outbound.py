@@ -15,14 +15,16 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 
 from fhir_bridge import mending, partners, retries, routing, wakeups
-from fhir_bridge.client import Server
+from fhir_bridge.client import TOTAL_SECONDS, Server
 from fhir_bridge.models import Link, Partner
 from fhir_bridge.retries import Verdict, Waiting
 from fhir_bridge.sending import Sent, send
 from records import clock, errors
 from records.reactions import Change
 
-LEASE_SECONDS = 300.0
+# A claim is renewed before each exchange, of which none lasts longer than `client.TOTAL_SECONDS`: so long does the
+# patient of a dead worker wait.
+LEASE_SECONDS = TOTAL_SECONDS + 15.0
 WAIT_SECONDS = 30.0
 WAITING = "waiting"
 RANK_OF_OTHERS = 9
@@ -131,7 +133,8 @@ def claim(partner: Partner) -> tuple[Link, bool] | None:
 def _carry(server: Server, link: Link, *, is_doubtful: bool) -> str:
     """Send a claimed link and settle it, whatever happens; give its state."""
     try:
-        sent = send(server, link, is_doubtful=is_doubtful)
+        with server.asking_first(lambda: _renew(link)):
+            sent = send(server, link, is_doubtful=is_doubtful)
     except Waiting as error:
         return _settle_waiting(link, error, is_doubtful=is_doubtful)
     except errors.BatonError as error:
@@ -142,6 +145,14 @@ def _carry(server: Server, link: Link, *, is_doubtful: bool) -> str:
         return _settle_failure(
             link, errors.Incorrect("Another resource of ours is linked to that one already."), is_doubtful=False
         )
+
+
+def _renew(link: Link) -> None:
+    """Hold the claim for one more exchange; `Unavailable` when another worker has taken the link over."""
+    until = clock.now() + timedelta(seconds=LEASE_SECONDS)
+    held = Link.objects.filter(pk=link.pk, fence=link.fence, state=Link.State.INFLIGHT)
+    if not held.update(lease_until=until):
+        raise errors.Unavailable("Another worker has taken this over.")
 
 
 def _held(link: Link) -> Link | None:

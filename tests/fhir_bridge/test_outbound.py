@@ -297,7 +297,9 @@ def test_a_worker_that_lost_its_claim_settles_nothing(
     slow = outbound.claim(hospital)
     assert slow is not None
     later(hospital)
+    said = len(ehr.requests)
 
     assert outbound._carry(partners.connect(hospital), slow[0], is_doubtful=False) == "overtaken"
+    assert len(ehr.requests) == said
     assert types(ehr) == SENT_ONCE
     assert states(hospital) == {Link.State.CLEAN}
