@@ -12,13 +12,15 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from records.errors import Forbidden, Incorrect, Stale
-from referrals import bidding, fields
+from referrals import bidding, fields, plausible
 from referrals.conditions import UNMET, Situation, holds, is_theirs_to_end, outlives
 from referrals.models import Handoff, Loop
 from referrals.pathways import ATTESTATION, DEPENDENTS, HANDOFFS, REASONS, RESUMES, STAGES, transitions_from
 from referrals.vocabulary import Data, Field, Move, Opening, Transition
 
 WITH_REQUEST = frozenset({"referral", "follow-up", "test-order"})
+# Their word comes from a record of another system, which is taken as it is.
+TOLD = frozenset({"partner", "system"})
 ATTESTORS = frozenset({"coordinator", "requester", "supervisor"})
 
 
@@ -168,7 +170,9 @@ def _why_ended(handoff: Handoff) -> str:
 
 
 def _clean(transition: Transition, situation: Situation, ask: Ask) -> Data:
-    return fields.clean(fields_of(transition, attested=ask.attested), ask.data, required_now(transition, situation))
+    values = fields.clean(fields_of(transition, attested=ask.attested), ask.data, required_now(transition, situation))
+    plausible.check(values, ask.by, earliest=situation.loop.ordered_at, now=ask.at, is_told=bool(ask.roles & TOLD))
+    return values
 
 
 def _stages(transition: Transition, situation: Situation) -> dict[str, str]:

@@ -16,6 +16,7 @@ from records.json import Resource
 from records.store import Written
 from referrals import adoption, sharing, workflow
 from referrals.intake.orders import order_of, placer_of
+from referrals.intake.steps import agreed_elsewhere
 from referrals.models import Handoff, Loop
 from referrals.parties import held, local, same_patient
 from referrals.workflow import Order
@@ -151,7 +152,6 @@ def _withdraw(handoff: Handoff, request: Resource, actor: Actor) -> None:
         action,
         actor,
         at=clock.now(),
-        # An EHR's own rules have decided who had to agree there.
-        data={"reason": reason, "second_person": actor.display},
+        data={"reason": reason, "second_person": agreed_elsewhere()},
         evidence=f"ServiceRequest/{request['id']}",
     )

@@ -91,6 +91,11 @@ def reason_in(said: Resource, offered: Field) -> dict[str, str]:
     return {"reason": code, "reason_text": words}
 
 
+def agreed_elsewhere() -> str:
+    """Who the second person was at an end that another system has written: its own rules decide who has to agree."""
+    return _("agreed in the sender's system")
+
+
 def _reports(task: Resource) -> Iterator[str]:
     for output in task.get("output", ()):
         type_, key = local(output.get("valueReference"))

@@ -18,7 +18,7 @@ from records.json import Resource, loads
 from records.store import Stored, Written
 from referrals import evidence, sharing, workflow
 from referrals.intake.merging import PERFORMERS, merge, refuse_foreign
-from referrals.intake.steps import STARTED_ANYWAY, Step, reason_in, steps_of, unreachable
+from referrals.intake.steps import STARTED_ANYWAY, Step, agreed_elsewhere, reason_in, steps_of, unreachable
 from referrals.models import Event, Handoff, Loop
 from referrals.parties import held, local, root_of, same_patient
 from referrals.pathways import RECIPIENT, transitions_from
@@ -155,7 +155,7 @@ def _by_placer(handoff: Handoff, task: Resource, said: Resource, actor: Actor) -
         text = _("The placer writes no other status than cancelled, before it has ended.")
         raise Incorrect(text, Issue(text, "Task.status", "business-rule"))
     offered = next(one for one in row.fields if one.name == "reason")
-    data = reason_in(said, offered) | {"second_person": actor.display}
+    data = reason_in(said, offered) | {"second_person": agreed_elsewhere()}
     workflow.perform(handoff.id, row.action, actor, data=data)
 
 

@@ -61,9 +61,10 @@ def roles_in(actor: Actor, about: Handoff | Loop) -> set[Role]:
 def standing_in(actor: Actor, about: Handoff | Loop) -> Standing:
     """What the actor is there: the words that `Transition.who` is written in, and in whose stead.
 
-    A client acts for its whole organisation. Being a coordinator or supervisor counts in the organisation of the
-    accountable pool; a performer is whoever works where the handoff is performed; its holder is its owner in person, and
-    who oversees the work of the owner's organisation. Whoever reads an absent person's list also is what that person is.
+    A client acts for its whole organisation, and a clinician also for the colleague who ordered. Being a coordinator or
+    supervisor counts in the organisation of the accountable pool; a performer is whoever works where the handoff is
+    performed; its holder is its owner in person, and who oversees the work of the owner's organisation. Whoever reads an
+    absent person's list also is what that person is.
     """
     roles = _own_roles(actor, about)
     absent = in_stead_of(actor, about) if roles and isinstance(about, Handoff) else None
@@ -98,7 +99,7 @@ def _by_organization(actor: Actor, about: Handoff | Loop, loop: Loop) -> set[Rol
     roles: set[Role] = set()
     if actor.organization in _performers(actor.organization, about, loop):
         roles |= {"performer", "partner"} if actor.kind == "partner" else {"performer"}
-    if actor.organization == loop.placer:
+    if actor.organization == loop.placer and (actor.kind != "person" or "practitioner" in actor.roles):
         roles.add("requester")
     if actor.organization == loop.accountable.organization:
         roles |= _oversight(actor)

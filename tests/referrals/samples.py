@@ -12,7 +12,7 @@ def sample(field: Field) -> Any:
     return {
         "text": "In words.",
         "code": field.codes[0][0] if field.codes else "",
-        "datetime": MONDAY + timedelta(days=3),
+        "datetime": MONDAY + timedelta(days=3, hours=field.name == "slot_end"),
         "date": MONDAY.date(),
         "reference": f"{field.types[0] if field.types else 'Task'}/1",
         "boolean": True,

@@ -118,7 +118,7 @@ def test_an_ehr_sees_the_lists_of_its_organisation_but_not_those_of_its_people(h
 def test_roles_follow_from_who_placed_who_performs_and_who_is_accountable(here: Region) -> None:
     handoff = a_loop(here)
     assert people.roles_in(here.gp, handoff) == {"requester"}
-    assert people.roles_in(here.nina, handoff) == {"requester", "coordinator", "supervisor"}
+    assert people.roles_in(here.nina, handoff) == {"coordinator", "supervisor"}
     assert people.roles_in(here.ehr, handoff) == {"requester", "coordinator"}
     assert people.roles_in(here.partner, handoff) == {"performer", "partner"}
     assert people.roles_in(here.outsider, handoff) == set()

@@ -1,0 +1,47 @@
+"""What an action carries, judged as a whole: each value may be well formed and still not be meant.
+
+A typing error in a year would silence a clock for decades, so a person is asked again; what another system has recorded
+is judged only for sense, not for likelihood.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from django.utils.translation import gettext as _
+
+from records.errors import Incorrect, Issue
+from referrals.vocabulary import Data
+
+FURTHEST_APPOINTMENT = timedelta(days=3 * 365)
+"""† Nobody books further ahead."""
+
+
+def check(values: Data, by: str, *, earliest: datetime, now: datetime, is_told: bool) -> None:
+    """Raise `Incorrect` naming each field that can't be meant.
+
+    ``by`` is the name of whoever acts, ``earliest`` when the order was placed; ``is_told``: another system says it.
+    """
+    issues = list(_about_order(values))
+    if not is_told:
+        issues += [*_about_time(values, earliest, now), *_about_people(values, by)]
+    if issues:
+        raise Incorrect(" ".join(issue.text for issue in issues), *issues)
+
+
+def _about_order(values: Data) -> Iterator[Issue]:
+    start, end = values.get("slot_start"), values.get("slot_end")
+    if start and end and end <= start:
+        yield Issue(_("The appointment ends before it starts."), "slot_end", "value")
+
+
+def _about_time(values: Data, earliest: datetime, now: datetime) -> Iterator[Issue]:
+    end = values.get("slot_end")
+    if end and end < earliest:
+        yield Issue(_("The appointment lies before the order was placed."), "slot_end", "value")
+    if end and end > now + FURTHEST_APPOINTMENT:
+        yield Issue(_("The appointment lies more than three years ahead. Is the year right?"), "slot_end", "value")
+
+
+def _about_people(values: Data, by: str) -> Iterator[Issue]:
+    if str(values.get("second_person", "")).casefold() == by.casefold():
+        yield Issue(_("The second person must be somebody else than you."), "second_person", "value")

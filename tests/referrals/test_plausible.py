@@ -1,0 +1,60 @@
+"""What is well formed and can't be meant: appointments that no clock could follow, a second person who is the first."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from records import clock
+from records.errors import Forbidden, Incorrect
+from referrals import workflow
+from tests.referrals.ward import MONDAY, Ward
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("slot", "words"),
+    [
+        ({"slot_start": MONDAY + 9 * HOUR, "slot_end": MONDAY + 8 * HOUR}, "ends before it starts"),
+        ({"slot_start": MONDAY + 9 * HOUR, "slot_end": MONDAY + 9 * HOUR}, "ends before it starts"),
+        ({"slot_end": MONDAY - timedelta(days=2_000)}, "before the order"),
+        ({"slot_end": MONDAY + timedelta(days=27_000)}, "Is the year right"),
+    ],
+)
+def test_an_appointment_that_can_not_be_meant_is_asked_about_and_nothing_is_booked(
+    ward: Ward, slot: dict[str, Any], words: str
+) -> None:
+    fulfil = ward.sent()[1]
+
+    with pytest.raises(Incorrect, match=words) as refused:
+        workflow.perform(fulfil.id, "book", ward.clinic, data=slot)
+
+    fulfil.refresh_from_db()
+    assert [issue.expression for issue in refused.value.issues] == ["slot_end"]
+    assert fulfil.stage == "sent"
+
+
+def test_the_second_person_at_an_urgent_end_is_somebody_else(ward: Ward) -> None:
+    fulfil = ward.sent(priority="urgent")[1]
+    reason = {"reason": "no-longer-needed"}
+
+    with pytest.raises(Incorrect) as refused:
+        workflow.perform(fulfil.id, "cancel", ward.referrer, data=reason | {"second_person": "REFERRER"})
+    assert [issue.expression for issue in refused.value.issues] == ["second_person"]
+
+    workflow.perform(fulfil.id, "cancel", ward.referrer, data=reason | {"second_person": "Dr Boss"})
+
+
+def test_a_report_is_acknowledged_by_a_clinician_and_not_by_a_coordinator(ward: Ward) -> None:
+    loop, fulfil = ward.sent()
+    ward.report(fulfil)
+    review = ward.only(loop, "review-report")
+    plan = {"plan": "Nothing to do.", "question_answered": True}
+
+    with pytest.raises(Forbidden):
+        workflow.perform(review.id, "acknowledge", ward.coordinator, data=plan)
+    assert "acknowledge" not in {offer.action for offer in workflow.available(ward.coordinator, review)}
+
+    with clock.at(MONDAY + HOUR):
+        workflow.perform(review.id, "acknowledge", ward.referrer, data=plan)
