@@ -60,7 +60,7 @@ DROP FUNCTION referrals_nothing_is_deleted, referrals_owner_leaves_nothing_open;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("referrals", "0013_ordered_in_a_period")]
+    dependencies = [("referrals", "0014_hearsay")]
     operations = [
         migrations.AddConstraint(
             model_name="handoff",
