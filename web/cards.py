@@ -99,13 +99,13 @@ def _offer(offer: Offer, handoff: Handoff, choices: Known, bound: OfferForm | No
         "is_primary": offer.is_primary,
         "attested": offer.attested,
         "is_open": bound is not None,
-        "form": bound or offer_form(offer, choices, prefix(handoff, offer)),
+        "form": bound or offer_form(offer, choices, prefix(handoff.id, offer.action, attested=offer.attested)),
     }
 
 
-def prefix(handoff: Handoff, offer: Offer) -> str:
+def prefix(handoff_id: str, action: str, *, attested: bool) -> str:
     """What tells the fields of one form on the page from those of another."""
-    return f"{handoff.id}-{offer.action}{'-told' if offer.attested else ''}"
+    return f"{handoff_id}-{action}{'-told' if attested else ''}"
 
 
 def known(actor: Actor, proofs: Iterable[linked.Linked]) -> dict[str, list[tuple[str, Words]]]:

@@ -132,6 +132,12 @@ def said(event: EventView, names: Names) -> list[str]:
     return [line for line in lines if line]
 
 
+def text_labels(handoff_kind: str, action: str) -> dict[str, Words]:
+    """The texts that an action takes, by field name."""
+    rows = (row for row in TRANSITIONS if (row.handoff, row.action) == (handoff_kind, action))
+    return {field.name: field.label for row in rows for field in (*row.fields, *ATTESTATION) if field.kind == "text"}
+
+
 def names_of(events: Iterable[EventView], *, only: str = "") -> dict[str, str]:
     """How the owners that the actions named are called, in one query; those of the organisation ``only``, if given."""
     named = {

@@ -99,6 +99,27 @@ def test_an_old_page_is_told_who_changed_it_and_nothing_happens(as_clara: Client
     assert "Clara Consultant accepted it." in page
 
 
+def test_what_was_typed_into_an_old_page_is_not_lost(as_clara: Client, story: Story) -> None:
+    handoff = story.handoff()
+    story.does(story.clara, "accept")
+
+    def on_the_old_page(action: str, **fields: str) -> str:
+        typed = {f"{handoff.id}-{action}-{name}": text for name, text in fields.items()}
+        answer = as_clara.post(f"/loops/{story.loop.id}/handoffs/{handoff.id}/{action}/", {"version": "1"} | typed)
+        assert answer.status_code == 409
+        return answer.content.decode()
+
+    kept = on_the_old_page("ask-information", question="Which <b>drugs</b>?")
+    assert "What you entered still stands in the form below." in kept
+    assert re.search(r"<textarea[^>]*>\s*Which &lt;b&gt;drugs&lt;/b&gt;\?</textarea>", kept)
+    assert f'name="version" value="{story.handoff().version}"' in kept, "sent once more, it is done"
+
+    story.does(story.clara, "decline", reason="no-capacity", reason_text="Full")
+    gone = on_the_old_page("ask-information", question="Which <b>drugs</b>?")
+    assert "<textarea" not in gone
+    assert "Which &lt;b&gt;drugs&lt;/b&gt;?" in gone
+
+
 def test_somebody_who_may_do_nothing_sees_for_whom_it_waits(as_ana: Client, story: Story) -> None:
     page = as_ana.get(f"/loops/{story.loop.id}/").content.decode()
 

@@ -16,6 +16,7 @@ from referrals.vocabulary import Field, Offer, Words
 
 Choices = Sequence[tuple[str, Words]]
 REPORT_TEXT = "report_text"
+REPORT_LABEL: Words = _("Text of the report")
 Known = Mapping[str, Choices]
 LONG = frozenset({"note", "message", "reason", "text", "plan", "answer", "question"})
 
@@ -127,7 +128,7 @@ def _reference(field: Field, known: Known) -> forms.Field:
 
 def _report_text() -> forms.Field:
     return forms.CharField(
-        label=_("Text of the report"), required=False, max_length=50_000, widget=forms.Textarea(attrs={"rows": 8})
+        label=REPORT_LABEL, required=False, max_length=50_000, widget=forms.Textarea(attrs={"rows": 8})
     )
 
 

@@ -1,6 +1,6 @@
 """One loop: whom it is about, how far it is, what this person may do now, and everything that happened."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -16,9 +16,10 @@ from records import clock
 from records.errors import Conflict, Forbidden, Incorrect, NotFound, Stale
 from referrals import workflow, worklists
 from referrals.models import Handoff
-from referrals.vocabulary import Offer
+from referrals.vocabulary import Offer, Words
 from web import attachments, cards, linked, patients, reading, written
-from web.forms.offers import OfferForm, offer_form
+from web import journal as sentences
+from web.forms.offers import REPORT_LABEL, REPORT_TEXT, OfferForm, offer_form
 from web.workplace import StaffRequest, page
 
 
@@ -31,28 +32,52 @@ def show(request: StaffRequest, loop_id: str) -> HttpResponse:
 @page
 @require_POST
 def act(request: StaffRequest, loop_id: str, handoff_id: str, action: str) -> HttpResponse:
-    """Do one action as its form says; an old page is told what changed."""
+    """Do one action as its form says; an old page is told what changed, and loses nothing that was typed."""
     try:
         return _act(request, loop_id, handoff_id, action)
     except (Stale, Conflict):
-        return _page(request, loop_id, stale=True)
+        return _changed(request, loop_id, handoff_id, action)
+
+
+def _changed(request: StaffRequest, loop_id: str, handoff_id: str, action: str) -> HttpResponse:
+    """The page as it is now: what was typed stands in the action's form, or to be read if that is no longer there."""
+    view = worklists.loop_view(request.actor, loop_id, clock.now())
+    handoff = _handoff(view, handoff_id)
+    offer = _offered(request, handoff, action)
+    if offer is None:
+        return _page(request, loop_id, stale=True, typed=_typed(request, handoff, action))
+    kept = {(handoff.id, action, offer.attested): _form(request, view, handoff, offer)}
+    return _page(request, loop_id, stale=True, forms=kept)
+
+
+def _handoff(view: worklists.LoopView, handoff_id: str) -> Handoff:
+    handoff = next((one.row for one in view.handoffs if one.row.id == handoff_id), None)
+    if handoff is None:
+        raise NotFound("No such handoff in this loop.")
+    return handoff
+
+
+def _form(request: StaffRequest, view: worklists.LoopView, handoff: Handoff, offer: Offer) -> OfferForm:
+    choices = cards.known(request.actor, linked.of(request.actor, view.events))
+    return offer_form(offer, choices, cards.prefix(handoff.id, offer.action, attested=offer.attested), request.POST)
+
+
+def _typed(request: StaffRequest, handoff: Handoff, action: str) -> list[tuple[Words, str]]:
+    """The texts that were written into the form of an action that is no longer possible, by their labels."""
+    prefix = cards.prefix(handoff.id, action, attested=_is_attested(request))
+    labels = {REPORT_TEXT: REPORT_LABEL} | sentences.text_labels(handoff.kind, action)
+    written = [(label, request.POST.get(f"{prefix}-{name}", "").strip()) for name, label in labels.items()]
+    return [(label, text) for label, text in written if text]
 
 
 def _act(request: StaffRequest, loop_id: str, handoff_id: str, action: str) -> HttpResponse:
     """A form that isn't right comes back with what was typed."""
     view = worklists.loop_view(request.actor, loop_id, clock.now())
-    handoff = next((one.row for one in view.handoffs if one.row.id == handoff_id), None)
-    if handoff is None:
-        raise NotFound("No such handoff in this loop.")
+    handoff = _handoff(view, handoff_id)
     offer = _offered(request, handoff, action)
     if offer is None or str(handoff.version) != request.POST.get("version", ""):
         raise Stale("The page is older than the handoff.")
-    form = offer_form(
-        offer,
-        cards.known(request.actor, linked.of(request.actor, view.events)),
-        cards.prefix(handoff, offer),
-        request.POST,
-    )
+    form = _form(request, view, handoff, offer)
     if not form.is_valid() or not _attempt(request, view, handoff, offer, form):
         return _page(request, loop_id, forms={(handoff.id, offer.action, offer.attested): form})
     messages.success(request, _("Done: %(what)s.") % {"what": offer.label})
@@ -95,9 +120,13 @@ def _proof(request: StaffRequest, view: worklists.LoopView, type_: str, key: str
 
 
 def _offered(request: StaffRequest, handoff: Handoff, action: str) -> Offer | None:
-    attested = request.POST.get("attested") == "yes"
+    attested = _is_attested(request)
     offers = workflow.available(request.actor, handoff)
     return next((one for one in offers if one.action == action and one.attested == attested), None)
+
+
+def _is_attested(request: StaffRequest) -> bool:
+    return request.POST.get("attested") == "yes"
 
 
 def _attempt(request: StaffRequest, view: worklists.LoopView, handoff: Handoff, offer: Offer, form: OfferForm) -> bool:
@@ -133,7 +162,12 @@ def _perform(request: StaffRequest, handoff: Handoff, offer: Offer, data: Mappin
 
 
 def _page(
-    request: StaffRequest, loop_id: str, *, stale: bool = False, forms: Mapping[cards.Key, OfferForm] | None = None
+    request: StaffRequest,
+    loop_id: str,
+    *,
+    stale: bool = False,
+    forms: Mapping[cards.Key, OfferForm] | None = None,
+    typed: Sequence[tuple[Words, str]] = (),
 ) -> HttpResponse:
     now = clock.now()
     view = worklists.loop_view(request.actor, loop_id, now)
@@ -149,6 +183,8 @@ def _page(
         "request_facts": cards.request_facts(request.actor, view),
         "related": cards.related(view),
         "stale": cards.last_change(request.actor, view) if stale else "",
+        "is_kept": stale and bool(forms),
+        "typed": typed,
         "to_mend": status.to_mend(_shared(view)),
         "here": "worklist",
         "back": reverse("worklist"),
