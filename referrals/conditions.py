@@ -161,6 +161,7 @@ CONDITIONS: dict[str, Callable[[Situation], bool]] = {
     "loop-open": lambda situation: situation.loop.closed_at is None,
     "patient-knows": _patient_knows,
     "patient-told": _patient_told,
+    "handover-open": lambda situation: situation.has_open("confirm-handover"),
     "ends-with-patient": lambda situation: not _goes_on_elsewhere(situation),
     "patient-died": lambda situation: situation.loop.end_reason == "patient-died",
     "urgent": lambda situation: situation.loop.priority in URGENT,

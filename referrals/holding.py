@@ -13,6 +13,7 @@ from records.errors import Incorrect, Issue
 from referrals import people
 from referrals.lifecycle import Decision
 from referrals.models import Handoff, Loop, Owner
+from referrals.vocabulary import Opening
 
 
 def give(handoff: Handoff, owner: Owner, accountable: Owner) -> None:
@@ -27,6 +28,20 @@ def give(handoff: Handoff, owner: Owner, accountable: Owner) -> None:
     handoff.pool = _pool_behind(handoff.list, accountable)
 
 
+def meant(loop: Loop, opening: Opening, opener: Handoff | None, chosen: Owner | None, data: Mapping[str, Any]) -> Owner:
+    """Who the table means."""
+    named = numbered(data.get("holder")) if opening.owner == "discharger" else None
+    if named is not None:
+        return named
+    if opening.owner in ("referrer", "reviewer", "discharger"):
+        return loop.responsible if loop.responsible and loop.responsible.internal else loop.accountable
+    if opening.owner == "same" and opener is not None:
+        return opener.owner
+    if opening.owner in ("performer", "chosen"):
+        return chosen or loop.performer_owner or loop.accountable
+    return loop.accountable
+
+
 def hand_over(
     loop: Loop, handoff: Handoff, handoffs: Iterable[Handoff], decision: Decision, actor: Actor
 ) -> tuple[list[Handoff], dict[str, Any]]:
@@ -35,6 +50,9 @@ def hand_over(
     if taker is not None:
         give(handoff, taker, loop.accountable)
         return [handoff], {}
+    reader = numbered(decision.data.get("responsible")) if "reviewer" in decision.transition.sets else None
+    if reader is not None:
+        return [], {"responsible": reader}
     if "loop-owners" not in decision.transition.sets:
         return [], {}
     responsible, accountable = named(loop, decision.data)
@@ -42,6 +60,11 @@ def hand_over(
     for each in touched:
         each.version += each.id != handoff.id
     return touched, {"responsible": responsible, "accountable": accountable}
+
+
+def numbered(number: Any) -> Owner | None:
+    """The owner of that number, as Baton itself names one."""
+    return Owner.objects.filter(pk=int(number)).first() if str(number).isdecimal() else None
 
 
 def _taker(handoff: Handoff, decision: Decision, actor: Actor) -> Owner | None:

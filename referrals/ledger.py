@@ -138,14 +138,19 @@ class Ledger:
 
 def audience(loop: Loop) -> frozenset[str]:
     """The root organisations that see everything of a loop."""
-    return frozenset({loop.placer, loop.performer, loop.accountable.organization} - {""})
+    return frozenset({loop.placer, loop.performer, loop.accountable.organization, _reading(loop)} - {""})
 
 
 def audience_of_handoff(handoff: Handoff) -> frozenset[str]:
     """The root organisations that see a handoff: of several performers each sees only what is its own to do."""
     loop = handoff.loop
     acting = handoff.owner.organization if handoff.kind in PERFORMED else loop.performer
-    return frozenset({loop.placer, acting, loop.accountable.organization} - {""})
+    return frozenset({loop.placer, acting, loop.accountable.organization, _reading(loop)} - {""})
+
+
+def _reading(loop: Loop) -> str:
+    """Where the clinician works who reads its reports: after a discharge that may be another house."""
+    return loop.responsible.organization if loop.responsible else ""
 
 
 def booked_visit(handoff: Handoff) -> str:

@@ -106,7 +106,7 @@ class Opening:
     """
 
     handoff: str
-    owner: Literal["accountable", "referrer", "performer", "same", "chosen", "reviewer"]
+    owner: Literal["accountable", "referrer", "performer", "same", "chosen", "reviewer", "discharger"]
     unless: tuple[str, ...] = ()
     stage: str = ""
     each: Literal["", "fulfil", "appointment"] = ""
@@ -138,8 +138,9 @@ class Transition:
     "acknowledged", "told", "ended" (with the reason's end), "performer" (the first one chosen), "replaced" (a
     request of ours takes the place of the last), "carried-out" (what was
     reported is enough, once nobody performs any more), "died" (all ends but what outlives the patient), "lives"
-    (it was not so); on the handoff: "attempt", "confirmed" (what was entered for its performer), "claimed", "given-back" and "owner" (it gets another owner), "loop-owners"
-    (so does the whole loop: `referrals.holding`); and of a report: "received", "withdrawn" (`referrals.receipts`).
+    (it was not so), "reviewer" (another clinician reads what is reported); on the handoff: "attempt", "confirmed" (what
+    was entered for its performer), "claimed", "given-back" and "owner" (it gets another owner), "loop-owners" (so does
+    the whole loop: `referrals.holding`); and of a report: "received", "withdrawn" (`referrals.receipts`).
     """
 
     action: str

@@ -162,7 +162,7 @@ class Work:
     ) -> Handoff:
         """Open a handoff in a loop, its clock running from ``at``, due no later than ``due_by``."""
         values = {**(data or {}), **({"severity": opening.severity} if opening.severity else {})}
-        holder = _owner(loop, opening, opener, owner)
+        holder = holding.meant(loop, opening, opener, owner, values)
         stage = STAGES[opening.handoff, opening.stage or first_stage(opening.handoff, loop.kind)]
         handoff = Handoff(
             id=key or values.get("task", "").removeprefix("Task/") or clock.new_id(),
@@ -339,17 +339,6 @@ class Work:
 RECONFIRMED_WITHIN = timedelta(days=7)
 """† How long what somebody has entered for a performer is taken as it is."""
 _OWNERS = ("accountable", "responsible", "performer_owner")
-
-
-def _owner(loop: Loop, opening: Opening, opener: Handoff | None, chosen: Owner | None) -> Owner:
-    """Who the table means."""
-    if opening.owner in ("referrer", "reviewer"):
-        return loop.responsible if loop.responsible and loop.responsible.internal else loop.accountable
-    if opening.owner == "same" and opener is not None:
-        return opener.owner
-    if opening.owner in ("performer", "chosen"):
-        return chosen or loop.performer_owner or loop.accountable
-    return loop.accountable
 
 
 def _keeps_due(handoff: Handoff, decision: Decision) -> bool:

@@ -79,6 +79,8 @@ def _prove(
     if loop_id is not None:
         loop = Loop.objects.select_related("accountable").get(pk=loop_id)
         sharing.share(loop, {**resource, "id": written.id}, actor)
+    if resource["resourceType"] == "Encounter":
+        upheavals.of_encounter(previous, {**resource, "id": written.id}, actor)
     return written, loop_id
 
 

@@ -91,4 +91,21 @@ BESIDE = (
     ),
 )
 
-UPHEAVALS = (*DEATHS, *BESIDE)
+DISCHARGE = (
+    Transition(
+        "discharge",
+        "fulfil",
+        _("The patient was discharged before the result"),
+        "",
+        _BATON,
+        loop_kinds=frozenset({TEST_ORDER}),
+        fields=(
+            Field("responsible", "owner", _("Who reads the result"), required=False),
+            Field("holder", "owner", _("Who hands over"), required=False),
+        ),
+        opens=(Opening("confirm-handover", "discharger", unless=("handover-open",)),),
+        sets=frozenset({"reviewer"}),
+    ),
+)
+
+UPHEAVALS = (*DEATHS, *BESIDE, *DISCHARGE)

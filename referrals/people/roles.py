@@ -103,6 +103,8 @@ def _by_organization(actor: Actor, about: Handoff | Loop, loop: Loop) -> set[Rol
         roles.add("requester")
     if actor.organization == loop.accountable.organization:
         roles |= _oversight(actor)
+    if isinstance(about, Handoff) and about.kind == "review-report" and about.owner.organization == actor.organization:
+        roles.add("requester")  # after a discharge a clinician of another house reads what was still pending
     if isinstance(about, Handoff) and _holds(actor, about.owner):
         roles.add("holder")
     return roles

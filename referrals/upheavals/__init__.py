@@ -1,6 +1,6 @@
 """What happens to people and systems in the midst of the pathways, and what it does to all loops that it concerns.
 
-`of_patient` and `of_directory` are what `referrals.intake` calls when such a resource has changed: each is a table of
+`of_patient`, `of_encounter` and `of_directory` are what `referrals.intake` calls when such a resource has changed: each is a table of
 questions (what has happened?) and answers. PATHWAYS §7.
 """
 
@@ -9,9 +9,9 @@ from collections.abc import Callable
 from records.access import Actor
 from records.json import Resource
 from referrals.parties import local
-from referrals.upheavals import death, merge, moving
+from referrals.upheavals import death, discharge, merge, moving
 
-__all__ = ["DIRECTORY", "death", "merge", "of_directory", "of_patient"]
+__all__ = ["DIRECTORY", "death", "merge", "of_directory", "of_encounter", "of_patient"]
 
 Question = Callable[[Resource, Resource], bool]
 Answer = Callable[[Resource, Actor], object]
@@ -73,6 +73,19 @@ DIRECTORY: dict[str, tuple[Question, Answer]] = {
 def of_patient(before: Resource, now: Resource, actor: Actor) -> None:
     """Do what a new version of a Patient means; ``before`` is empty for a new one."""
     for has_happened, answer in PATIENT:
+        if has_happened(before, now):
+            answer(now, actor)
+
+
+ENCOUNTER: tuple[tuple[Question, Answer], ...] = (
+    (discharge.is_discharge, discharge.discharge),
+    (discharge.is_readmission, discharge.readmit),
+)
+
+
+def of_encounter(before: Resource, now: Resource, actor: Actor) -> None:
+    """Do what a new version of an Encounter means for what follows it."""
+    for has_happened, answer in ENCOUNTER:
         if has_happened(before, now):
             answer(now, actor)
 

@@ -108,6 +108,7 @@ def _visible(actor: Actor) -> QuerySet[Loop]:
     organization = actor.organization
     performed = Handoff.objects.filter(kind__in=PERFORMED, owner__organization=organization).values("loop")
     own = Q(placer=organization) | Q(performer=organization) | Q(accountable__organization=organization)
+    own |= Q(responsible__organization=organization)
     return loops.filter(own | Q(pk__in=performed))
 
 

@@ -30,7 +30,7 @@ TASK_STATUSES = {
 RECORDED = {
     *("owner", "loop-owners"),
     *("acknowledged", "told", "ended", "attempt", "received", "withdrawn", "died", "lives", "performer", "carried-out"),
-    *("claimed", "given-back", "replaced", "confirmed"),
+    *("claimed", "given-back", "replaced", "confirmed", "reviewer"),
 }
 KINDS = {"referral", "follow-up", "test-order"}
 

@@ -1,0 +1,195 @@
+"""An inpatient stay that ends: the patient is called, seen again, and what was still pending has somebody who reads it.
+
+The outpatient side takes over: the organisation of the patient's own practitioner where it works here, else the one that
+keeps the stay. CPT 99496/99495: contact within 2 business days, a visit within 7 days (high complexity) or 14 (moderate).
+A readmission supersedes that visit; pending results stay with whoever was to read them (PATHWAYS §5).
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from records import access, clock, dates, store
+from records.access import Actor
+from records.json import Resource
+from referrals import people, sharing, workflow
+from referrals.kinds import FOLLOW_UP, SNOMED
+from referrals.models import Loop, Owner
+from referrals.parties import current_patient, held, local, practitioner_of, root_of
+from referrals.placing import REQUEST_IDENTIFIER
+from referrals.workflow import Act, Order
+
+# http://terminology.hl7.org/CodeSystem/v3-ActCode, class of an Encounter: in a bed.
+INPATIENT = frozenset({"IMP", "ACUTE", "NONAC"})
+ADMITTED = frozenset({"arrived", "triaged", "in-progress"})
+# http://terminology.hl7.org/CodeSystem/v3-ActPriority: a stay that was planned is of moderate complexity. †
+PLANNED = frozenset({"EL", "R"})
+HIGH, MODERATE = timedelta(days=7), timedelta(days=14)
+FRESH = timedelta(days=30)
+"""† A stay that ended longer ago is history that an import brought."""
+# http://terminology.hl7.org/CodeSystem/v3-ParticipationType: who discharged, else who attended.
+DISCHARGING = ("DIS", "ATND", "PPRF")
+STAY_IDENTIFIER = f"{settings.BATON_BASE_URL}/id/discharge"
+
+
+def is_discharge(before: Resource, now: Resource) -> bool:
+    """Whether an inpatient Encounter has just finished, lately."""
+    ended = _ended_at(now)
+    has_finished = now.get("status") == "finished" and before.get("status") != "finished"
+    return _is_inpatient(now) and has_finished and ended is not None and ended >= clock.now() - FRESH
+
+
+def is_readmission(before: Resource, now: Resource) -> bool:
+    """Whether somebody has just been admitted."""
+    return _is_inpatient(now) and now.get("status") in ADMITTED and before.get("status") not in ADMITTED
+
+
+def discharge(encounter: Resource, actor: Actor) -> None:
+    """Open what follows a stay, once: contact and visit, and for each order still open a reader and a handover."""
+    _type, patient = local(encounter.get("subject"))
+    ended = _ended_at(encounter)
+    patient = current_patient(patient) if patient else ""
+    if not patient or ended is None or store.find_by_identifier("ServiceRequest", STAY_IDENTIFIER, encounter["id"]):
+        return
+    baton, clinician = replace(actor, kind="system"), _outpatient_clinician(patient)
+    organization = _receiver(encounter, patient, actor)
+    if organization:
+        _open_visit(encounter, patient, organization, ended, baton)
+    _hand_over_results(encounter, patient, clinician, baton)
+
+
+def readmit(encounter: Resource, actor: Actor) -> None:
+    """Supersede the visits that were to follow an earlier stay."""
+    _type, patient = local(encounter.get("subject"))
+    loops = Loop.objects.filter(kind="follow-up", closed_at=None, patient_id=current_patient(patient))
+    acts = [
+        Act(handoff.id, "supersede", data={"reason": "superseded"}, evidence=f"Encounter/{encounter['id']}")
+        for loop in loops.order_by("id")
+        if _follows_stay(loop)
+        for handoff in loop.handoffs.filter(kind="fulfil", closed_at=None)
+    ]
+    workflow.perform_many(acts, replace(actor, kind="system"))
+
+
+def _open_visit(encounter: Resource, patient: str, organization: str, ended: datetime, baton: Actor) -> None:
+    priority = {one.get("code") for one in encounter.get("priority", {}).get("coding", ())}
+    needed_by = ended + (MODERATE if priority & PLANNED else HIGH)
+    request = _request(encounter, patient, organization, ended, needed_by)
+    stored = store.write(request, actor=baton, audience=[organization])
+    order = Order(
+        kind="follow-up",
+        request=stored.id,
+        patient_id=patient,
+        placer=organization,
+        performer=organization,
+        title=_("Visit after discharge"),
+        requester=practitioner_of(request["requester"]),
+        priority="urgent" if needed_by == ended + HIGH else "routine",
+        ordered_at=ended,
+        window_start_at=ended,
+        needed_by=needed_by,
+    )
+    loop = workflow.open_loop(order, baton)
+    sharing.share(loop, {**request, "id": stored.id}, baton, besides=frozenset({"Patient"}))
+
+
+def _request(encounter: Resource, patient: str, organization: str, ended: datetime, needed_by: datetime) -> Resource:
+    """The care request that the visit fulfils; named after the stay, so that it is opened once."""
+    key, clinician = clock.new_id(), _outpatient_clinician(patient)
+    by_whom = clinician is not None and clinician.organization == organization
+    requester = f"Practitioner/{clinician.key}" if clinician and by_whom else f"Organization/{organization}"
+    return {
+        "resourceType": "ServiceRequest",
+        "id": key,
+        "identifier": [
+            {"system": REQUEST_IDENTIFIER, "value": key},
+            {"system": STAY_IDENTIFIER, "value": encounter["id"]},
+        ],
+        "status": "active",
+        "intent": "order",
+        "code": {"coding": [{"system": SNOMED, "code": FOLLOW_UP}], "text": "Visit after discharge"},
+        "subject": {"reference": f"Patient/{patient}"},
+        "encounter": {"reference": f"Encounter/{encounter['id']}"},
+        "occurrencePeriod": {"start": ended.isoformat(), "end": needed_by.isoformat()},
+        "authoredOn": ended.isoformat(),
+        "requester": {"reference": requester},
+        "performer": [{"reference": f"Organization/{organization}"}],
+    }
+
+
+def _hand_over_results(encounter: Resource, patient: str, clinician: Owner | None, baton: Actor) -> None:
+    """Each test order of the stay gets the outpatient clinician as its reader; who discharges confirms that they know."""
+    discharging = _discharging(encounter)
+    named = {"responsible": clinician, "holder": discharging}
+    data = {name: owner.pk for name, owner in named.items() if owner is not None}
+    acts = [
+        Act(handoff.id, "discharge", data=data, evidence=f"Encounter/{encounter['id']}")
+        for loop in _pending(encounter, patient)
+        for handoff in loop.handoffs.filter(kind="fulfil", closed_at=None)[:1]
+    ]
+    outcomes = workflow.perform_many(acts, baton)
+    if clinician is not None:
+        for one in outcomes:
+            known = [("ServiceRequest", one.loop.request_id or ""), ("Task", one.loop.id), ("Patient", patient)]
+            store.share_many(known, [clinician.organization])
+
+
+def _pending(encounter: Resource, patient: str) -> Iterator[Loop]:
+    """The open test orders of the stay: those that name it, and those of its house that were placed while it lasted."""
+    began = dates.period_of((encounter.get("period") or {}).get("start", ""))
+    ended, house = _ended_at(encounter), root_of(encounter.get("serviceProvider"))
+    for loop in Loop.objects.filter(kind="test-order", patient_id=patient, closed_at=None).order_by("id"):
+        _type, stay = local(held("ServiceRequest", loop.request_id or "").get("encounter"))
+        lasted = began is not None and ended is not None and began[0] <= loop.ordered_at <= ended
+        if stay == encounter["id"] or (not stay and lasted and bool(house) and loop.placer == house):
+            yield loop
+
+
+def _outpatient_clinician(patient: str) -> Owner | None:
+    """The patient's own practitioner, if they sign in here."""
+    for reference in held("Patient", patient).get("generalPractitioner", ()):
+        practitioner, organization = practitioner_of(reference), root_of(reference)
+        if practitioner and access.is_tenant(organization):
+            owner = people.owner_for("person", practitioner, organization=organization)
+            if owner.internal:
+                return owner
+    return None
+
+
+def _discharging(encounter: Resource) -> Owner | None:
+    """Whoever discharged the patient, else attended them."""
+    by_role = {
+        coding.get("code"): one.get("individual")
+        for one in encounter.get("participant", ())
+        for concept in one.get("type", ())
+        for coding in concept.get("coding", ())
+    }
+    reference = next((by_role[role] for role in DISCHARGING if role in by_role), None)
+    practitioner, organization = practitioner_of(reference), root_of(reference)
+    if not practitioner or not organization:
+        return None
+    return people.owner_for("person", practitioner, organization=organization)
+
+
+def _receiver(encounter: Resource, patient: str, actor: Actor) -> str:
+    """The tenant that calls and sees the patient: that of their practitioner, else of the stay, else the sender's."""
+    practices = [root_of(one) for one in held("Patient", patient).get("generalPractitioner", ())]
+    found = [*practices, root_of(encounter.get("serviceProvider")), actor.organization]
+    return next((one for one in found if one and access.is_tenant(one)), "")
+
+
+def _follows_stay(loop: Loop) -> bool:
+    request = held("ServiceRequest", loop.request_id or "")
+    return any(one.get("system") == STAY_IDENTIFIER for one in request.get("identifier", ()))
+
+
+def _is_inpatient(encounter: Resource) -> bool:
+    return (encounter.get("class") or {}).get("code") in INPATIENT
+
+
+def _ended_at(encounter: Resource) -> datetime | None:
+    found = dates.period_of((encounter.get("period") or {}).get("end", ""))
+    return found[0] if found else None

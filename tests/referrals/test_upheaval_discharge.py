@@ -1,0 +1,140 @@
+"""A stay in hospital that ends: somebody calls, somebody sees the patient, and no pending result is nobody's."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from records import access, clock, store
+from records.json import Resource
+from referrals import people, workflow
+from referrals.models import Event, Handoff, Loop
+from referrals.worklists import loop_view
+from tests.referrals import region
+from tests.referrals.exchange import concept, open_kinds, request, result, take, the, the_loop
+from tests.referrals.region import CLINIC, PRACTICE, Region
+
+MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+NEXT_MONDAY = MONDAY + timedelta(days=7)
+LAB = {"code": {"text": "CBC"}, "category": [concept("108252007")]}
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
+
+
+@pytest.fixture
+def here() -> Iterator[Region]:
+    with clock.at(MONDAY):
+        found = region.build()
+        region.person("ward", "practitioner", organization=CLINIC)
+        take({**store.get("Patient", "ana"), "generalPractitioner": [{"reference": "Practitioner/gp"}]}, found.ehr)
+        store.share("Patient", "ana", [CLINIC])
+        yield found
+
+
+def clinic() -> access.Actor:
+    return region.client("clinic", CLINIC)
+
+
+def stay(status: str = "finished", key: str = "stay", **elements: Any) -> Resource:
+    period = {"start": (MONDAY - timedelta(days=3)).isoformat()}
+    if status == "finished":
+        period["end"] = MONDAY.isoformat()
+    return {
+        "resourceType": "Encounter",
+        "id": key,
+        "status": status,
+        "class": {"code": "IMP"},
+        "subject": {"reference": "Patient/ana"},
+        "period": period,
+        "serviceProvider": {"reference": f"Organization/{CLINIC}"},
+        "participant": [{"type": [{"coding": [{"code": "DIS"}]}], "individual": {"reference": "Practitioner/ward"}}],
+        **elements,
+    }
+
+
+def visit() -> Loop:
+    return Loop.objects.get(kind="follow-up")
+
+
+@pytest.mark.parametrize(("priority", "within"), [("EM", 7), ("", 7), ("EL", 14)])
+def test_a_discharge_opens_a_call_and_a_visit_at_the_patients_practice_once(
+    here: Region, priority: str, within: int
+) -> None:
+    urgency = {"priority": {"coding": [{"code": priority}]}} if priority else {}
+    take(stay("in-progress", **urgency), clinic())
+    assert not Loop.objects.exists()
+    take(stay(**urgency), clinic())
+    take(stay(**urgency, length={"value": 3}), clinic())
+    loop = visit()
+    assert (open_kinds(loop), loop.placer, loop.patient_id) == (["contact-patient", "fulfil"], PRACTICE, "ana")
+    assert loop.accountable == here.pool.owner
+    assert the(loop, "contact-patient").due_at == MONDAY + timedelta(days=2)
+    assert the(loop, "fulfil").due_at == MONDAY + timedelta(days=within)
+    asked = store.get("ServiceRequest", loop.request_id or "")
+    assert (asked["encounter"]["reference"], asked["requester"]["reference"]) == ("Encounter/stay", "Practitioner/gp")
+    assert loop_view(here.gp, loop.id, MONDAY).patient_name == "Ana Ruiz"
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"class": {"code": "AMB"}},
+        {"period": {"start": "2019-01-01", "end": "2019-01-09"}},
+        {"subject": {"display": "?"}},
+    ],
+)
+def test_a_visit_of_a_day_and_the_stays_of_years_ago_open_nothing(here: Region, elements: Any) -> None:
+    take(stay(**elements), clinic())
+    assert not Loop.objects.exists()
+
+
+def pending(here: Region, **elements: Any) -> Loop:
+    """A test that the ward has ordered at the hospital's laboratory."""
+    ordering = {"requester": {"reference": "Practitioner/ward"}, "encounter": {"reference": "Encounter/stay"}}
+    take(stay("in-progress"), clinic())
+    take(request(**LAB, **ordering, **elements), clinic())
+    loop = the_loop()
+    workflow.perform(the(loop, "dispatch").id, "send", clinic())
+    return loop
+
+
+def test_what_is_pending_is_read_by_the_patients_own_doctor_and_handed_over_by_who_discharges(here: Region) -> None:
+    loop = pending(here)
+    take(stay(), clinic())
+    assert open_kinds(loop) == ["confirm-handover", "fulfil"]
+    handover = the(loop, "confirm-handover")
+    assert (handover.owner.key, handover.due_at) == ("ward", MONDAY + timedelta(days=2))
+    with clock.at(MONDAY + timedelta(days=1)):
+        workflow.perform(handover.id, "confirm", clinic())
+        take(result("final", MONDAY + timedelta(days=1)), here.partner)
+    review = the(loop, "review-report")
+    assert (review.owner.key, review.list.key) == ("gp", "gp")
+    assert [one.action for one in workflow.available(here.gp, review) if one.is_primary] == ["acknowledge"]
+    assert loop_view(here.gp, loop.id, MONDAY).patient_name == "Ana Ruiz"
+    assert access.visible(here.gp, "DiagnosticReport").get().pk == "result"
+    with clock.at(MONDAY + timedelta(days=2)):
+        workflow.perform(review.id, "acknowledge", here.gp, data={"plan": "Again", "question_answered": True})
+    assert open_kinds(loop) == ["notify-patient"]
+
+
+def test_who_has_no_doctor_of_their_own_is_called_by_the_house_itself_and_keeps_the_reader(here: Region) -> None:
+    body = {name: value for name, value in store.get("Patient", "ana").items() if name != "generalPractitioner"}
+    loop = pending(here)
+    take(body, here.ehr)
+    take(stay(), clinic())
+    assert (visit().placer, visit().accountable) == (CLINIC, people.default_pool(CLINIC))
+    assert open_kinds(loop) == ["confirm-handover", "fulfil"]
+    assert Loop.objects.get(pk=loop.pk).responsible == people.owner_for("person", "ward", organization=CLINIC)
+
+
+def test_a_readmission_supersedes_the_visit_and_keeps_what_is_pending(here: Region) -> None:
+    loop = pending(here)
+    take(stay(), clinic())
+    with clock.at(MONDAY + timedelta(days=1)):
+        again = {"period": {"start": (MONDAY + timedelta(days=1)).isoformat()}}
+        take(stay("in-progress", key="again", **again), clinic())
+    assert the(visit(), "fulfil").stage == "superseded"
+    assert Event.objects.get(loop=visit(), action="supersede").evidence == "Encounter/again"
+    assert "contact-patient" not in open_kinds(visit())
+    assert open_kinds(loop) == ["confirm-handover", "fulfil"]
+    assert Handoff.objects.get(pk=the(loop, "fulfil").pk).stage == "ordered"
