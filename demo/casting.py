@@ -34,6 +34,11 @@ class Part:
     moves: tuple[tuple[str, Move, datetime], ...]
     slot_end: datetime
 
+    @property
+    def placer(self) -> Place:
+        """Where it is ordered."""
+        return placer_of(self.story, self.patient)
+
     def slot_end_after(self, number: int) -> datetime:
         """When the appointment ends that move ``number`` books: just before it is seen or missed, else as planned."""
         later = (time for name, _move, time in self.moves[number + 1 :] if name in HAPPENS_AT_THE_SLOT)
@@ -56,10 +61,15 @@ def how_many(patients: int) -> int:
     return max(patients // 2, sum(len(story.variants) for story in STORIES))
 
 
+def placer_of(story: Story, patient: Registered) -> Place:
+    """Who orders: the patient's practice, or the first hospital."""
+    return HOSPITALS[0] if story.by_hospital else patient.place
+
+
 def _part(story: Story, priority: str, hours: float, patient: Registered, at: datetime, offers: "_Offers") -> Part:
     place, service, test = offers.choose(story, patient)
     names = story.moves.split()
-    ordered_at, *times = _times(names, at, timedelta(hours=hours), patient.place, offers.random)
+    ordered_at, *times = _times(names, at, timedelta(hours=hours), placer_of(story, patient), offers.random)
     reasons = TEST_REASONS if story.kind == "test-order" else REASONS[service.specialty]
     return Part(
         story,

@@ -70,7 +70,7 @@ def steps(plan: Plan) -> list[tuple[str, Words, int]]:
         ("directory", _("Directory"), 2 * len(PLACES) + departments + services + 2 * posts),
         ("accounts", _("Accounts"), posts),
         ("patients", _("Patients"), plan.patients),
-        ("loops", _("Loops"), plan.loops + len(STRAYS)),
+        ("loops", _("Loops"), plan.loops + len(STRAYS) + 1),
     ]
 
 
@@ -107,6 +107,8 @@ def load(plan: Plan, progress: Progress) -> Region:
     for (severity, hours), patient, test in zip(STRAYS, cycle(patients), TESTS, strict=False):
         playing.stray(patient, test, severity, plan.at - timedelta(hours=hours))
         progress("loops", 1)
+    playing.decease(patients[0], plan.at - timedelta(hours=3))
+    progress("loops", 1)
     return Region(plan, {employee.username: employee for employee in staff}, patients, random)
 
 

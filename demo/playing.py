@@ -50,17 +50,27 @@ class Playing:
             case = evidence.Case("", patient.id, clerk.practitioner, test)
             intake.receive(evidence.result(case, time, "final", severity)[-1], clerk)
 
+    def decease(self, patient: Registered, time: datetime) -> None:
+        """The patient's practice hears that the patient has died; somebody has to confirm it."""
+        clerk = self._actor(patient.place, "coordinator", "")
+        with self._at(time):
+            known = store.get("Patient", patient.id)
+            intake.receive({**known, "deceasedDateTime": clock.now().date().isoformat()}, clerk)
+
     def _at(self, time: datetime) -> AbstractContextManager[None]:
         return clock.at(time, self.random)
 
     def _order(self, part: Part) -> Loop:
-        doctor = self._actor(part.patient.place, "doctor", part.service.specialty)
+        doctor = self._actor(part.placer, "doctor", _specialty(part))
+        if part.placer != part.patient.place:
+            store.share("Patient", part.patient.id, [part.placer.id])
         return composer.submit(_draft(part, doctor), doctor, send=part.story.sent)
 
     def _make(self, part: Part, loop: Loop, move: Move, slot_end: datetime) -> Loop:
         by_telephone = part.story.outside and move.side == "performer"
-        place = part.patient.place if move.side == "placer" or by_telephone else part.place
-        actor = self._actor(place, "coordinator" if by_telephone else move.post, part.service.specialty)
+        is_placers = move.side == "placer" or by_telephone
+        place, specialty = (part.placer, _specialty(part)) if is_placers else (part.place, part.service.specialty)
+        actor = self._actor(place, "coordinator" if by_telephone else move.post, specialty)
         data, proof = self._proof(part, loop, move, actor, slot_end)
         outcome = workflow.perform(
             _handoff(loop, move).id,
@@ -105,6 +115,11 @@ class Playing:
         staff = [one for one in self.staff if one.place == place]
         specialists = [one for one in staff if post == "doctor" and one.is_clinician and one.specialty == specialty]
         return next(iter(specialists), None) or next(one for one in staff if one.post == post)
+
+
+def _specialty(part: Part) -> str:
+    """Whom to ask at the place that orders: the specialist of a practice, the first doctor of a hospital."""
+    return "" if part.story.by_hospital else part.service.specialty
 
 
 def _draft(part: Part, doctor: Actor) -> Resource:

@@ -34,7 +34,7 @@ class Story:
 
     ``ahead_hours`` is when an appointment takes place that no later move shows, from now. ``sent`` is False for a
     request that nobody has sent yet; ``outside`` is a performer that telephones instead of signing in; ``imaging`` is a
-    test order without a specimen.
+    test order without a specimen; ``by_hospital`` is ordered by the first hospital's first doctor.
     """
 
     kind: str
@@ -45,6 +45,7 @@ class Story:
     sent: bool = True
     outside: bool = False
     imaging: bool = False
+    by_hospital: bool = False
 
 
 def _late(reason: str, words: str) -> dict[str, str]:
@@ -185,6 +186,10 @@ REFERRALS: tuple[Story, ...] = (
     Story("referral", "cancelled", "receive decline tell end", (("routine", 7 * DAY),)),
     Story("referral", "cancelled", "withdraw tell", (("routine", 5 * DAY),)),
     Story("referral", "cancellation-asked", "accept book ask-to-cancel", (("routine", 10),)),
+    Story("referral", "sent", "", (("urgent", 6),), by_hospital=True),
+    Story("referral", "to-review", "accept book see report", (("routine", 6), ("urgent", 8 * DAY)), by_hospital=True),
+    Story("referral", "to-decide", "receive decline", (("routine", 7),), by_hospital=True),
+    Story("referral", "awaiting-information", "receive ask", (("routine", 5),), by_hospital=True),
 )
 
 TEST_ORDERS: tuple[Story, ...] = (
@@ -198,6 +203,7 @@ TEST_ORDERS: tuple[Story, ...] = (
     Story("test-order", "to-review", "collect take-in critical", (("stat", 2), ("urgent", 40))),
     Story("test-order", "to-review", "collect take-in result acknowledge correct", (("routine", 8),)),
     Story("test-order", "to-tell", "collect take-in result acknowledge", (("routine", 20),)),
+    Story("test-order", "to-review", "collect take-in result", (("urgent", 6),), by_hospital=True),
     Story("test-order", "ordered", "", (("routine", 20),), imaging=True),
     Story("test-order", "collection-booked", "book-collection", (("routine", 30),), ahead_hours=-3 * DAY, imaging=True),
     Story("test-order", "to-review", "book-collection result", (("routine", 30), ("urgent", 10)), imaging=True),
@@ -222,10 +228,10 @@ FOLLOW_UPS: tuple[Story, ...] = (
     Story(
         "follow-up",
         "closed-lost-after-attempts",
-        "plan-visit miss " + "try-to-reach " * 3 + "give-up fail end-lost",
+        "plan-visit miss " + "try-to-reach " * 3 + "give-up end-lost",
         (("routine", 6 * DAY),),
     ),
-    Story("follow-up", "closed-patient-declined", "refuse fail end-refused", (("routine", 4 * DAY),)),
+    Story("follow-up", "closed-patient-declined", "refuse end-refused", (("routine", 4 * DAY),)),
     Story("follow-up", "to-review", "plan-visit visit", (("routine", 10),)),
     Story("follow-up", "to-tell", "plan-visit visit acknowledge", (("routine", 20),)),
     Story("follow-up", "to-decide", "supersede", (("routine", 20),)),

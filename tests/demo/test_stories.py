@@ -8,13 +8,13 @@ from demo.casting import how_many, parts
 from demo.loading import Region
 from demo.stories import MOVES, STORIES
 from records import access, clock
-from referrals import people
+from referrals import people, worklists
 from referrals.models import Event, Handoff, Loop, User
 from referrals.pathways import LOOP_STAGES, STAGES
 from tests.demo.conftest import AT
 
 # Nothing leads there yet: a payer's answer and a second person's "no activity" belong to later screens.
-NOT_PLAYED = {"authorisation-pending", "entered-in-error", "patient-declined", "lost-after-attempts"}
+NOT_PLAYED = {"authorisation-pending", "entered-in-error"}
 
 
 def test_every_stage_of_the_three_kinds_is_there(region: Region) -> None:
@@ -98,3 +98,13 @@ def test_every_move_is_used_and_every_loop_stage_named_exists() -> None:
 @pytest.mark.parametrize(("patients", "least"), [(1, 60), (1000, 500)])
 def test_there_are_enough_loops_for_few_patients_and_for_many(patients: int, least: int) -> None:
     assert how_many(patients) >= least
+
+
+def test_the_hospitals_doctor_has_work_of_their_own_and_a_death_waits_to_be_confirmed(region: Region) -> None:
+    assert region.staff
+    doctor = people.actor_for(User.objects.get(username="harbour.doctor"))
+    with clock.at(AT):
+        found = worklists.rows(doctor, worklists.Filters(scope="mine"), now=AT).rows
+    assert {row.handoff for row in found} >= {"review-report", "decide-next-step", "provide-information"}
+    assert all(row.patient_name for row in found)
+    assert Handoff.objects.filter(kind="confirm-death", loop__kind="upkeep", closed_at=None).count() == 1
