@@ -197,6 +197,8 @@ def _addresses(data: Path, stack: ExitStack, parts: list[embedded.Part]) -> dict
 
 
 def _check_database(url: str) -> None:
+    if refusal := running.refusal_of_database(url):
+        raise RefusedError(refusal)
     try:
         with psycopg.connect(url, connect_timeout=5) as connection:
             version = connection.info.server_version

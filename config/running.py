@@ -4,6 +4,9 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
+
+POSTGRESQL = frozenset({"postgres", "postgresql"})
 
 
 def addresses(data: Path) -> dict[str, str]:
@@ -13,6 +16,14 @@ def addresses(data: Path) -> dict[str, str]:
     except (FileNotFoundError, PermissionError, ValueError):
         return {}
     return told
+
+
+def refusal_of_database(url: str) -> str:
+    """Why that ``DATABASE_URL`` can't be Baton's, in one line without its password; empty for PostgreSQL or no URL."""
+    scheme = urlsplit(url).scheme
+    if not url or scheme in POSTGRESQL:
+        return ""
+    return f"DATABASE_URL must name a PostgreSQL database (postgres://…), not {scheme or 'a text without a scheme'}"
 
 
 @contextmanager

@@ -93,6 +93,8 @@ TEMPLATES = [
 ]
 
 # PostgreSQL. The web process pools its connections (config/wsgi.py asks for it); workers and commands hold plain ones.
+if refusal := running.refusal_of_database(env.str("DATABASE_URL", default="")):
+    raise SystemExit(f"baton: {refusal}")
 DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres:///baton")}
 DATABASES["default"]["ENGINE"] = "django.db.backends.postgresql"
 if env.bool("DATABASE_POOL", default=False):

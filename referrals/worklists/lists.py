@@ -85,6 +85,7 @@ class Page:
 TILES: dict[str, Filters] = {
     "mine": Filters(scope="mine"),
     "team": Filters(scope="team"),
+    "organisation": Filters(scope="organisation"),
     "overdue": Filters(scope="team", label="overdue"),
     "due-soon": Filters(scope="team", label="due-soon"),
     "waiting": Filters(scope="team", label="waiting"),
