@@ -15,6 +15,7 @@ WAYS = (
     ("new-test-order", _("New test order"), "test-order"),
     ("patients", _("Patients"), "person"),
     ("adopt", _("To adopt"), "up"),
+    ("people", _("People"), "person"),
     ("sync", _("Sync"), "sync"),
 )
 

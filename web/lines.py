@@ -59,6 +59,7 @@ def _line(actor: Actor, row: Row, now: datetime, births: Mapping[str, str], name
         "handoff_label": HANDOFFS[row.handoff].label,
         "labels": _chips(row),
         "owner": row.owner_name,
+        "stead": _stead(row),
         "list": row.list_name if row.list_name != row.owner_name else "",
         "next": next_action(row.handoff, row.stage, row.kind),
     }
@@ -68,6 +69,19 @@ def _chips(row: Row) -> list[dict[str, Any]]:
     """The labels that the due time doesn't say already; who claims it among others is not our business."""
     told = row.labels - ({"unclaimed"} if row.labels & {"waiting", "chase"} else set())
     return [{"text": LABELS[name], "tone": tone} for name, tone in CHIPS.items() if name in told]
+
+
+def _stead(row: Row) -> str:
+    """For whom it is on the reader's list, or who works on it instead of its owner."""
+    who = {"name": row.owner_name}
+    if row.via.endswith("away"):
+        return _("for %(name)s, who is away") % who
+    if row.via.endswith("half"):
+        return _("for %(name)s: half of the time is over") % who
+    if row.via == "late":
+        return _("overdue with %(name)s") % who
+    stands_in = row.effective_owner_id != row.owner_id
+    return _("%(name)s stands in") % {"name": row.effective_owner_name} if stands_in else ""
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from web.views import account, adoption, composer, loop, patient, sync, worklist
+from web.views import account, adoption, composer, loop, patient, people, sync, worklist
 
 urlpatterns = [
     path("", worklist.worklist, name="worklist"),
@@ -25,6 +25,12 @@ urlpatterns = [
     path("patients/<str:patient_id>/", patient.timeline, name="patient"),
     path("adopt/", adoption.overview, name="adopt"),
     path("adopt/decide/", adoption.decide, name="adopt-decide"),
+    path("reassign/", worklist.reassign, name="reassign"),
+    path("people/", people.overview, name="people"),
+    path("people/surrogate/", people.surrogate, name="surrogate"),
+    path("people/absences/<str:key>/end/", people.end, name="absence-end"),
+    path("people/<str:practitioner>/leave/", people.leave, name="leave"),
+    path("people/<str:practitioner>/hand-over/", people.hand_over, name="hand-over"),
     path("sync/", sync.overview, name="sync"),
     path("sync/retry/", sync.retry, name="sync-retry"),
 ]

@@ -43,6 +43,8 @@ FORM_ADDRESSES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "compose-for": lambda _of: reverse("new-referral"),
     "compose-discard": lambda of: reverse("compose", args=[of["kind"], "patient"]),
     "adopt-decide": lambda _of: reverse("adopt"),
+    "reassign": lambda _of: reverse("worklist"),
+    **dict.fromkeys(("surrogate", "absence-end", "leave", "hand-over"), lambda _of: reverse("people")),
     "sync-retry": lambda _of: reverse("sync"),
 }
 

@@ -110,5 +110,5 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(
     for number in range(20):
         refer(ana, maria, clinic, f"Referral {number}")
 
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(18):
         as_ana.get("/?scope=organisation")

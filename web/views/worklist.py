@@ -3,19 +3,25 @@
 from dataclasses import replace
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
 
 from records import clock
-from referrals import worklists
+from records.errors import Incorrect
+from referrals import people, reassigning, worklists
 from referrals.vocabulary import Words
 from referrals.worklists import MOST_COUNTED, Filters
 from web.context import organisation_name
 from web.forms import worklist as filtering
+from web.forms.people import HandOverForm
 from web.forms.worklist import DEFAULTS, FilterForm
 from web.lines import lines
+from web.views.people import tell
 from web.workplace import StaffRequest, page
 
 SCOPES: tuple[tuple[str, Words], ...] = (("mine", _("Me")), ("team", _("Team")), ("organisation", _("Organisation")))
@@ -54,9 +60,37 @@ def worklist(request: StaffRequest) -> HttpResponse:
         "is_filtered": replace(filters, scope=DEFAULTS.scope) != DEFAULTS,
         "reset_url": filtering.address(Filters(scope=filters.scope)),
         "organisation_url": filtering.address(Filters(scope="organisation")),
+        "reassign_form": _hand_over_form(request),
         "more_url": filtering.address(filters, request.session, after=found.next) if found.next else "",
     }
     return render(request, "web/worklist.html", context)
+
+
+@page
+@require_POST
+def reassign(request: StaffRequest) -> HttpResponse:
+    """Give the chosen rows to a colleague, a role or a pool; what could not be given is named."""
+    form = HandOverForm([*people.colleagues(request.actor.organization)], request.POST)
+    back = request.POST.get("next", "")
+    answer = redirect(back if url_has_allowed_host_and_scheme(back, None) else reverse("worklist"))
+    if not form.is_valid() or not form.cleaned_data["owner"]:
+        messages.error(request, _("Choose who takes it over."))
+        return answer
+    said = form.cleaned_data
+    try:
+        done = reassigning.reassign(request.actor, request.POST.getlist("handoff"), said["owner"], note=said["note"])
+    except Incorrect as error:
+        messages.error(request, error.message)
+        return answer
+    tell(request, done)
+    return answer
+
+
+def _hand_over_form(request: StaffRequest) -> HandOverForm | None:
+    """For who works here; the rights for each row are looked at when it is given away."""
+    if not request.actor.roles & people.WORKING:
+        return None
+    return HandOverForm([*people.colleagues(request.actor.organization)])
 
 
 def _chosen(request: StaffRequest, filters: Filters) -> Filters:

@@ -1,0 +1,137 @@
+"""People on the screens: writing down an absence, standing in, handing work over, and leaving."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from referrals import people
+from referrals.models import Absence, Handoff, Loop, User
+from tests.web.conftest import Story, browser_of, person, refer
+
+pytestmark = pytest.mark.django_db
+AWAY = {"starts_at": "2020-01-06T08:00", "ends_at": "2090-01-13T08:00"}
+
+
+@pytest.fixture
+def dana(hospital: str) -> User:
+    return person("dana", "Dana", "Deputy", at=hospital, roles=["practitioner"])
+
+
+@pytest.fixture
+def boss(hospital: str) -> User:
+    return person("boss", "Bo", "Boss", at=hospital, roles=["supervisor"])
+
+
+def question_of(story: Story) -> Handoff:
+    """Ana has a question to answer."""
+    Loop.objects.filter(pk=story.loop.pk).update(responsible=people.owner_for("person", story.ana.practitioner))
+    story.does(story.clara, "ask-information", question="Since when?")
+    return story.handoff("provide-information")
+
+
+def absence_of(user: User, surrogate: User | None) -> dict[str, str]:
+    named = f"Practitioner/{surrogate.practitioner}" if surrogate else ""
+    return {"person": f"Practitioner/{user.practitioner}", "surrogate": named} | AWAY
+
+
+def test_one_writes_down_an_absence_and_the_surrogate_sees_for_whom_it_is(story: Story, dana: User) -> None:
+    question_of(story)
+    answer = browser_of(story.ana).post("/people/", absence_of(story.ana, dana), follow=True)
+    assert "The absence is written down." in answer.content.decode()
+    page = browser_of(dana).get("/?scope=mine").content.decode()
+    assert "for Ana Fernández, who is away" in page
+    assert "Ana Fernández" in browser_of(dana).get("/people/").content.decode()
+    assert "End it" not in browser_of(dana).get("/people/").content.decode()
+
+
+def test_an_absence_that_makes_no_sense_comes_back_with_what_was_typed(story: Story) -> None:
+    as_ana = browser_of(story.ana)
+    for wrong in ({"ends_at": "2019-01-01T08:00"}, {"surrogate": f"Practitioner/{story.ana.practitioner}"}):
+        answer = as_ana.post("/people/", absence_of(story.ana, None) | wrong)
+        assert answer.status_code == 422
+        assert "Please check this first" in answer.content.decode()
+    assert not Absence.objects.exists()
+
+
+def test_for_others_only_a_supervisor_writes_it_down(story: Story, dana: User, boss: User) -> None:
+    assert browser_of(dana).post("/people/", absence_of(story.ana, dana)).status_code == 422
+    assert browser_of(boss).post("/people/", absence_of(story.ana, dana)).status_code == 302
+    absence = Absence.objects.get()
+    assert browser_of(dana).post(f"/people/absences/{absence.pk}/end/").status_code == 404
+    assert browser_of(story.ana).post(f"/people/absences/{absence.pk}/end/").status_code == 302
+    assert browser_of(story.ana).post("/people/absences/²/end/").status_code == 404
+
+
+def test_a_standing_surrogate_is_chosen(ana: User, dana: User) -> None:
+    browser_of(ana).post("/people/surrogate/", {"surrogate": f"Practitioner/{dana.practitioner}"})
+    assert people.owner_for("person", ana.practitioner).surrogate == people.owner_for("person", dana.practitioner)
+    browser_of(ana).post("/people/surrogate/", {"surrogate": ""})
+    assert people.owner_for("person", ana.practitioner).surrogate is None
+
+
+def test_chosen_rows_are_handed_over_without_javascript(
+    story: Story, boris: User, dana: User, maria: str, clinic: str
+) -> None:
+    refer(story.ana, maria, clinic, "Dermatology")
+    mine = question_of(story)
+    outside = story.handoff()
+    as_boris = browser_of(boris)
+    boris.language = "en"
+    boris.save()
+    page = as_boris.get("/?scope=organisation").content.decode()
+    assert f'name="handoff" value="{mine.id}"' in page
+    form = {
+        "handoff": [mine.id, outside.id],
+        "owner": f"Practitioner/{dana.practitioner}",
+        "note": "Leave",
+        "next": "/?scope=organisation",
+    }
+    answer = as_boris.post("/reassign/", form, follow=True)
+    said = answer.content.decode()
+    assert answer.redirect_chain[0][0] == "/?scope=organisation"
+    assert "1 task was handed over." in said
+    assert f"Task {outside.id} stays" in said
+    assert Handoff.objects.get(pk=mine.id).owner.key == dana.practitioner
+
+
+def test_handing_over_leads_nowhere_else_and_needs_somebody(as_boris: Client, story: Story) -> None:
+    mine = question_of(story)
+    for form in (
+        {"handoff": mine.id, "next": "https://evil.example/"},
+        {"owner": "Practitioner/nobody", "next": "//evil"},
+    ):
+        answer = as_boris.post("/reassign/", form)
+        assert answer["Location"] == "/"
+    assert as_boris.get("/reassign/")["Location"] == "/"
+
+
+def test_a_leaver_is_kept_by_open_work_until_it_is_handed_over_and_then_signed_out(
+    story: Story, boss: User, dana: User
+) -> None:
+    mine = question_of(story)
+    leaving = f"/people/{story.ana.practitioner}/leave/"
+    as_ana, as_boss = browser_of(story.ana), browser_of(boss)
+    assert as_ana.get("/").status_code == 200
+    kept = as_boss.post(leaving)
+    assert kept.status_code == 409
+    assert f'href="/loops/{story.loop.id}/"' in kept.content.decode()
+    as_boss.post(f"/people/{story.ana.practitioner}/hand-over/", {"owner": f"Practitioner/{dana.practitioner}"})
+    assert Handoff.objects.get(pk=mine.pk).owner.key == dana.practitioner
+    assert as_boss.post(leaving).status_code == 302
+    assert as_ana.get("/")["Location"].startswith("/sign-in/"), "the session has ended"
+
+
+def test_nobody_else_lets_people_go(story: Story, dana: User, as_olga: Client) -> None:
+    for client in (browser_of(dana), as_olga):
+        for action in ("leave", "hand-over"):
+            assert client.post(f"/people/{story.ana.practitioner}/{action}/").status_code == 404
+        assert "leaves</button>" not in client.get("/people/").content.decode()
+    assert User.objects.get(pk=story.ana.pk).is_active
+
+
+def test_the_forms_of_a_loop_name_the_colleagues(story: Story, dana: User, as_ana: Client) -> None:
+    question_of(story)
+    page: Any = as_ana.get(f"/loops/{story.loop.id}/").content.decode()
+    assert "Hand over to a colleague" in page
+    assert "Dana Deputy" in page
