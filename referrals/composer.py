@@ -13,11 +13,12 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from records import access, clock, dates
+from records import access, clock
 from records.access import Actor
 from records.errors import Incorrect, Issue
 from records.json import Resource
 from referrals import intake, workflow
+from referrals.intake import orders
 from referrals.kinds import FOLLOW_UP, LABORATORY, LOINC, REFERRAL, SNOMED, kind_of
 from referrals.models import Loop
 from referrals.parties import held, local, performing
@@ -217,8 +218,8 @@ def _about_content(request: Resource, actor: Actor) -> Iterator[Finding]:
     if not _has_words(request.get("reasonCode", ())) and not request.get("reasonReference"):
         missing = _error("reason-missing", _("Say why: what is the question?"), "ServiceRequest.reasonCode")
         yield replace(missing, severity="warning") if kind_of(request) == "test-order" else missing
-    end = dates.period_of(request.get("occurrencePeriod", {}).get("end", ""))
-    if end and end[1] <= clock.now():
+    end = orders.needed_by(request, actor.organization)
+    if end and end < clock.now():
         yield _error("needed-by-past", _("The date that it is needed by has passed."), "ServiceRequest.occurrence")
     if not actor.practitioner:
         text = _("You are not a practitioner here: the report will go to the coordination pool.")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from records import access, clock, store
@@ -38,7 +39,7 @@ def banner(actor: Actor, patient_id: str) -> Banner:
 
 def _facts(body: Resource) -> list[tuple[str, str]]:
     born = str(body.get("birthDate", ""))
-    years = reading.age(born, clock.now().date())
+    years = reading.age(born, timezone.localdate(clock.now()))
     sex = reading.SEXES.get(str(body.get("gender", "")), "")
     return [
         (_("Born"), f"{reading.day(born)} ({years})" if years else reading.day(born)),

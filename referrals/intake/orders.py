@@ -69,6 +69,11 @@ def order_of(request: Resource, actor: Actor, *, placer: str = "") -> Order | No
     )
 
 
+def needed_by(request: Resource, organization: str) -> datetime | None:
+    """By when it is wanted at the latest; a day ends where the organisation's days end."""
+    return _last_instant(_occurrence(request).get("end"), _zone(organization))
+
+
 def title_of(request: Resource) -> str:
     """What is asked for, in the words of the request."""
     for concept in (request.get("code") or {}, *request.get("category", ())):

@@ -1,13 +1,14 @@
 """Composing: patient, service, details, review, send; nothing of a patient in any address, nothing lost on the way."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.test import Client
 
-from records import store
+from records import clock, store
 from records.access import SYSTEM
-from referrals.models import Handoff, Loop
+from referrals.models import Calendar, Handoff, Loop
 from tests.web.conftest import Story
 from web.drafts import STEPS, Draft
 
@@ -116,6 +117,22 @@ def test_what_was_typed_stays_when_something_is_missing(as_ana: Client, maria: s
     assert 'href="#id_reason"' in page
     assert "Please phone first" in page
     assert "Please phone first" in as_ana.get("/new/referral/details/").content.decode()
+
+
+def test_today_is_the_readers_day_also_when_it_is_tomorrow_in_greenwich(
+    as_ana: Client, hospital: str, maria: str, cardiology: str
+) -> None:
+    Calendar.objects.create(organization=hospital, time_zone="America/Los_Angeles")
+    birthday = store.get("Patient", maria) | {"birthDate": "1961-04-13"}
+    store.write(birthday, actor=SYSTEM)
+    with clock.at(datetime(2031, 4, 13, 3, 0, tzinfo=UTC)):
+        page = to_review(as_ana, maria, cardiology, needed_by="2031-04-12")
+        assert "This date has passed." not in page
+        assert "69 years" in page, "the patient is 70 tomorrow"
+        key = as_ana.session["draft-referral"]["request"]["id"]
+        answer_step(as_ana, "referral", "review", {"key": key})
+        assert Loop.objects.get().needed_by == datetime(2031, 4, 13, 6, 59, 59, tzinfo=UTC)
+        assert "This date has passed." in to_review(as_ana, maria, cardiology, needed_by="2031-04-11")
 
 
 def test_a_step_whose_forerunners_are_missing_leads_back(as_ana: Client) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from records import clock
@@ -35,9 +36,9 @@ class Details(forms.Form):
     note = _words(_("Note for the recipient"), required=False, rows=3)
 
     def clean(self) -> dict[str, Any]:
-        """No date lies in the past, and a window ends after it starts."""
+        """No date lies in the past where the reader is, and a window ends after it starts."""
         cleaned = super().clean() or {}
-        today = clock.now().date()
+        today = timezone.localdate(clock.now())
         for name in ("needed_by", "window_end"):
             if cleaned.get(name) and cleaned[name] < today:
                 self.add_error(name, _("This date has passed."))
