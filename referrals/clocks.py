@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from referrals.deadlines import Rules, rules_of
-from referrals.models import Handoff, Loop, Owner
+from referrals.models import RANK, Handoff, Loop, Owner
 
 # Stages whose clock starts when the appointment ends.
 APPOINTED = frozenset({"scheduled", "booked", "collection-booked"})
@@ -62,6 +62,29 @@ class Clocks:
         """Let a handoff that replaces another be due no later than that one was."""
         if due_by < handoff.due_at:
             _set(handoff, handoff.stage_since, due_by)
+
+    def revise(self, handoff: Handoff, loop: Loop, before: str) -> None:
+        """Let an open handoff be as urgent as its loop is now, which had the priority ``before``.
+
+        Its clock started when it did. What is due by an appointment, or waits for an answer, stays so.
+        """
+        as_before = handoff.priority_rank == RANK[before]
+        handoff.priority_rank = RANK[loop.priority] if as_before else min(handoff.priority_rank, RANK[loop.priority])
+        handoff.needed_by = loop.needed_by if handoff.kind == "fulfil" else None
+        if handoff.stage in APPOINTED or handoff.stage == STOPPED:
+            return
+        due = self._due(handoff, loop, loop.priority)
+        if handoff.stage in NEEDED and loop.needed_by is not None:
+            due = loop.needed_by
+        elif due == self._due(handoff, loop, before):
+            return
+        if due != handoff.due_at:
+            _set(handoff, handoff.stage_since, due)
+
+    def _due(self, handoff: Handoff, loop: Loop, priority: str) -> datetime:
+        own = "own" if handoff.owner.organization == loop.placer else ""
+        rules = self.of(handoff, loop)
+        return rules.due(loop.kind, handoff.kind, handoff.stage, (priority, own), handoff.stage_since)
 
     def resume(self, handoff: Handoff, at: datetime) -> None:
         """Let a stopped clock run on with the time that was left."""

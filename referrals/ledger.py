@@ -20,6 +20,9 @@ from referrals.receipts import Receipt
 _LOOP_FIELDS = (
     *(
         "stage",
+        "priority",
+        "needed_by",
+        "window_start_at",
         "version",
         "patient_id",
         "performer",
@@ -39,6 +42,7 @@ _HANDOFF_FIELDS = (
     *("remote_lasted_at", "reason_code", "reason_text", "paused_seconds", "paused_stage", "attempts", "escalate_at"),
     *("escalation_level", "focus", "is_offer", "authorisation", "authorised_until"),
     *("accountable", "pool", "is_outside", "slot_end_at", "reconfirm_at", "contradiction"),
+    *("priority_rank", "needed_by"),
 )
 
 
@@ -72,7 +76,7 @@ class Ledger:
         if loop.id not in self._loops:
             loop.version += 1
             self._loops[loop.id] = loop
-        if changed.keys() & {"stage", "accountable"}:
+        if changed.keys() & {"stage", "accountable", "priority"}:
             self._restaged.add(loop.id)
         for name, value in changed.items():
             setattr(loop, name, value)

@@ -202,6 +202,21 @@ class Work:
         self._ledger.bases[handoff.id] = said
         self._ledger.put_handoff(handoff)
 
+    def revise(self, loop_id: str, wanted: Mapping[str, Any], *, evidence: str) -> None:
+        """Let an open loop be as urgent as its placer wants it now; nothing is written where that is no news."""
+        everything = [each for each in self._handoffs.values() if each.loop_id == loop_id and each.is_open]
+        loop = everything[0].loop
+        before = {name: getattr(loop, name) for name in wanted}
+        if before == dict(wanted):
+            return
+        self._ledger.change_loop(loop, **wanted)
+        for handoff in everything:
+            self._clocks.revise(handoff, loop, before["priority"])
+            self._ledger.put_handoff(handoff)
+        event = self.note(loop, None, "revise", at=self.now)
+        event.evidence = evidence
+        event.details = as_details({**wanted, **{f"{name}_before": value for name, value in before.items()}})
+
     def note(self, loop: Loop, handoff: Handoff | None, action: str, *, at: datetime, before: str = "") -> Event:
         """Put a line into the journal."""
         event = Event(

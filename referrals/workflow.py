@@ -38,6 +38,7 @@ __all__ = [
     "perform",
     "perform_many",
     "replace_request",
+    "revise",
     "take_up",
 ]
 
@@ -218,6 +219,18 @@ def take_up(ended: Loop, handoff_kind: str, actor: Actor, *, evidence: str = "")
         work.note(loop, None, "open", at=work.now).evidence = evidence
         work.save()
     return loop
+
+
+def revise(loop: Loop, wanted: Mapping[str, Any], actor: Actor, *, evidence: str = "") -> None:
+    """Take over how urgently and by when the placer wants it now: ``priority``, ``window_start_at``, ``needed_by``.
+
+    The clocks of what is open run by it from when they started, and the journal says what has changed.
+    """
+    with transaction.atomic():
+        work = Work(actor, clock.now())
+        work.lock(list(loop.handoffs.filter(closed_at=None).values_list("id", flat=True)))
+        work.revise(loop.id, wanted, evidence=evidence)
+        work.save()
 
 
 def _perform(work: Work, act: Act) -> Outcome:

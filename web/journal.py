@@ -54,6 +54,7 @@ SENTENCES: dict[str, Words] = {
     "hear": gettext_lazy("%(who)s reports a new status in their own system."),
     "amend": gettext_lazy("%(who)s sent a new, corrected or cancelled report."),
     "contradict": gettext_lazy("%(who)s says something else than was entered, or than fits its own status."),
+    "revise": gettext_lazy("%(who)s changed how urgent it is, or by when it is needed."),
     "reconfirm": gettext_lazy("%(who)s had it confirmed once more."),
     "withdraw-report": gettext_lazy("%(who)s withdrew the report as entered in error."),
     "cancel-test": gettext_lazy("%(who)s cancelled the test in the laboratory."),

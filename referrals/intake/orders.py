@@ -17,6 +17,8 @@ from referrals.parties import current_patient, held, local, performing, practiti
 from referrals.workflow import Order
 
 ORDERS = frozenset({"order", "original-order", "filler-order"})
+# What is on hold is an order all the same: its loop is open, and its clock runs.
+OPENING = frozenset({"active", "on-hold"})
 SECOND = timedelta(seconds=1)
 
 
@@ -45,12 +47,11 @@ def order_of(request: Resource, actor: Actor, *, placer: str = "") -> Order | No
     performer = access.root(organization) if organization else ""
     is_ours = access.is_tenant(placer) or access.is_tenant(performer)
     type_, patient = local(request.get("subject"))
-    is_order = request.get("intent") in ORDERS and request.get("status") == "active"
+    is_order = request.get("intent") in ORDERS and request.get("status") in OPENING
     if not (kind and is_ours and is_order) or (type_ and type_ != "Patient"):
         return None
     _refuse_unseen(patient, actor)
     zone = _zone(placer if access.is_tenant(placer) else performer)
-    occurrence = _occurrence(request)
     return Order(
         kind=kind,
         request=request["id"],
@@ -61,10 +62,8 @@ def order_of(request: Resource, actor: Actor, *, placer: str = "") -> Order | No
         performer_owner=people.performing_owner(organization) if organization else None,
         requester=practitioner_of(request.get("requester")),
         service_id=service,
-        priority=str(request.get("priority") or "routine"),
         ordered_at=_first_instant(request.get("authoredOn"), zone),
-        window_start_at=_first_instant(occurrence.get("start"), zone),
-        needed_by=_last_instant(occurrence.get("end"), zone),
+        **_wanted(request, zone),
         answer_only=not access.is_tenant(placer),
     )
 
@@ -72,6 +71,11 @@ def order_of(request: Resource, actor: Actor, *, placer: str = "") -> Order | No
 def needed_by(request: Resource, organization: str) -> datetime | None:
     """By when it is wanted at the latest; a day ends where the organisation's days end."""
     return _last_instant(_occurrence(request).get("end"), _zone(organization))
+
+
+def wanted(request: Resource, organization: str) -> dict[str, Any]:
+    """How urgently and when a request wants it: priority, beginning and end, by the days of that organisation."""
+    return _wanted(request, _zone(organization))
 
 
 def title_of(request: Resource) -> str:
@@ -89,6 +93,15 @@ def _refuse_unseen(patient: str, actor: Actor) -> None:
     if not seen:
         text = _("A request needs a patient whom you may see.")
         raise Incorrect(text, Issue(text, "ServiceRequest.subject", "not-found"))
+
+
+def _wanted(request: Resource, zone: ZoneInfo | None) -> dict[str, Any]:
+    occurrence = _occurrence(request)
+    return {
+        "priority": str(request.get("priority") or "routine"),
+        "window_start_at": _first_instant(occurrence.get("start"), zone),
+        "needed_by": _last_instant(occurrence.get("end"), zone),
+    }
 
 
 def _zone(organization: str) -> ZoneInfo | None:

@@ -4,7 +4,7 @@ Only its placer writes a request. A request opens a loop when it is an active or
 organisations placed or has to perform; everything else is a record.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
@@ -15,13 +15,16 @@ from records.errors import Forbidden, Incorrect, Issue
 from records.json import Resource
 from records.store import Written
 from referrals import adoption, sharing, workflow
-from referrals.intake.orders import order_of, placer_of
+from referrals.intake.orders import order_of, placer_of, wanted
 from referrals.intake.steps import agreed_elsewhere
-from referrals.models import Handoff, Loop
+from referrals.models import Event, Handoff, Loop
 from referrals.parties import held, local, same_patient
 from referrals.workflow import Order
 
 ENDED = frozenset({"revoked", "entered-in-error"})
+# How a request is taken back, the plainest way that is possible first; and without a trace of doubt, with its reason.
+WITHDRAWING = ("withdraw", "cancel", "request-cancellation", "close")
+ERASING = {"enter-in-error": "entered-in-error", "withdraw": "ordered-in-error"}
 
 
 def receive(
@@ -42,6 +45,8 @@ def receive(
         raise Forbidden(_("Only the organisation that placed a request may write it."))
     if loop is None:
         loop = _open({**request, "id": written.id}, actor)
+        if loop is not None and request.get("status") == "on-hold":
+            _act(loop, {**request, "id": written.id}, _hold, actor)
     else:
         _refuse_another_order(loop, request, previous)
         _follow(loop, request, previous, actor)
@@ -123,28 +128,60 @@ def _performers(request: Resource) -> set[tuple[str, str]]:
 
 
 def _follow(loop: Loop, request: Resource, previous: Resource, actor: Actor) -> None:
-    """Do what a new status of the request means; a completed one closes nothing, only its outcome does."""
-    status = request.get("status")
-    act = _hold if status == "on-hold" else _withdraw if status in ENDED else None
-    if act is None or loop.closed_at is not None or status == previous.get("status"):
+    """Do what a request says anew: how urgent it is, and its status; a completed one closes nothing."""
+    if loop.closed_at is not None:
         return
-    standing = _standing_under(loop, request).filter(kind__in=["dispatch", "fulfil"], closed_at=None)
-    for handoff in standing.order_by("opened_at"):
+    _revise(loop, request, previous, actor)
+    status, before = request.get("status"), previous.get("status")
+    if status == before:
+        return
+    if status == "on-hold":
+        _act(loop, request, _hold, actor)
+    elif status in ENDED:
+        _act(loop, request, _withdraw, actor)
+    elif (before, status) == ("on-hold", "active"):
+        _resume(loop, request, actor)
+
+
+def _act(loop: Loop, request: Resource, act: Callable[[Handoff, Resource, Actor], None], actor: Actor) -> None:
+    """Do something to whatever is to be sent or performed; where neither is, to what the referrer has to decide."""
+    standing = _standing_under(loop, request).filter(closed_at=None).order_by("opened_at")
+    found = list(standing.filter(kind__in=["dispatch", "fulfil"])) or list(standing.filter(kind="decide-next-step"))
+    for handoff in found:
         if Handoff.objects.filter(pk=handoff.pk, closed_at=None).exists():
             act(handoff, request, actor)
 
 
+def _revise(loop: Loop, request: Resource, previous: Resource, actor: Actor) -> None:
+    """Another priority or date of the placer's: the clocks run by it from now on, and the journal says so."""
+    if previous and wanted(request, loop.placer) != wanted(previous, loop.placer):
+        workflow.revise(loop, wanted(request, loop.placer), actor, evidence=f"ServiceRequest/{request['id']}")
+
+
 def _hold(handoff: Handoff, request: Resource, actor: Actor) -> None:
-    """Ask for the referrer's decision; what was not sent is on the referrer's list already."""
-    if "hold" in {one.action for one in workflow.available(actor, handoff)}:
+    """Ask for the referrer's decision, also about what was not sent yet."""
+    if "hold" in _offered(handoff, actor):
         workflow.perform(handoff.id, "hold", actor, at=clock.now(), evidence=f"ServiceRequest/{request['id']}")
 
 
+def _resume(loop: Loop, request: Resource, actor: Actor) -> None:
+    """Active again is the placer's own decision to go on, on what its hold had asked."""
+    evidence = f"ServiceRequest/{request['id']}"
+    holds = Event.objects.filter(loop=loop, action="hold", evidence=evidence).values_list("details__opened", flat=True)
+    asked = [handoff_id for opened in holds for handoff_id in opened or ()]
+    for decision in Handoff.objects.filter(pk__in=asked, kind="decide-next-step", closed_at=None):
+        workflow.perform(decision.id, "keep", actor, at=clock.now(), evidence=evidence)
+
+
 def _withdraw(handoff: Handoff, request: Resource, actor: Actor) -> None:
-    """Cancel what has not started, ask the performer to cancel what has: never a silent close."""
-    reason = "ordered-in-error" if request.get("status") == "entered-in-error" else "withdrawn"
-    offered = {one.action for one in workflow.available(actor, handoff)}
-    action = next((one for one in ("withdraw", "cancel", "request-cancellation") if one in offered), None)
+    """Cancel what has not started, ask the performer to cancel what has: never a silent close.
+
+    What was entered in error counts so only where nothing has been done about it, else as withdrawn.
+    """
+    is_error = request.get("status") == "entered-in-error"
+    offered = _offered(handoff, actor)
+    ways = ERASING if is_error and handoff.version == 1 else {}
+    action = next((one for one in (*ways, *WITHDRAWING) if one in offered), None)
     if action is None:
         raise Incorrect(_("This request can't be withdrawn now."), Issue(_("Not now."), "ServiceRequest.status"))
     workflow.perform(
@@ -152,6 +189,10 @@ def _withdraw(handoff: Handoff, request: Resource, actor: Actor) -> None:
         action,
         actor,
         at=clock.now(),
-        data={"reason": reason, "second_person": agreed_elsewhere()},
+        data={"reason": ways.get(action, "withdrawn"), "second_person": agreed_elsewhere()},
         evidence=f"ServiceRequest/{request['id']}",
     )
+
+
+def _offered(handoff: Handoff, actor: Actor) -> set[str]:
+    return {one.action for one in workflow.available(actor, handoff)}

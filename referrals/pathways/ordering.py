@@ -129,6 +129,7 @@ DECISIONS = (
             NOTE,
         ),
         opens=(_PERFORM,),
+        moves=(Move("dispatch", frozenset(), "dispatched"),),
         closes=("fulfil", "recollect", *DEPENDENTS),
         needs=("nothing-started-here",),
         sets=frozenset({"performer", "replaced"}),

@@ -1,15 +1,13 @@
 """What the performer's side does with `fulfil`: referral, test order and follow-up. PATHWAYS §3 and §5."""
 
-from dataclasses import replace
-
 from django.utils.translation import gettext_lazy as _
 
 from referrals.pathways.hearsay import HEARSAY
+from referrals.pathways.holding import HOLDING
 from referrals.pathways.parts import (
     CONTACT,
     DECIDE,
     DEPENDENTS,
-    IN_QUESTION,
     NOTE,
     RECIPIENT,
     REPORT,
@@ -276,20 +274,6 @@ WITHOUT_OUTCOME = (
         *reason("call-off"),
         opens=(DECIDE, TELL_TODAY),
         closes=DEPENDENTS,
-    ),
-)
-
-# On hold: the loop stays open and its clock runs, and the referrer decides (PATHWAYS §1).
-HOLDING = (
-    _fulfil(
-        _ALL,
-        "hold",
-        _("Put on hold"),
-        "",
-        "",
-        NOTE,
-        who=RECIPIENT | STAFF,
-        opens=(replace(IN_QUESTION, unless=("deciding",)),),
     ),
 )
 

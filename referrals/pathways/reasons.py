@@ -26,7 +26,7 @@ REASONS: dict[str, Reason] = {
         _reason("cancelled-by-provider", _("Cancelled by the provider"), "appointment", "call-off"),
         _reason("cancelled-by-patient", _("Cancelled by the patient"), "appointment", patient_knows=True),
         _reason("sent-elsewhere", _("Sent to another performer")),
-        _reason("withdrawn", _("Withdrawn by the referrer"), "withdraw"),
+        _reason("withdrawn", _("Withdrawn by the referrer"), "withdraw", "close"),
         _reason("no-longer-needed", _("No longer needed"), "withdraw", "close", "dismiss"),
         _reason("ordered-in-error", _("Ordered in error"), "withdraw", end="entered-in-error"),
         _reason("done-elsewhere", _("Done elsewhere"), "withdraw", "close", "supersede", "dismiss"),

@@ -199,3 +199,68 @@ def test_a_request_on_hold_asks_the_referrer_and_its_loop_stays_open(here: Regio
     workflow.perform(the(loop, "dispatch").id, "send", here.gp)
     take(request(status="on-hold"), here.ehr)
     assert (open_kinds(loop), the(loop, "fulfil").stage) == (["decide-next-step", "fulfil"], "sent")
+    take(request(), here.ehr)
+    assert open_kinds(loop) == ["fulfil"], "active again is the decision to go on"
+
+
+@pytest.mark.parametrize("first", ["active", "on-hold"])
+def test_what_is_put_on_hold_before_it_was_sent_asks_the_referrer_too(here: Region, first: str) -> None:
+    take(request(status=first), here.ehr)
+    take(request(status="on-hold"), here.ehr)
+    loop = the_loop()
+    assert open_kinds(loop) == ["decide-next-step", "dispatch"]
+    decide = the(loop, "decide-next-step")
+    workflow.perform(decide.id, "redirect", here.gp, data={"performer": f"Organization/{CLINIC}"})
+    assert (open_kinds(loop), the(loop, "dispatch").stage) == (["fulfil"], "dispatched")
+
+
+def test_a_revoked_request_that_has_started_is_asked_back_and_never_closed_in_silence(here: Region) -> None:
+    take(request(), here.ehr)
+    loop = the_loop()
+    workflow.perform(the(loop, "dispatch").id, "send", here.gp)
+    workflow.perform(the(loop, "fulfil").id, "start", here.partner)
+    take(request(status="revoked"), here.ehr)
+    assert open_kinds(loop) == ["fulfil", "request-cancellation"]
+
+
+def test_a_revoked_request_that_was_declined_answers_the_decision(here: Region) -> None:
+    take(request(), here.ehr)
+    loop = the_loop()
+    workflow.perform(the(loop, "dispatch").id, "send", here.gp)
+    full = {"reason": "no-capacity", "reason_text": "Full"}
+    workflow.perform(the(loop, "fulfil").id, "decline", here.partner, data=full)
+    take(request(status="revoked"), here.ehr)
+    assert open_kinds(loop) == ["notify-patient"]
+    assert the_loop().end_reason == "withdrawn"
+
+
+@pytest.mark.parametrize(("touched", "end"), [(False, "entered-in-error"), (True, "cancelled")])
+def test_only_what_nobody_has_touched_was_entered_in_error(here: Region, touched: bool, end: str) -> None:
+    take(request(), here.ehr)
+    loop = the_loop()
+    workflow.perform(the(loop, "dispatch").id, "send", here.gp)
+    if touched:
+        workflow.perform(the(loop, "fulfil").id, "receive", here.partner)
+    take(request(status="entered-in-error"), here.ehr)
+    for telling in loop.handoffs.filter(kind="notify-patient"):
+        workflow.perform(telling.id, "tell", here.nina, data={"channel": "phone"})
+    assert the_loop().stage == end
+
+
+def test_another_priority_runs_the_clock_anew_from_its_start_and_stands_in_the_journal(here: Region) -> None:
+    lab = {"code": {"text": "FBC"}, "category": [concept("108252007")], "authoredOn": MONDAY.isoformat()}
+    take(request(**lab), here.ehr)
+    loop = the_loop()
+    workflow.perform(the(loop, "dispatch").id, "send", here.gp)
+    assert the(loop, "fulfil").due_at == MONDAY + timedelta(days=14)
+    with clock.at(MONDAY + timedelta(hours=5)):
+        take(request(**lab, priority="urgent"), here.ehr)
+    fulfil = the(loop, "fulfil")
+    assert (fulfil.due_at, fulfil.priority_rank) == (MONDAY + timedelta(days=3), 2)
+    assert store.get("Task", fulfil.id)["priority"] == store.get("Task", loop.id)["priority"] == "urgent"
+    line = Event.objects.get(loop=loop, action="revise")
+    assert (line.details["priority_before"], line.details["priority"]) == ("routine", "urgent")
+    with clock.at(MONDAY + timedelta(hours=6)):
+        take(request(**lab, priority="urgent", occurrenceDateTime="2026-03-04T12:00:00Z"), here.ehr)
+    needed = datetime(2026, 3, 4, 12, tzinfo=UTC)
+    assert (the(loop, "fulfil").due_at, the_loop().needed_by) == (needed, needed)

@@ -1,0 +1,25 @@
+"""On hold: the loop stays open and its clock runs, and the referrer decides, also before it was sent. PATHWAYS §1."""
+
+from dataclasses import replace
+
+from django.utils.translation import gettext_lazy as _
+
+from referrals.pathways.parts import IN_QUESTION, NOTE, RECIPIENT, STAFF
+from referrals.pathways.stages import FOLLOW_UP, REFERRAL, TEST_ORDER
+from referrals.vocabulary import Role, Transition
+
+
+def _hold(handoff: str, who: frozenset[Role]) -> Transition:
+    return Transition(
+        "hold",
+        handoff,
+        _("Put on hold"),
+        "",
+        who,
+        loop_kinds=frozenset({REFERRAL, FOLLOW_UP, TEST_ORDER}),
+        fields=(NOTE,),
+        opens=(replace(IN_QUESTION, unless=("deciding",)),),
+    )
+
+
+HOLDING = (_hold("fulfil", RECIPIENT | STAFF), _hold("dispatch", STAFF))
