@@ -84,6 +84,17 @@ def test_a_name_that_was_searched_for_is_in_no_address(as_ana: Client, story: St
     assert rows(as_ana, as_ana.post("/?scope=organisation", {"text": "Nobody"})["Location"]) == 0
 
 
+def test_a_colleague_who_opens_the_address_of_a_search_is_told_and_is_not_shown_everything(
+    as_ana: Client, as_clara: Client, story: Story
+) -> None:
+    address = as_ana.post("/?scope=organisation", {"text": "García"})["Location"]
+    told = "The words of this search are not known here"
+    assert (rows(as_clara), rows(as_clara, address), rows(as_ana, address)) == (1, 0, 1)
+
+    assert told in as_clara.get(address).content.decode()
+    assert told not in as_ana.get(address).content.decode()
+
+
 def test_more_is_loaded_by_key_without_gap_or_repeat(as_ana: Client, ana: User, maria: str, clinic: str) -> None:
     for number in range(60):
         refer(ana, maria, clinic, f"Referral {number}")

@@ -73,6 +73,11 @@ def read(query: Mapping[str, str], session: SessionBase) -> Filters:
     )
 
 
+def is_unknown(query: Mapping[str, str], session: SessionBase) -> bool:
+    """Whether the address stands for words that this session doesn't know: somebody else typed them, or long ago."""
+    return bool(query.get("find")) and query["find"] not in session.get(FINDS, {})
+
+
 def address(filters: Filters, session: SessionBase | None = None, **more: str) -> str:
     """The query string that `read` understands; nothing of it is about a person but opaque ids."""
     said: dict[str, Any] = {

@@ -24,6 +24,7 @@ from web.lines import lines
 from web.views.people import tell
 from web.workplace import StaffRequest, page
 
+NOTHING = worklists.Page(rows=[], next="")
 SCOPES: tuple[tuple[str, Words], ...] = (("mine", _("Me")), ("team", _("Team")), ("organisation", _("Organisation")))
 FACES: dict[str, tuple[Words, str, str]] = {
     "overdue": (_("Overdue"), "danger", "alert"),
@@ -46,7 +47,10 @@ def worklist(request: StaffRequest) -> HttpResponse:
     now = clock.now()
     shown = worklists.tiles_of(filters.scope)
     counts = worklists.tiles(request.actor, now, shown)
-    found = worklists.rows(request.actor, filters, now=now, after=request.GET.get("after", ""))
+    is_unknown = filtering.is_unknown(request.GET, request.session)
+    found = (
+        NOTHING if is_unknown else worklists.rows(request.actor, filters, now=now, after=request.GET.get("after", ""))
+    )
     context = {
         "filters": filters,
         "tiles": _tiles(shown, counts, filters),
@@ -57,7 +61,8 @@ def worklist(request: StaffRequest) -> HttpResponse:
         "scope_words": organisation_name(request.actor.organization),
         "form": FilterForm(initial={name: getattr(filters, name) for name in FilterForm.base_fields}),
         "lines": lines(request.actor, found.rows, now),
-        "is_filtered": replace(filters, scope=DEFAULTS.scope) != DEFAULTS,
+        "is_unknown": is_unknown,
+        "is_filtered": is_unknown or replace(filters, scope=DEFAULTS.scope) != DEFAULTS,
         "reset_url": filtering.address(Filters(scope=filters.scope)),
         "organisation_url": filtering.address(Filters(scope="organisation")),
         "reassign_form": _hand_over_form(request),
