@@ -22,6 +22,6 @@ def patient_of(resource: Resource) -> Mapping[str, Any]:
 def _in_bundle(bundle: Resource, reference: Mapping[str, Any]) -> Mapping[str, Any]:
     """A reference to a Patient in a document, by an identifier of that Patient; any other as it is."""
     entries = (one for one in bundle.get("entry", ()) if one.get("fullUrl") == reference.get("reference"))
-    patient = next((one.get("resource", {}) for one in entries), {})
+    patient: Resource = next((one.get("resource", {}) for one in entries), {})
     known = next((one for one in patient.get("identifier", ()) if one.get("system") and one.get("value")), None)
     return {"type": "Patient", "identifier": known} if known else reference

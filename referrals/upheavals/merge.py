@@ -135,7 +135,7 @@ def _undo(known: Merge, actor: Actor) -> None:
 def _rows_of(patient_id: str) -> dict[str, list[str]]:
     """Everything in a patient's compartment but the Patient, by type."""
     found = {
-        type_: list(row.objects.filter(patient=patient_id).values_list("id", flat=True))
+        type_: list(row.rows(type_).filter(patient=patient_id).values_list("id", flat=True))
         for type_, row in TYPES.items()
         if type_ != "Patient"
     }
