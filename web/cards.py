@@ -1,6 +1,6 @@
 """What the page of a loop shows, made from `referrals.worklists.LoopView`: plain dicts, every word in place."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,11 +10,11 @@ from django.utils.translation import gettext as _
 from records import access
 from records.access import Actor
 from records.json import loads
-from referrals import directory, people, workflow
+from referrals import directory, matching, people, workflow
 from referrals.models import Handoff
 from referrals.pathways import REASONS
 from referrals.vocabulary import Offer, Words
-from referrals.worklists import HandoffView, LoopView
+from referrals.worklists import HandoffView, LoopView, display_names
 from web import dues, linked, organisations, patients, reading, words
 from web import journal as sentences
 from web.forms.offers import Known, OfferForm, offer_form
@@ -108,9 +108,9 @@ def prefix(handoff_id: str, action: str, *, attested: bool) -> str:
     return f"{handoff_id}-{action}{'-told' if attested else ''}"
 
 
-def known(actor: Actor, proofs: Iterable[linked.Linked]) -> dict[str, list[tuple[str, Words]]]:
-    """What may be chosen in a form: the resources that the loop names, and organisations and colleagues."""
-    choices: dict[str, list[tuple[str, Words]]] = {}
+def known(actor: Actor, view: LoopView, proofs: Iterable[linked.Linked]) -> dict[str, list[tuple[str, Words]]]:
+    """What may be chosen in a form: the resources that the loop names, orders that match, organisations and colleagues."""
+    choices: dict[str, list[tuple[str, Words]]] = {"ServiceRequest": list(_matching(actor, view))}
     for one in proofs:
         choices.setdefault(one.type, []).append((one.reference, f"{one.title} · {one.sub}"))
     places = {found.organization_id: found.organization for found in directory.find_services(actor, limit=200)}
@@ -119,6 +119,17 @@ def known(actor: Actor, proofs: Iterable[linked.Linked]) -> dict[str, list[tuple
     )
     choices["colleague"] = list(people.colleagues(actor.organization))
     return choices
+
+
+def _matching(actor: Actor, view: LoopView) -> Iterator[tuple[str, Words]]:
+    """The orders that the evidence of an unsolicited loop may belong to, best first, each with what speaks for it."""
+    waiting = [one.row for one in view.handoffs if one.row.is_open and one.row.kind == "match-evidence"]
+    found = [one for handoff in waiting for one in matching.candidates(handoff)]
+    names = display_names(actor, {one.loop.patient_id for one in found})
+    for one in found:
+        title = one.loop.title or words.KINDS[one.loop.kind]
+        told = (names.get(one.loop.patient_id, ""), title, ", ".join(map(str, one.reasons)))
+        yield one.loop.request_reference, " · ".join(str(part) for part in told if part)
 
 
 def journal(actor: Actor, view: LoopView, proofs: Iterable[linked.Linked] = ()) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ from tests.referrals.exchange import (
     the,
     the_loop,
 )
-from tests.referrals.region import PRACTICE, Region
+from tests.referrals.region import CARDIOLOGY, PRACTICE, Region
 
 MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 LAB = {"code": {"text": "CBC"}, "category": [concept("108252007")]}
@@ -400,6 +400,26 @@ def test_a_result_that_names_nothing_waits_for_a_person_who_matches_it(here: Reg
     with clock.at(hours(7)):
         take({**stray, "status": "amended", "conclusion": "else"}, here.ehr)
     assert loop.handoffs.filter(kind="review-report").count() == 2
+
+
+def test_candidates_are_ranked_by_what_speaks_for_them_and_none_is_chosen(here: Region) -> None:
+    number = {"system": "https://practice.example/orders", "value": "A-17"}
+    sent(here, **LAB)
+    code = concept("58410-2", system="http://loinc.org")
+    take(request("same-test", **{**LAB, "code": code}), here.ehr)
+    take(request("numbered", **LAB, identifier=[number], subject={"reference": "Patient/ben"}), here.ehr)
+    take(request("other", **LAB, subject={"reference": "Patient/ben"}), here.ehr)
+    told = {name: value for name, value in result("final", hours(5)).items() if name != "basedOn"}
+    stray = {**told, "identifier": [number], "performer": [{"reference": f"Organization/{CARDIOLOGY}"}]}
+    with clock.at(hours(5)):
+        take(stray, here.ehr)
+        waiting = the(Loop.objects.get(kind="unsolicited"), "match-evidence")
+        found = matching.candidates(waiting)
+    assert [one.loop.request_id for one in found] == ["same-test", "numbered", "sr"]
+    assert [str(words) for words in found[0].reasons][:3] == ["same patient", "same test", "same performer"]
+    assert str(found[1].reasons[0]) == "same order number"
+    assert {"done after it was ordered", "still open"} <= {str(words) for words in found[2].reasons}
+    assert waiting.is_open
 
 
 def test_it_is_matched_only_to_an_order_of_the_same_organisation(here: Region) -> None:

@@ -58,7 +58,7 @@ def _handoff(view: worklists.LoopView, handoff_id: str) -> Handoff:
 
 
 def _form(request: StaffRequest, view: worklists.LoopView, handoff: Handoff, offer: Offer) -> OfferForm:
-    choices = cards.known(request.actor, linked.of(request.actor, view.events))
+    choices = cards.known(request.actor, view, linked.of(request.actor, view.events))
     return offer_form(offer, choices, cards.prefix(handoff.id, offer.action, attested=offer.attested), request.POST)
 
 
@@ -172,7 +172,7 @@ def _page(
     now = clock.now()
     view = worklists.loop_view(request.actor, loop_id, now)
     proofs = linked.of(request.actor, view.events)
-    choices = cards.known(request.actor, proofs)
+    choices = cards.known(request.actor, view, proofs)
     context: dict[str, Any] = {
         "banner": patients.banner(request.actor, view.row.patient_id) if view.row.patient_id else None,
         "loop": cards.heading(request.actor, view),
