@@ -215,17 +215,24 @@ def _settle(user: User, **values: Any) -> None:
     Mailbox.objects.filter(pk=user.pk).update(leased_until=None, **values)
 
 
-# A person hears of what stands on their own name and, as a member, of what a pool hears; shown in the app is heard.
+# A person hears of what stands on their own name, of what the pools hear whose member they are, and of both for whom they
+# stand in; what was shown in the app has been heard.
 _PENDING = """
 WITH news AS (
     SELECT e.id, e.owner_id, h.id AS handoff, h.kind FROM referrals_escalation AS e
     JOIN referrals_handoff AS h ON h.id = e.handoff_id AND h.closed_at IS NULL AND h.due_at = e.due_at
     WHERE e.recorded_at > %(since)s AND e.channel <> 'app'
+), told AS (
+    SELECT id, owner_id, handoff, kind FROM news
+    UNION
+    SELECT n.id, a.surrogate_id, n.handoff, n.kind FROM news AS n JOIN referrals_absence AS a ON a.owner_id = n.owner_id
+    WHERE a.surrogate_id IS NOT NULL AND a.starts_at <= %(now)s AND a.ends_at > %(now)s
 ), heard AS (
-    SELECT u.id AS person, n.* FROM news AS n JOIN referrals_owner AS o ON o.id = n.owner_id AND o.kind = 'person'
+    SELECT u.id AS person, t.id, t.handoff, t.kind FROM told AS t
+    JOIN referrals_owner AS o ON o.id = t.owner_id AND o.kind = 'person'
     JOIN referrals_user AS u ON u.practitioner = o.key AND o.key <> ''
     UNION
-    SELECT m.user_id, n.* FROM news AS n JOIN referrals_pool AS p ON p.owner_id = n.owner_id
+    SELECT m.user_id, t.id, t.handoff, t.kind FROM told AS t JOIN referrals_pool AS p ON p.owner_id = t.owner_id
     JOIN referrals_poolmember AS m ON m.pool_id = p.id
 ), pending AS (
     SELECT h.person, h.id, h.handoff, h.kind FROM heard AS h JOIN referrals_user AS u ON u.id = h.person

@@ -19,8 +19,8 @@ from django.utils import translation
 from pytest_django import Settings
 
 from records import clock
-from referrals import escalation, mailing
-from referrals.models import Delivery, Escalation, Handoff, Mailbox, Pool, PoolMember, User
+from referrals import escalation, mailing, people
+from referrals.models import Absence, Delivery, Escalation, Handoff, Mailbox, Pool, PoolMember, User
 from referrals.pathways import HANDOFFS
 from tests.referrals.ward import MONDAY, Ward, found_ward
 
@@ -169,6 +169,21 @@ def test_every_member_of_a_pool_and_the_supervisor_get_their_own(ward: Ward, pos
     assert send(LATE + timedelta(days=4)) == 3
     assert {letter["To"].split("@")[0] for letter in post_office.taken} == {"coordinator", "second", "boss"}
     assert {letter["Subject"] for letter in post_office.taken} == {"Baton: 1 task is overdue"}
+
+
+def test_who_stands_in_for_an_absent_person_hears_too(ward: Ward, post_office: PostOffice) -> None:
+    User.objects.create(username="boss", practitioner="boss", email="boss@practice.example")
+    User.objects.create(username="deputy", practitioner="deputy", email="deputy@practice.example")
+    deputy = people.owner_for("person", "deputy", organization="practice", name="Deputy")
+    now = LATE + timedelta(days=4)
+    Absence.objects.create(owner=ward.supervisor, surrogate=deputy, starts_at=MONDAY, ends_at=now + timedelta(hours=1))
+    ward.order()
+    escalation.sweep(now)
+    assert send(now) == 2
+    assert sorted(letter["To"].split("@")[0] for letter in post_office.taken) == ["boss", "deputy"]
+    ward.order()
+    escalation.sweep(now + timedelta(hours=1))
+    assert send(now + timedelta(hours=1)) == 1, "back at work"
 
 
 def test_what_comes_soon_after_a_message_waits_for_the_next_one(ward: Ward, post_office: PostOffice) -> None:
