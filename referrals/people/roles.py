@@ -20,6 +20,7 @@ ROLES: dict[str, str | Promise] = {
 }
 WORKING = frozenset({"practitioner", "coordinator", "supervisor"})
 OVERSEEING = frozenset({"coordinator", "supervisor"})
+CLINICAL = frozenset({"practitioner"})
 MANAGING = frozenset({"supervisor", "administrator"})
 PERFORMED = frozenset({"fulfil", "request-cancellation", "recollect"})
 
@@ -64,14 +65,14 @@ def standing_in(actor: Actor, about: Handoff | Loop) -> Standing:
     A client acts for its whole organisation, and a clinician also for the colleague who ordered. Being a coordinator or
     supervisor counts in the organisation of the accountable pool; a performer is whoever works where the handoff is
     performed; its holder is its owner in person, and who oversees the work of the owner's organisation. Whoever reads an
-    absent person's list also is what that person is.
+    absent person's list also is what that person is, but being a clinician is not lent.
     """
     roles = _own_roles(actor, about)
     absent = in_stead_of(actor, about) if roles and isinstance(about, Handoff) else None
     if absent is None:
         return Standing(frozenset(roles))
     held = Membership.objects.filter(user__practitioner=absent.key, organization=absent.organization)
-    theirs = {role for membership in held for role in membership.roles}
+    theirs = {role for membership in held for role in membership.roles} - CLINICAL
     person = replace(actor, practitioner=absent.key, roles=actor.roles | theirs)
     return Standing(frozenset(roles | _own_roles(person, about)), absent)
 
@@ -88,7 +89,7 @@ def _own_roles(actor: Actor, about: Handoff | Loop) -> set[Role]:
     roles: set[Role] = {"system", "holder"} if actor.kind == "system" else set()
     if actor.patient and actor.patient == loop.patient_id:
         roles.add("patient")
-    if actor.practitioner and actor.practitioner == loop.requester:
+    if actor.practitioner and actor.practitioner == loop.requester and _may_decide(actor):
         roles.add("requester")
     if actor.organization and (actor.kind != "person" or actor.roles & WORKING):
         roles |= _by_organization(actor, about, loop)
@@ -99,15 +100,25 @@ def _by_organization(actor: Actor, about: Handoff | Loop, loop: Loop) -> set[Rol
     roles: set[Role] = set()
     if actor.organization in _performers(actor.organization, about, loop):
         roles |= {"performer", "partner"} if actor.kind == "partner" else {"performer"}
-    if actor.organization == loop.placer and (actor.kind != "person" or "practitioner" in actor.roles):
+    if actor.organization in _referrers(about, loop) and _may_decide(actor):
         roles.add("requester")
     if actor.organization == loop.accountable.organization:
         roles |= _oversight(actor)
-    if isinstance(about, Handoff) and about.kind == "review-report" and about.owner.organization == actor.organization:
-        roles.add("requester")  # after a discharge a clinician of another house reads what was still pending
     if isinstance(about, Handoff) and _holds(actor, about.owner):
         roles.add("holder")
     return roles
+
+
+def _referrers(about: Handoff | Loop, loop: Loop) -> Sequence[str]:
+    """The placer; after a discharge a clinician of another house reads what was still pending."""
+    if isinstance(about, Handoff) and about.kind == "review-report":
+        return [loop.placer, about.owner.organization]
+    return [loop.placer]
+
+
+def _may_decide(actor: Actor) -> bool:
+    """Whether the actor may stand for whoever ordered: a clinician, or a system."""
+    return actor.kind != "person" or bool(actor.roles & CLINICAL)
 
 
 def _performers(organization: str, about: Handoff | Loop, loop: Loop) -> Sequence[str]:
