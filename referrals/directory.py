@@ -10,9 +10,11 @@ from django.db.models import Q
 from records import access, dates, search
 from records.access import Actor
 from records.json import Resource, lexeme, loads
+from referrals.models import Loop
 from referrals.parties import local
 from referrals.people import human_name
 
+GIVEN_BACK = ("declined", "failed", "cancelled")
 MOST = 200  # services that one search looks at before it sorts by wait
 
 
@@ -70,6 +72,19 @@ def find_services(
     return sorted(fitting, key=lambda one: (not one.is_accepting, one.wait_days is None, one.wait_days or 0, one.name))[
         :limit
     ]
+
+
+def find_performers(actor: Actor, loop: Loop) -> list[ServiceFound]:
+    """Whom a loop may be sent to: the directory, the shortest wait first, last who has given it back and the own house."""
+    gone = loop.handoffs.filter(kind="fulfil", stage__in=GIVEN_BACK).values_list("owner__organization", flat=True)
+    found, last = find_services(actor, limit=MOST), set(gone)
+    roots = {key: access.root(key) for key in {one.organization_id for one in found} - {""}}
+
+    def comes_late(one: ServiceFound) -> tuple[bool, bool]:
+        root = roots.get(one.organization_id, "")
+        return root in last, root == loop.placer
+
+    return sorted(found, key=comes_late)
 
 
 def _patient_word(word: str) -> Q:

@@ -109,14 +109,13 @@ def prefix(handoff_id: str, action: str, *, attested: bool) -> str:
 
 
 def known(actor: Actor, view: LoopView, proofs: Iterable[linked.Linked]) -> dict[str, list[tuple[str, Words]]]:
-    """What may be chosen in a form: the resources that the loop names, orders that match, organisations and colleagues."""
+    """What may be chosen in a form: the resources that the loop names, orders that match, services and colleagues."""
     choices: dict[str, list[tuple[str, Words]]] = {"ServiceRequest": list(_matching(actor, view))}
     for one in proofs:
         choices.setdefault(one.type, []).append((one.reference, f"{one.title} · {one.sub}"))
-    places = {found.organization_id: found.organization for found in directory.find_services(actor, limit=200)}
-    choices["owner"] = sorted(
-        ((f"Organization/{key}", name) for key, name in places.items() if key), key=lambda c: c[1]
-    )
+    choices["owner"] = [
+        (f"HealthcareService/{one.id}", _service(one)) for one in directory.find_performers(actor, view.row)
+    ]
     choices["colleague"] = list(people.colleagues(actor.organization))
     return choices
 
@@ -130,6 +129,12 @@ def _matching(actor: Actor, view: LoopView) -> Iterator[tuple[str, Words]]:
         title = one.loop.title or words.KINDS[one.loop.kind]
         told = (names.get(one.loop.patient_id, ""), title, ", ".join(map(str, one.reasons)))
         yield one.loop.request_reference, " · ".join(str(part) for part in told if part)
+
+
+def _service(one: directory.ServiceFound) -> str:
+    """A service as somebody chooses it: its name, whose it is, and how long one waits."""
+    wait = "" if one.wait_days is None else _("about %(days)d days of waiting") % {"days": one.wait_days}
+    return " · ".join(part for part in (one.name, one.organization, wait) if part)
 
 
 def journal(actor: Actor, view: LoopView, proofs: Iterable[linked.Linked] = ()) -> list[dict[str, Any]]:

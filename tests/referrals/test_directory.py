@@ -4,9 +4,9 @@ import pytest
 from django.conf import settings
 
 from records.json import loads
-from referrals import directory
+from referrals import composer, directory, workflow
 from tests.referrals import region
-from tests.referrals.region import CARDIOLOGY, MRN, Region
+from tests.referrals.region import CARDIOLOGY, CLINIC, MRN, PRACTICE, Region
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
 
@@ -54,3 +54,13 @@ def test_every_word_must_fit_name_specialty_or_organisation(here: Region) -> Non
     assert [one.id for one in directory.find_services(here.gp, "clinic cardiology dermatology")] == ["skin"]
     assert [one.id for one in directory.find_services(here.gp, specialty="x|d")] == ["skin"]
     assert directory.find_services(here.gp, "oncology") == []
+
+
+def test_who_has_declined_and_the_own_house_come_last_when_it_is_sent_elsewhere(here: Region) -> None:
+    for key, organization in (("own", PRACTICE), ("other", CLINIC)):
+        owner = {"providedBy": {"reference": f"Organization/{organization}"}}
+        region.keep({"resourceType": "HealthcareService", "id": key, "name": f"A service, {key}", **owner})
+    loop = composer.submit(composer.draft(here.gp, "ana", "heart-clinic", reason="Murmur"), here.gp)
+    declined = {"reason": "no-capacity", "reason_text": "Full."}
+    workflow.perform(loop.handoffs.get(kind="fulfil").id, "decline", here.partner, data=declined)
+    assert [one.id for one in directory.find_performers(here.gp, loop)] == ["other", "own", "heart-clinic"]

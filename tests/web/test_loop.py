@@ -9,7 +9,7 @@ from fhir_bridge.models import Link, Partner
 from records import clock, store
 from records.access import SYSTEM
 from records.types import row_class
-from referrals.models import Loop, User
+from referrals.models import Handoff, Loop, User
 from tests.web.conftest import Story, refer
 
 pytestmark = pytest.mark.django_db
@@ -227,3 +227,24 @@ def test_a_loop_that_does_not_get_through_to_its_partner_says_so(as_ana: Client,
 
     page = as_ana.get(address).content.decode()
     assert f"between Baton and Lakeside EHR; {story.loop.accountable.name} mends it." in page
+
+
+def test_it_is_sent_to_several_services_by_ticking_them_with_their_waits(
+    as_ana: Client, story: Story, hospital: str, cardiology: str
+) -> None:
+    own = {"resourceType": "HealthcareService", "id": "own", "name": "Own clinic"}
+    store.write(own | {"providedBy": {"reference": f"Organization/{hospital}"}}, actor=SYSTEM)
+    story.does(story.clara, "decline", reason="no-capacity", reason_text="Full.")
+
+    page = as_ana.get(f"/loops/{story.loop.id}/").content.decode()
+    assert "about 18 days of waiting" in page
+    assert page.index("Own clinic") < page.index("Heart failure clinic · "), "who has just declined comes last"
+
+    both = ["HealthcareService/own", f"HealthcareService/{cardiology}"]
+    answer = act(as_ana, story, "redirect", "decide-next-step", performer=both, bidding="on")  # type: ignore[arg-type]
+    assert answer.status_code == 302  # type: ignore[attr-defined]
+    offers = Handoff.objects.filter(loop=story.loop, kind="fulfil", closed_at=None)
+    assert {(one.owner.organization, one.is_offer) for one in offers} == {
+        (hospital, True),
+        (story.loop.performer, True),
+    }
