@@ -19,12 +19,18 @@ from records.errors import Incorrect, Issue
 from records.json import Resource
 from referrals import intake, workflow
 from referrals.intake import orders
-from referrals.kinds import FOLLOW_UP, LABORATORY, LOINC, REFERRAL, SNOMED, kind_of
+from referrals.kinds import ADVICE, FOLLOW_UP, LABORATORY, LOINC, REFERRAL, SNOMED, kind_of
 from referrals.models import Loop
 from referrals.parties import held, local, performing
 from referrals.vocabulary import Finding
 
 IDENTIFIER_TYPE = "http://terminology.hl7.org/CodeSystem/v2-0203"
+
+
+_ADVICE = {
+    "coding": [{"system": f"{settings.BATON_BASE_URL}/CodeSystem/category", "code": ADVICE, "display": "Advice only"}],
+    "text": "Advice only",
+}
 
 
 def draft(
@@ -36,11 +42,12 @@ def draft(
     priority: str = "routine",
     needed_by: date | None = None,
     note: str = "",
+    advice: bool = False,
 ) -> Resource:
-    """A referral of that patient to a HealthcareService of the directory, as a ServiceRequest."""
+    """A referral of that patient to a HealthcareService of the directory, as a ServiceRequest; ``advice``: only advice."""
     service = held("HealthcareService", service_id)
     specialty: dict[str, Any] = next(iter(service.get("specialty", ())), {})
-    return _request(
+    request = _request(
         actor,
         patient_id,
         category=_concept(SNOMED, REFERRAL, "Patient referral"),
@@ -51,6 +58,7 @@ def draft(
         priority=priority,
         note=note,
     )
+    return request | {"category": [*request["category"], _ADVICE]} if advice else request
 
 
 def draft_follow_up(

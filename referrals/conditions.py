@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -110,6 +111,15 @@ def _claimed(situation: Situation) -> bool:
     return taken and handoff.owner_id != situation.loop.responsible_id
 
 
+def _authorisation_expired(situation: Situation) -> bool:
+    """Whether an appointment would come after the day until which the payer has agreed."""
+    concerned = [situation.handoff, *filter(situation.is_related, situation.others)]
+    until = min((one.authorised_until for one in concerned if one.authorised_until), default=None)
+    at = situation.data.get("slot_end") or situation.data.get("slot_start")
+    on = at.date().isoformat() if isinstance(at, datetime) else str(at or "")[:10]
+    return until is not None and on > until.isoformat()
+
+
 def _patient_knows(situation: Situation) -> bool:
     return situation.reason in REASONS and REASONS[situation.reason].patient_knows
 
@@ -158,6 +168,10 @@ CONDITIONS: dict[str, Callable[[Situation], bool]] = {
     "lost-bid": lambda situation: situation.handoff.reason_code == NOT_SELECTED,
     "unclaimed": lambda situation: _owner_kind(situation) == "pool",
     "claimed": _claimed,
+    "advice-only": lambda situation: situation.loop.is_advice,
+    "payer-decides": lambda situation: bool(situation.data.get("authorisation_needed")),
+    "payer-agrees": lambda situation: not situation.data.get("authorisation_needed"),
+    "authorisation-expired": _authorisation_expired,
     "loop-open": lambda situation: situation.loop.closed_at is None,
     "patient-knows": _patient_knows,
     "patient-told": _patient_told,
@@ -177,6 +191,7 @@ UNMET: dict[str, Words] = {
     "lost-bid": _("it was not lost to another performer"),
     "unclaimed": _("somebody has taken it already"),
     "claimed": _("nobody has taken it from the pool"),
+    "advice-only": _("a full referral was asked for"),
     "loop-open": _("the request has ended"),
     "attested": _("nobody has entered it for the performer"),
     "placed-here": _("it was placed elsewhere"),

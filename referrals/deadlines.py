@@ -67,6 +67,7 @@ DEADLINES: dict[Key, Span] = {
     ("referral", "fulfil", "in-triage", "asap"): days(1),
     ("referral", "fulfil", "in-triage", "urgent"): days(2),
     ("referral", "fulfil", "in-triage", ""): days(7),
+    ("referral", "fulfil", "referral-proposed", ""): business_days(2),
     ("referral", "fulfil", "awaiting-booking", "own"): business_days(3),
     ("referral", "fulfil", "awaiting-booking", ""): days(7),
     ("referral", "fulfil", "scheduled", ""): business_days(1),

@@ -23,7 +23,11 @@ def give(handoff: Handoff, owner: Owner, accountable: Owner) -> None:
     """
     is_in_house = bool(handoff.pool_id) and handoff.pool.organization == owner.organization
     handoff.owner, handoff.accountable = owner, accountable
-    handoff.list = owner if owner.internal else handoff.pool if is_in_house else accountable
+    # While the payer hasn't agreed, only the placer can do anything.
+    is_draft = handoff.task_status == "draft"
+    handoff.list = (
+        accountable if is_draft else owner if owner.internal else handoff.pool if is_in_house else accountable
+    )
     handoff.is_outside = owner.organization != accountable.organization
     handoff.pool = _pool_behind(handoff.list, accountable)
 
@@ -74,6 +78,8 @@ def _taker(handoff: Handoff, decision: Decision, actor: Actor) -> Owner | None:
         return people.colleague(decision.data["owner"], here)
     if "claimed" in sets:
         return people.claimant(decision.data.get("claimant", ""), actor, here)
+    if "authorised" in sets:
+        return handoff.owner
     return people.pool_of(handoff) if "given-back" in sets else None
 
 

@@ -87,7 +87,7 @@ def decide(loop: Loop, handoffs: Sequence[Handoff], handoff: Handoff, ask: Ask) 
         dict(situation.data),
         reason_code=situation.data.get("reason", ""),
         reason_text=situation.data.get("reason_text", ""),
-        reasons={one.id: bidding.NOT_SELECTED for one in losers},
+        reasons=_reasons(transition, others, stages) | {one.id: bidding.NOT_SELECTED for one in losers},
         winner=winner,
         attested=ask.attested,
     )
@@ -195,6 +195,13 @@ def _lost(losers: Sequence[Handoff], stopped: Sequence[Handoff], others: Sequenc
     }
 
 
+def _reasons(transition: Transition, others: Sequence[Handoff], stages: Mapping[str, str]) -> dict[str, str]:
+    """The reason for which a transition ends other performers' part, where the table gives one."""
+    return {
+        one.id: transition.because for one in others if transition.because and one.kind == "fulfil" and one.id in stages
+    }
+
+
 def _moved(move: Move, situation: Situation) -> dict[str, str]:
     for other in situation.others:
         if (
@@ -275,9 +282,13 @@ def _openings(transition: Transition, situation: Situation) -> tuple[Opening, ..
     )
 
 
+def _in_full(transition: Transition) -> dict[str, Any]:
+    return {"is_advice": False} if "in-full" in transition.sets else {}
+
+
 def _loop_changes(transition: Transition, situation: Situation, opens: Iterable[Opening], ask: Ask) -> dict[str, Any]:
     """What the transition records on the loop: acknowledged, told, or the reason of its end."""
-    changes: dict[str, Any] = {}
+    changes = _in_full(transition)
     reason = situation.reason
     # While a report is unread, neither what was read nor what the patient was told is the whole outcome.
     sets = transition.sets - ({"acknowledged", "told"} if _leaves_unread(transition, situation) else set())

@@ -37,6 +37,7 @@ class Order:
     is_sent: bool = False
     task_id: str = ""
     answer_only: bool = False
+    is_advice: bool = False
     held_at: datetime | None = None
 
 
@@ -48,6 +49,7 @@ def new_loop(order: Order, now: datetime) -> Loop:
     loop.request_id, loop.patient_id, loop.title = order.request, order.patient_id, order.title
     loop.placer, loop.performer, loop.service_id = order.placer, order.performer, order.service_id
     loop.requester, loop.priority, loop.answer_only = order.requester, order.priority, order.answer_only
+    loop.is_advice = order.is_advice
     loop.ordered_at = within_reach(min(order.ordered_at or now, now))
     loop.window_start_at = order.window_start_at and within_reach(order.window_start_at)
     loop.needed_by = order.needed_by and within_reach(order.needed_by)

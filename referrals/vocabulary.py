@@ -134,13 +134,14 @@ class Transition:
 
     ``loop_kinds`` empty = all. ``sources`` empty = every open stage of that handoff kind. ``target`` empty = the stage
     stays. ``who`` are the roles that may; ``needs`` the conditions without which it isn't possible. ``closes`` are
-    kinds of which the related open handoffs end with it. ``sets`` names what it records on the loop:
-    "acknowledged", "told", "ended" (with the reason's end), "performer" (the first one chosen), "replaced" (a
-    request of ours takes the place of the last), "carried-out" (what was
+    kinds of which the related open handoffs end with it, a `fulfil` for the reason ``because``. ``sets`` names what it
+    records on the loop: "acknowledged", "told", "ended" (with the reason's end), "performer" (the first one chosen), "replaced" (a
+    request of ours takes the place of the last), "in-full" (no longer advice alone), "carried-out" (what was
     reported is enough, once nobody performs any more), "died" (all ends but what outlives the patient), "lives"
     (it was not so), "reviewer" (another clinician reads what is reported); on the handoff: "attempt", "confirmed" (what
-    was entered for its performer), "claimed", "given-back" and "owner" (it gets another owner), "loop-owners" (so does
-    the whole loop: `referrals.holding`); and of a report: "received", "withdrawn" (`referrals.receipts`).
+    was entered for its performer), "authorised", "claimed", "given-back" and "owner" (it gets another owner),
+    "loop-owners" (so does the whole loop: `referrals.holding`); and of a report: "received", "withdrawn"
+    (`referrals.receipts`).
     """
 
     action: str
@@ -156,6 +157,7 @@ class Transition:
     closes: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     sets: frozenset[str] = frozenset()
+    because: str = ""
     is_primary: bool = False
 
 

@@ -269,6 +269,9 @@ class Work:
         self._ledger.change_loop(loop, **changes)
         for each in touched:
             self._ledger.put_handoff(each)
+        if "authorised" in decision.transition.sets:
+            handoff.authorisation = decision.data["authorisation"]
+            handoff.authorised_until = decision.data.get("valid_until")
 
     def _openers(
         self, opening: Opening, handoff: Handoff, owners: list[Owner | None]

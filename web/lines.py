@@ -23,6 +23,7 @@ CHIPS = {
     "to-confirm": "warn",
     "contradictory": "danger",
     "late-booking": "warn",
+    "authorisation-expiring": "warn",
     "attendance-unknown": "warn",
     "status-unknown": "danger",
 }

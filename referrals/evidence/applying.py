@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from records.access import Actor
 from records.json import Resource, loads
 from records.types import row_class
 from referrals import workflow
+from referrals.conditions import Situation, holds
 from referrals.evidence import appointments, messages
 from referrals.evidence.asking import ask_for_match, is_news, receiver
+from referrals.evidence.letters import is_letter
 from referrals.evidence.naming import Named, line_of, named_loops, performers_of, succeeded
 from referrals.evidence.saying import happened_at, told
 from referrals.evidence.table import EVIDENCE, OUTPUTS, REPORTS, TYPES, Rule, is_finished, status_of
@@ -56,7 +59,7 @@ def _apply_to(named: Named, resource: Resource, previous: Resource, actor: Actor
     at = happened_at(resource, actor)
     if resource["resourceType"] == "Appointment":
         resource = appointments.deciding(loop, resource, actor)
-    path = proven(handoff, resource, previous, at) if handoff else ()
+    path = proven(handoff, resource, previous, at) if handoff and not is_letter(handoff, resource) else ()
     if handoff is None or not path:
         # Before the order is sent nobody can have performed it: a report of it is as unexpected as somebody else's.
         is_unexpected = handoff is None and is_finished(resource) and not _is_attachment(loop, resource, actor)
@@ -88,7 +91,8 @@ def take(handoff: Handoff, path: Path, resource: Resource, actor: Actor, at: dat
             handoff.id,
             row.action,
             at=at,
-            data={one.name: said[one.name] for one in row.fields if said.get(one.name)},
+            data={one.name: said[one.name] for one in row.fields if said.get(one.name)}
+            | _overriding(handoff, row, said),
             evidence=reference,
         )
         for row in path
@@ -97,14 +101,15 @@ def take(handoff: Handoff, path: Path, resource: Resource, actor: Actor, at: dat
 
 
 def performing(loop: Loop, actor: Actor) -> Handoff | None:
-    """The `fulfil` that evidence is about: an open one, of the actor's own organisation if there are several.
+    """The `fulfil` that evidence is about: the own one of a performer, although it has ended and others go on; else an open one.
 
     After the end of the loop a following one may hold it.
     """
     return min(
         Handoff.objects.filter(line_of(loop), kind="fulfil").select_related("owner", "loop__accountable"),
         key=lambda one: (
-            one.closed_at is not None,
+            one.owner.organization != actor.organization or (actor.organization == loop.placer and not one.is_open),
+            not one.is_open,
             one.owner.organization != actor.organization,
             -one.opened_at.timestamp(),
         ),
@@ -161,6 +166,13 @@ def _ask_referrer(handoff: Handoff, resource: Resource, actor: Actor) -> str:
             evidence=reference,
         )
     return handoff.loop_id
+
+
+def _overriding(handoff: Handoff, row: Transition, said: Mapping[str, Any]) -> dict[str, str]:
+    """A visit that another system has booked is a fact, whether or not the payer's agreement reaches as far."""
+    fields = {field.name for field in row.fields if field.required_if}
+    is_late = "override" in fields and holds("authorisation-expired", Situation(handoff.loop, handoff, [], said))
+    return {"override": "booked-elsewhere"} if is_late else {}
 
 
 def _performs(actor: Actor, handoff: Handoff) -> bool:

@@ -11,7 +11,7 @@ from records.access import Actor
 from records.errors import Incorrect, Issue
 from records.json import Resource
 from referrals import people
-from referrals.kinds import kind_of
+from referrals.kinds import is_advice, kind_of
 from referrals.models import Calendar
 from referrals.parties import current_patient, held, local, performing, practitioner_of, root_of
 from referrals.workflow import Order
@@ -65,6 +65,7 @@ def order_of(request: Resource, actor: Actor, *, placer: str = "") -> Order | No
         ordered_at=_first_instant(request.get("authoredOn"), zone),
         **_wanted(request, zone),
         answer_only=not access.is_tenant(placer),
+        is_advice=is_advice(request),
     )
 
 

@@ -7,6 +7,8 @@ the tests all come from here; `referrals.lifecycle` is the one interpreter. Sour
 
 from collections.abc import Iterable
 
+from referrals.pathways.advising import ADVISING
+from referrals.pathways.authorising import AUTHORISING
 from referrals.pathways.claiming import CLAIMING
 from referrals.pathways.handing import HANDING
 from referrals.pathways.handoffs import HANDOFFS
@@ -19,7 +21,16 @@ from referrals.pathways.upheavals import UPHEAVALS
 from referrals.pathways.visits import VISITS
 from referrals.vocabulary import Stage, Transition
 
-TRANSITIONS: tuple[Transition, ...] = (*PERFORMING, *VISITS, *ORDERING, *UPHEAVALS, *CLAIMING, *HANDING)
+TRANSITIONS: tuple[Transition, ...] = (
+    *PERFORMING,
+    *VISITS,
+    *ORDERING,
+    *UPHEAVALS,
+    *ADVISING,
+    *AUTHORISING,
+    *CLAIMING,
+    *HANDING,
+)
 
 __all__ = [
     "ATTESTATION",

@@ -1,18 +1,15 @@
 """What the placer's side does: send, cancel, decide, review, tell the patient; and the upkeep. PATHWAYS §2, §4."""
 
-from dataclasses import replace
-
 from django.utils.translation import gettext_lazy as _
 
 from referrals.pathways.parts import (
-    BIDDING,
     CHANNEL,
     CLINICIAN,
     DECIDE,
     DEPENDENTS,
     IN_QUESTION,
     NOTE,
-    PERFORMERS,
+    OVERRIDE,
     RECIPIENT,
     REFERRER,
     RIGHT_RESULT,
@@ -23,52 +20,9 @@ from referrals.pathways.parts import (
     TELL_TODAY,
     reason,
 )
-from referrals.pathways.stages import REFERRAL, TEST_ORDER
+from referrals.pathways.sending import DISPATCH, REDIRECTING, SPLITTING
+from referrals.pathways.stages import REFERRAL
 from referrals.vocabulary import Field, Move, Opening, Transition
-
-_PERFORM = Opening("fulfil", "chosen")
-
-DISPATCH = (
-    Transition(
-        "send",
-        "dispatch",
-        _("Send to the performer"),
-        "dispatched",
-        REFERRER | {"system"},
-        fields=(
-            replace(PERFORMERS, required=False, required_if="no-performer"),
-            BIDDING,
-            Field("task", "reference", _("Task that stands for it"), required=False, types=("Task",)),
-        ),
-        opens=(_PERFORM,),
-        closes=("decide-next-step",),
-        sets=frozenset({"performer"}),
-        is_primary=True,
-    ),
-    Transition(
-        "withdraw",
-        "dispatch",
-        _("Withdraw the request"),
-        "withdrawn",
-        REFERRER,
-        fields=(*reason("withdraw"), SECOND_PERSON),
-        sets=frozenset({"ended", "told"}),
-    ),
-)
-
-SPLITTING = (
-    Transition(
-        "add-performer",
-        "fulfil",
-        _("Ask another performer as well"),
-        "",
-        REFERRER,
-        fields=(PERFORMERS, BIDDING, NOTE),
-        opens=(Opening("fulfil", "chosen", beside=True),),
-        loop_kinds=frozenset({REFERRAL, TEST_ORDER}),
-        needs=("placed-here",),
-    ),
-)
 
 CANCELLING = (
     Transition(
@@ -116,25 +70,7 @@ CANCELLING = (
 )
 
 DECISIONS = (
-    Transition(
-        "redirect",
-        "decide-next-step",
-        _("Send to another performer"),
-        "redirected",
-        REFERRER,
-        fields=(
-            PERFORMERS,
-            BIDDING,
-            Field("request", "reference", _("New request"), required=False, types=("ServiceRequest",)),
-            NOTE,
-        ),
-        opens=(_PERFORM,),
-        moves=(Move("dispatch", frozenset(), "dispatched"),),
-        closes=("fulfil", "recollect", *DEPENDENTS),
-        needs=("nothing-started-here",),
-        sets=frozenset({"performer", "replaced"}),
-        is_primary=True,
-    ),
+    *REDIRECTING,
     Transition(
         "keep",
         "decide-next-step",
@@ -293,7 +229,7 @@ CONTACTING = (
         _("Visit booked with the patient"),
         "visit-booked",
         STAFF,
-        fields=SLOT,
+        fields=(*SLOT, OVERRIDE),
         loop_kinds=frozenset({REFERRAL}),
         moves=(Move("fulfil", frozenset({"awaiting-booking", "no-show", "appointment-cancelled"}), "scheduled"),),
         is_primary=True,

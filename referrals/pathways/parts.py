@@ -52,6 +52,15 @@ REPORT = Field(
         "Procedure",
     ),
 )
+OVERRIDE = Field(
+    "override",
+    "code",
+    _("Why although the payer's authorisation will have expired"),
+    required=False,
+    codes=codes("override"),
+    required_if="authorisation-expired",
+)
+AUTHORISATION_NEEDED = Field("authorisation_needed", "boolean", _("The payer must agree first"), required=False)
 SEVERITY = Field("severity", "code", _("Severity"), required=False, codes=SEVERITIES)
 REPORT_STATE = Field("state", "code", _("State of the report"), codes=REPORT_STATES)
 REASON_TEXT = Field("reason_text", "text", _("In words"), required=False, required_if="other-reason")

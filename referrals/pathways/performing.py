@@ -9,6 +9,7 @@ from referrals.pathways.parts import (
     DECIDE,
     DEPENDENTS,
     NOTE,
+    OVERRIDE,
     RECIPIENT,
     REPORT,
     REVIEW,
@@ -87,11 +88,19 @@ REFERRAL_TRANSITIONS = (
         _UNBOOKED,
         "scheduled",
         *SLOT,
+        OVERRIDE,
         closes=("provide-information", "contact-patient"),
         primary=True,
     ),
     _fulfil(
-        REFERRAL, "rebook", _("Book another appointment"), _BOOKED, "scheduled", *SLOT, closes=("contact-patient",)
+        REFERRAL,
+        "rebook",
+        _("Book another appointment"),
+        _BOOKED,
+        "scheduled",
+        *SLOT,
+        OVERRIDE,
+        closes=("contact-patient",),
     ),
     _fulfil(REFERRAL, "start", _("Start"), f"{_UNBOOKED} {_BOOKED}".replace(" in-progress", ""), "in-progress"),
     _fulfil(

@@ -26,6 +26,8 @@ LABELS: dict[str, str] = {
     "late-booking": "h.stage = 'scheduled' AND h.slot_end_at > l.ordered_at + interval '28 days'",
     "status-unknown": "h.kind IN ('fulfil', 'request-cancellation') AND NOT o.internal AND EXISTS (SELECT FROM"
     " referrals_signoflife AS life WHERE life.organization = o.organization AND life.heard_at < {now} - life.silent_after)",
+    "authorisation-expiring": "h.authorised_until <= (({now})::timestamptz AT TIME ZONE 'UTC')::date + 14 AND h.stage IN"
+    " ('sent', 'in-triage', 'awaiting-information', 'awaiting-booking', 'no-show', 'appointment-cancelled', 'in-progress')",
     "attendance-unknown": "h.stage IN ('scheduled', 'booked') AND h.due_at < {now}",
 }
 # Labels of what may stand on another organisation's list while it is watched from here.

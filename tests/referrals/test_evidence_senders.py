@@ -79,6 +79,28 @@ def test_the_referrers_own_letter_is_kept_with_the_referral_and_ends_nothing(her
     assert Loop.objects.count() == 1
 
 
+def test_who_refers_to_themselves_sends_no_report_with_the_letter(here: Region) -> None:
+    own = {"performer": [{"reference": f"Organization/{PRACTICE}"}]}
+    loop = sent(here, supportingInfo=[{"reference": "DocumentReference/letter"}], **own)
+    arrives(document(five_o_clock(), id="letter", **NAMED), here.ehr)
+    before = (MONDAY - timedelta(hours=1)).isoformat()
+    arrives(document(five_o_clock(), id="earlier", date=before, **NAMED), here.ehr)
+    assert (the(loop, "fulfil").stage, open_kinds(loop)) == ("sent", ["fulfil"])
+    arrives(document(five_o_clock(), date=five_o_clock().isoformat(), **NAMED), here.ehr)
+    assert open_kinds(loop) == ["review-report"]
+
+
+def test_a_performer_that_has_reported_amends_its_own_report_while_another_goes_on(here: Region) -> None:
+    loop = sent(here, performer=[{"reference": f"Organization/{CLINIC}"}])
+    hospital = {"performer": [f"Organization/{CARDIOLOGY}"]}
+    workflow.perform(the(loop, "fulfil").id, "add-performer", here.gp, data=hospital)
+    clinic = region.client("clinic", CLINIC)
+    arrives(document(five_o_clock(), **NAMED), clinic)
+    arrives(document(five_o_clock(), docStatus="amended", **NAMED), clinic)
+    assert Event.objects.filter(loop=loop, action="amend").exists()
+    assert Handoff.objects.get(loop=loop, kind="fulfil", closed_at=None).owner.organization == region.HOSPITAL
+
+
 def test_a_referral_letter_before_the_sending_asks_nobody(here: Region) -> None:
     loop = ordered(here)
     assert arrives(document(five_o_clock(), **NAMED), here.ehr) == loop.id

@@ -30,7 +30,7 @@ TASK_STATUSES = {
 RECORDED = {
     *("owner", "loop-owners"),
     *("acknowledged", "told", "ended", "attempt", "received", "withdrawn", "died", "lives", "performer", "carried-out"),
-    *("claimed", "given-back", "replaced", "confirmed", "reviewer"),
+    *("claimed", "given-back", "replaced", "confirmed", "reviewer", "in-full", "authorised"),
 }
 KINDS = {"referral", "follow-up", "test-order"}
 

@@ -32,6 +32,7 @@ LABELS: dict[str, Words] = {
     "contradictory": _("contradictory"),
     "unclaimed": _("unclaimed"),
     "late-booking": _("late booking"),
+    "authorisation-expiring": _("authorisation expiring"),
     "attendance-unknown": _("attendance unknown"),
     "status-unknown": _("status unknown"),
 }

@@ -1,0 +1,94 @@
+"""Advice only: the performer answers, or proposes a full referral, which the referrer confirms or declines."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from records import clock, store
+from records.errors import Incorrect
+from referrals import composer, workflow
+from referrals.models import Handoff, Loop
+from tests.referrals import region
+from tests.referrals.exchange import document, open_kinds, request, take, the, the_loop
+from tests.referrals.region import CLINIC, Region
+
+MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+ADVICE = {"category": [{"coding": [{"system": "https://ehr.example/category", "code": "advice"}]}]}
+AT_CLINIC = {"performer": [{"reference": f"Organization/{CLINIC}"}]}
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
+
+
+@pytest.fixture
+def here() -> Iterator[Region]:
+    with clock.at(MONDAY):
+        yield region.build()
+
+
+@pytest.fixture
+def asked(here: Region) -> Loop:
+    """Advice, asked of the clinic for Ana."""
+    take(request(**ADVICE, **AT_CLINIC), here.ehr)
+    loop = the_loop()
+    workflow.perform(the(loop, "dispatch").id, "send", here.gp)
+    return loop
+
+
+def proposed(loop: Loop) -> Handoff:
+    clinic = region.client("clinic", CLINIC)
+    workflow.perform(the(loop, "fulfil").id, "propose-referral", clinic, data={"proposal": "I should listen to it."})
+    return the(loop, "decide-next-step")
+
+
+def test_a_request_of_the_category_advice_asks_for_advice_alone(asked: Loop) -> None:
+    assert (asked.kind, asked.is_advice) == ("referral", True)
+
+
+def test_the_performer_answers_and_nothing_else_is_needed(asked: Loop) -> None:
+    clinic = region.client("clinic", CLINIC)
+    region.keep(document(MONDAY, id="advice"))
+    workflow.perform(the(asked, "fulfil").id, "report", clinic, data={"report": "DocumentReference/advice"})
+    assert open_kinds(asked) == ["review-report"]
+
+
+def test_a_confirmed_proposal_is_a_full_referral_in_the_same_loop_with_the_first_clock(
+    here: Region, asked: Loop
+) -> None:
+    with clock.at(MONDAY + timedelta(days=3)):
+        decision = proposed(asked)
+        workflow.perform(decision.id, "convert", here.gp)
+    first, full = Handoff.objects.filter(loop=asked, kind="fulfil").order_by("opened_at")
+    assert (first.stage, first.reason_code) == ("cancelled", "converted")
+    assert (full.stage, full.owner, full.opened_at) == ("sent", first.owner, MONDAY + timedelta(days=3))
+    loop = Loop.objects.get(pk=asked.pk)
+    assert (loop.ordered_at, loop.is_advice) == (MONDAY, False)
+    assert open_kinds(asked) == ["fulfil"]
+
+
+def test_a_declined_proposal_leaves_the_question_with_the_performer(here: Region, asked: Loop) -> None:
+    decision = proposed(asked)
+    assert the(asked, "fulfil").stage == "referral-proposed"
+    workflow.perform(decision.id, "decline-proposal", here.gp, data={"answer": "She is too frail to travel."})
+    assert (the(asked, "fulfil").stage, open_kinds(asked)) == ("sent", ["fulfil"])
+    assert Loop.objects.get(pk=asked.pk).is_advice
+
+
+def test_nobody_proposes_what_was_asked_for_already(here: Region) -> None:
+    take(request(**AT_CLINIC), here.ehr)
+    workflow.perform(the(the_loop(), "dispatch").id, "send", here.gp)
+    with pytest.raises(Incorrect, match="full referral was asked for"):
+        proposed(the_loop())
+
+
+def test_a_request_of_our_own_is_replaced_by_one_for_a_full_referral(here: Region) -> None:
+    draft = composer.draft(here.gp, "ana", "heart-clinic", reason="Murmur", advice=True)
+    loop = composer.submit(draft, here.gp)
+    assert loop.is_advice
+    workflow.perform(the(loop, "fulfil").id, "propose-referral", here.partner, data={"proposal": "Yes."})
+    with clock.at(MONDAY + timedelta(days=1)):
+        workflow.perform(the(loop, "decide-next-step").id, "convert", here.gp)
+    full = Handoff.objects.get(loop=loop, kind="fulfil", closed_at=None)
+    new, old = store.get(*full.focus.split("/")), store.get("ServiceRequest", str(loop.request_id))
+    assert (new["status"], old["status"]) == ("active", "revoked")
+    assert "advice" not in str(new["category"])
+    assert new["performer"] == old["performer"]
