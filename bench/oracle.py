@@ -137,6 +137,8 @@ class Item:
     report: str = ""
     reason: str = ""
     due: datetime = NEVER
+    half: datetime = NEVER
+    confirm_by: datetime = NEVER
     is_open: bool = True
     attempts: int = 0
     before: str = ""
@@ -171,6 +173,8 @@ class Oracle:
     def __init__(self) -> None:
         self.houses: dict[str, House] = {}
         self.items: dict[str, Item] = {}
+        self.surrogates: dict[str, str] = {}
+        self.absences: list[tuple[str, datetime, datetime, str]] = []
 
     def ordered(self, case: Case, at: datetime) -> list[Item]:
         """A care request came to be, or (kind u) something that names none; gives what has to be done first."""
@@ -204,6 +208,8 @@ class Oracle:
         wanted = [] if asked and action == "close" else [word for word in opens if _is_wanted(word, item, case, told)]
         sooner = _end(item, case, closes, told, is_end=is_end)
         self._enter(item, target, at, told)
+        if target or told.get("attested"):
+            item.confirm_by = at + timedelta(days=7) if told.get("attested") else NEVER
         self._take_along(item, at, told)
         case.performer = told.get("performer", case.performer)
         opened = [self._open("request-cancellation", case, at, one) for one in asked]
@@ -223,7 +229,28 @@ class Oracle:
         if item.due < now:
             yield item.list, "overdue"
         if item.is_outside:
-            yield item.case.pool, "chase" if item.due < now else "waiting"
+            yield item.case.pool, "chase" if min(item.due, item.confirm_by) < now else "waiting"
+        pool, instead = f"{_home(item.list)}/pool", self._instead(item.list, now)
+        if instead is not None:
+            yield pool if instead == "" or self._instead(instead, now) is not None else instead, "stead"
+        elif item.half <= now and item.list in self.surrogates:
+            stands_in = self.surrogates[item.list]
+            yield pool if self._instead(stands_in, now) is not None else stands_in, "stead"
+        if item.list != pool and item.due <= now:
+            yield pool, "late"
+
+    def handed_over(self, person: str, to: str) -> None:
+        """Somebody who leaves has given all that was theirs to a colleague."""
+        for item in self.items.values():
+            if item.is_open and person in (item.owner, item.case.referrer):
+                item.owner, item.list = (to, to) if item.owner == person else (item.owner, item.list)
+                item.case.referrer = to if item.case.referrer == person else item.case.referrer
+
+    def _instead(self, person: str, now: datetime) -> str | None:
+        """Who stands in for somebody who is away, empty for nobody; None for somebody who is here."""
+        return next(
+            (instead for who, start, end, instead in self.absences if who == person and start <= now < end), None
+        )
 
     def hears(self, item: Item) -> Iterator[tuple[int, datetime, str]]:
         """Who has to hear that it is overdue, level after level, and from when on."""
@@ -238,7 +265,8 @@ class Oracle:
             item.opener.is_open, item.opener.stage = False, "cancelled"
         for visit in visits[:1]:
             if action == "answer" and visit.left is not None:
-                visit.stage, visit.due, visit.left = visit.before, at + visit.left, None
+                _set(visit, at + visit.left, at)
+                visit.stage, visit.left = visit.before, None
             elif item.kind == "contact-patient" and action == "book" and visit.stage in BOOKABLE:
                 self._enter(visit, "booked" if visit.case.kind == "f" else "scheduled", at, told)
             elif visit.case.kind == "f" and action in ("give-up", "patient-declines") and not _is_theirs(visit):
@@ -251,16 +279,21 @@ class Oracle:
             item.is_open, item.stage = False, stage
         elif stage:
             left, is_asked = max(item.due - at, timedelta()), stage == "awaiting-information"
+            was_stopped = item.left is not None
             item.before, item.stage, item.left = item.stage, stage, left if is_asked else None
             if not is_asked and (self.houses[_home(item.owner)].ours or told.get("by_partner")):
                 item.started = stage in STARTED
             asked = Item("", item.case, "provide-information", "", item.case.referrer, "")
-            item.due = self._due(asked, at, {}) + left if is_asked else self._due(item, at, told)
+            if is_asked:
+                _set(item, self._due(asked, at, {}) + left, at)
+            elif was_stopped or "slot_end" in told or not told.get("attested"):  # what was only told buys no time
+                _set(item, self._due(item, at, told), at)
 
     def _open(
         self, word: str, case: Case, at: datetime, opener: Any = None, told: Any = None, sooner: Any = None
     ) -> Item:
         told, kind = told or {}, OPENED_AS.get(word, word)
+        opener = opener.opener if opener and opener.kind in WORDS["HANGING"] and opener.opener else opener
         owners = {"": case.pool, "referrer": case.referrer, "performer": case.performer}
         owner = owners.get(HOLDERS.get(word, "")) or opener.owner
         on = owner if self.houses[_home(owner)].ours else case.pool
@@ -270,8 +303,7 @@ class Oracle:
         item.report = told.get("report", "") if kind == "review-report" else ""
         item.reason = told.get("reason", "") if kind == "request-cancellation" else ""
         item.started = word == "again"
-        item.due = self._due(item, at, told)
-        item.due = min(item.due, (sooner or {}).get(kind, item.due))
+        _set(item, min(self._due(item, at, told), (sooner or {}).get(kind, NEVER)), at)
         case.items.append(item)
         self.items[item.key] = item
         return item
@@ -294,6 +326,10 @@ class Oracle:
 
 def _home(owner: str) -> str:
     return owner.partition("/")[0]
+
+
+def _set(item: Item, due: datetime, at: datetime) -> None:
+    item.due, item.half = due, at + (due - at) / 2 if due > at else due
 
 
 def _is_theirs(item: Item) -> bool:

@@ -66,7 +66,7 @@ class Judge:
             case.performer.partition("/")[0],
             *(viewer.partition("/")[0] for viewer, _v, _k in expected),
         }
-        actual: set[Place] = set()
+        actual = self._seen_instead(expected, patient, case, now)
         for site in sorted(sites):
             reader = self._reader(site, now)
             if reader is not None:
@@ -74,6 +74,23 @@ class Judge:
                 mine = [row for row in page.rows if self.cases.get(row.loop_id) is case]
                 actual |= self._places(mine, site, now)
         self._judge(expected, actual, now)
+
+    def _seen_instead(self, expected: set[Place], patient: str, case: Case, now: datetime) -> set[Place]:
+        """What of a case is seen by those who should see it in another's stead, or because it is late."""
+        found: set[Place] = set()
+        for viewer in sorted({viewer for viewer, view, _key in expected if view in ("stead", "late")}):
+            reader = self._of(self.world.readers(viewer), now)
+            page = rows(reader.actor, Filters(scope="team", patient=patient), now=now, limit=WHOLE_PAGE)
+            found |= self._instead([row for row in page.rows if self.cases.get(row.loop_id) is case], viewer)
+        return found
+
+    def _instead(self, found: Iterable[Row], viewer: str) -> set[Place]:
+        """The rows that stand on another's list, and why they are read here."""
+        others = [row for row in found if row.via]
+        return {
+            (viewer, "late" if row.via == "late" else "stead", self.keys.get(row.handoff_id, row.handoff_id))
+            for row in others
+        }
 
     def look_at_all(self, now: datetime) -> None:
         """Compare all lists in full, organisation by organisation, and look for orphans.
@@ -89,17 +106,24 @@ class Judge:
             whole = self._read(self.world.at(site, "supervisor")[0], Filters(scope="organisation"), now)
             seen |= {row.handoff_id for row in whole}
             actual |= self._places(whole, site, now)
-            self._look_as(viewers[now.toordinal() % len(viewers)], expected, now)
-        self._judge(expected, actual, now)
+            self.look_as(viewers[now.toordinal() % len(viewers)], now)
+        self._judge({place for place in expected if place[1] not in ("stead", "late")}, actual, now)
         self._find_orphans(seen, now)
 
-    def _look_as(self, viewer: str, expected: set[Place], now: datetime) -> None:
+    def look_as(self, viewer: str, now: datetime) -> None:
         """Compare what one person or pool sees with their own eyes."""
+        expected = {
+            (viewer, view, item.key)
+            for item in self.open.values()
+            for who, view in self.oracle.standing(item, now)
+            if who == viewer
+        }
         reader = self._of(self.world.readers(viewer), now)
         actual: set[Place] = set()
         for one in self._lists(reader, viewer, now):
             actual |= {place for place in self._places(one, reader.site, now) if place[0] == viewer}
-        self._judge({place for place in expected if place[0] == viewer}, actual, now)
+            actual |= self._instead(one, viewer)
+        self._judge(expected, actual, now)
 
     def _lists(self, reader: Person, viewer: str, now: datetime) -> Iterable[list[Row]]:
         if not viewer.endswith("/pool"):

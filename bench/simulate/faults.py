@@ -45,6 +45,27 @@ def silences(start: datetime, days: int, random: Random) -> list[Window]:
     return windows
 
 
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """When somebody is away, and whether somebody is named who stands in."""
+
+    start: datetime
+    end: datetime
+    is_covered: bool
+
+
+def absences(start: datetime, days: int, random: Random) -> list[Absence]:
+    """Holidays and illness: about every third month, for one to fourteen days, two of three with a surrogate."""
+    found, at = [], start
+    while (at := at + timedelta(hours=random.randint(12 * 24, 130 * 24))) < start + timedelta(days=days):
+        found.append(Absence(at, at + timedelta(hours=random.randint(24, 14 * 24)), random.random() < COVERED))
+        at = found[-1].end
+    return found
+
+
+COVERED = 2 / 3
+
+
 def after(windows: list[Window], at: datetime) -> datetime:
     """The instant itself, or the end of the window that it falls into."""
     return next((window.end for window in windows if window.start <= at < window.end), at)

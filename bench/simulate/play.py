@@ -9,11 +9,11 @@ from random import Random
 from typing import Any
 
 from bench.oracle import Case, Item, Oracle
-from bench.simulate import faults, habits
+from bench.simulate import faults, habits, staffing
 from bench.simulate.compare import Judge
 from bench.simulate.faults import Window
 from bench.simulate.steps import Step, family, token
-from bench.simulate.world import World
+from bench.simulate.world import Person, World
 from records import clock, store
 from records.access import Actor
 from records.errors import BatonError
@@ -52,6 +52,7 @@ class Play:
         self.silences: dict[str, list[Window]] = {}
         self.is_alive = True
         self.steps = 0
+        self._gone: dict[str, str] = {}
         self._handoffs: dict[str, str] = {}
         self._slots: dict[str, datetime] = {}
         self._known: dict[str, object] = {}
@@ -112,7 +113,7 @@ class Play:
         while self._crossings and self._crossings[0][0] < self.now:
             due, key = heappop(self._crossings)
             item = self.oracle.items[key]
-            if item.is_open and item.due == due:
+            if item.is_open and due in (item.due, item.half, item.confirm_by):
                 crossed[item.case.name] = item.case
         for case in crossed.values():
             self._look(case)
@@ -126,15 +127,19 @@ class Play:
         item = self.oracle.items.get(step.item)
         if item is not None and step.seen is not None and step.seen != token(item):
             return
-        if step.action:
-            self.steps += 1
-            self.histories.setdefault(family(step.case), []).append(step)
-        if step.action == "order":
-            self._order(step)
-        elif item is not None and step.action:
+        if not step.action:
+            self._decide(self.oracle.items[step.item])
+            return
+        self.steps += 1
+        self.histories.setdefault(family(step.case), []).append(step)
+        if step.action in staffing.DEEDS:
+            staffing.happen(self, step)
+            return
+        step = replace(step, who=self._gone.get(step.who, step.who))
+        if item is not None:
             self._act(item, step)
-        elif item is not None:
-            self._decide(item)
+        elif step.action == "order":
+            self._order(step)
 
     def _order(self, step: Step) -> None:
         facts = step.data
@@ -170,7 +175,7 @@ class Play:
         if not is_allowed:
             self.judge.find("disagrees", self.now, item.case.name, f"accepted at {item.stage}: {step}")
             return
-        told = {**step.data, "by_partner": step.who in self.world.partners}
+        told = {**step.data, "by_partner": step.who in self.world.partners, "attested": step.attested}
         if "performer" in told:
             told["performer"] = _performer(self.oracle, told["performer"].removeprefix("Organization/"))
         opened = self.oracle.happened(item, step.action, step.said or self.now, told)
@@ -184,9 +189,24 @@ class Play:
         actor: Actor = partner or self.world.people[step.who].actor
         base = self._said(handoff, item, step) if partner and item.kind != "recollect" else None
         with clock.at(self.now, self.ids):
+            if "report" in step.data:
+                self._write_report(item.case, step.data["report"], actor)
             return workflow.perform(
                 handoff, step.action, actor, at=step.said, data=step.data, attested=step.attested, base=base
             )
+
+    def _write_report(self, case: Case, reference: str, actor: Actor) -> None:
+        """The document that a performer's report is."""
+        type_, _slash, key = reference.partition("/")
+        patient = self.patients[family(case.name)]
+        body: Resource = {
+            "resourceType": type_,
+            "id": key,
+            "status": "current",
+            "subject": {"reference": f"Patient/{patient}"},
+        }
+        sites = [case.placer, case.performer.partition("/")[0], actor.organization]
+        store.write(body, actor=actor, audience=sites, validate=False)
 
     def _said(self, handoff: str, item: Item, step: Step) -> Resource:
         """The Task as the partner has written it."""
@@ -217,9 +237,25 @@ class Play:
                 self._known[item.key] = seen
                 self.judge.watch(item, self.now)
                 if item.is_open:
-                    heappush(self._crossings, (item.due, item.key))
+                    self._expect(item)
                 if self.is_alive and (item.is_open or item.kind == "fulfil"):
                     self._decide(item)
+
+    def _expect(self, item: Item) -> None:
+        """The instants at which time itself alters a list on which it stands."""
+        heappush(self._crossings, (item.due, item.key))
+        if item.is_outside and item.confirm_by < item.due:
+            heappush(self._crossings, (item.confirm_by, item.key))
+        if item.list in self.oracle.surrogates:
+            heappush(self._crossings, (item.half, item.key))
+
+    def leave(self, person: Person, to: Person, cases: Iterable[Case]) -> None:
+        """Somebody is gone: orders that they would have made come from the colleague, who goes on with their cases."""
+        self._gone[person.name] = to.name
+        self.world.dismiss(person)
+        for case in cases:
+            self._look(case)
+            self._follow(case, None)
 
     # Decisions
 

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from bench.oracle import Oracle
-from bench.simulate import faults
+from bench.simulate import faults, staffing
 from bench.simulate.play import Play
 from bench.simulate.steps import Step
 from bench.simulate.world import PERFORMERS, PLACERS, START, World, found
@@ -40,6 +40,7 @@ def prepare(plan: Plan) -> Play:
     play = Play(world, oracle, START, plan.seed * 64 + plan.shard)
     play.outages = faults.outages(START, plan.days, random)
     play.silences = {name: faults.silences(START, plan.days, random) for name in world.partners}
+    play.push(staffing.plan(world, START, plan.days, random))
     play.push(_order(world, regions[number % len(regions)], number, plan, random) for number in range(plan.loops))
     return play
 

@@ -20,7 +20,12 @@ def shortest(play: Play, finding: Finding) -> list[Step]:
     A finding that needs what happened to other patients keeps its whole history.
     """
     steps = list(play.histories.get(family(finding.case), ()))
-    if not steps or not _fails(steps, finding):
+    if not steps:
+        return steps
+    region = str(steps[0].data["placer"]).partition("-")[0]
+    staff = [step for step in play.histories.get("", ()) if step.who.startswith(f"{region}-") and step.action != "look"]
+    steps = [steps[0], *sorted(staff + steps[1:], key=lambda step: step.at)]
+    if not _fails(steps, finding):
         return steps
     for number in range(min(len(steps) - 1, MOST_TRIES), 0, -1):
         fewer = steps[:number] + steps[number + 1 :]

@@ -7,12 +7,13 @@ from typing import Any
 
 from bench.oracle import Item
 
-Token = tuple[bool, str, datetime, int]
+Token = tuple[bool, str, datetime, int, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that somebody does at ``at``: an order (``action`` "order"), or an action on an item of the oracle's.
+    """One thing that somebody does at ``at``: an order (``action`` "order"), an action on an item of the oracle's, or
+    what happens to people themselves ("away", "leave") or is to be looked at ("look"), with no case.
 
     ``who`` is a person's or a partner's name. ``said`` is when it happened, where the message comes later. ``seen`` is
     how the item looked to whoever decided: a person lets it be when it has changed, a message (None) comes anyway.
@@ -37,7 +38,7 @@ class Step:
 
 def token(item: Item) -> Token:
     """How an item looks: another token means that something was done to it."""
-    return item.is_open, item.stage, item.due, item.attempts
+    return item.is_open, item.stage, item.due, item.attempts, item.owner
 
 
 def family(case: str) -> str:

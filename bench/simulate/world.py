@@ -47,17 +47,19 @@ class Site:
     zone: str
     country: str = ""
     ours: bool = True
-    doctors: int = 2
+    doctors: int = 3
     coordinators: int = 2
 
 
 SITES = (
     Site("oak", "America/New_York", "US"),
     Site("elm", "Europe/Berlin"),
-    Site("hospital", "America/Chicago", "US", doctors=3, coordinators=3),
+    Site("hospital", "America/Chicago", "US", coordinators=3),
     Site("clinic", "America/New_York", ours=False),
     Site("laboratory", "America/New_York", ours=False),
 )
+# Who is away, stands in for others, and leaves, by the number of the doctor.
+STAND_IN_FOR_EACH_OTHER, LEAVER = (0, 1), 2
 PLACERS = ("oak", "elm")
 PERFORMERS = {"referral": ("hospital", "clinic"), "test-order": ("hospital", "laboratory")}
 
@@ -93,6 +95,11 @@ class World:
     def at(self, site: str, post: str) -> list[Person]:
         """Who does that at a place."""
         return [one for one in self.people.values() if one.site == site and one.post == post]
+
+    def dismiss(self, person: Person) -> None:
+        """Somebody works there no more."""
+        del self.people[person.name]
+        self.sites[person.site].remove(person.word)
 
     def readers(self, viewer: str) -> list[Person]:
         """Who reads a list: the person, or everybody who works in the pool."""

@@ -16,7 +16,7 @@ from bench.simulate.play import Play
 from bench.simulate.run import FAILURES, Plan
 from bench.simulate.world import START
 from referrals import escalation, lifecycle
-from referrals.deadlines import DEADLINES, hours
+from referrals.deadlines import DEFAULTS, hours
 from referrals.worklists import filters, lists
 
 SEEDS = range(1, 21)
@@ -72,7 +72,7 @@ def never_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def take_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock of one stage is another."""
-    monkeypatch.setitem(DEADLINES, ("referral", "fulfil", "sent", ""), hours(50))
+    monkeypatch.setitem(DEFAULTS, ("referral", "fulfil", "sent", ""), hours(50))
 
 
 def forget_to_watch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,88 @@
+"""What happens to the people of a simulation: they stand in for each other, are away, and leave."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from random import Random
+from typing import TYPE_CHECKING
+
+from bench.simulate import faults
+from bench.simulate.steps import Step
+from bench.simulate.world import LEAVER, STAND_IN_FOR_EACH_OTHER, Person, World
+from records import clock
+from records.errors import Conflict
+from referrals import leaving, people, reassigning
+from referrals.models import Absence, User
+
+if TYPE_CHECKING:
+    from bench.simulate.play import Play
+
+HOUR = timedelta(hours=1)
+
+
+def plan(world: World, start: datetime, days: int, random: Random) -> Iterator[Step]:
+    """Who is away when, and who leaves."""
+    for site in world.sites:
+        doctors = world.at(site, "doctor")
+        first, second = (doctors[number] for number in STAND_IN_FOR_EACH_OTHER)
+        for person, other in ((first, second), (second, first)):
+            yield Step(start, "", "stand-in", person.name, data={"surrogate": other.name})
+            for one in faults.absences(start, days, random):
+                told = {"until": one.end, "surrogate": other.name if one.is_covered else ""}
+                yield Step(one.start, "", "away", person.name, data=told)
+        leaves_at = start + timedelta(seconds=random.randrange(days * 86_400))
+        yield Step(leaves_at, "", "leave", doctors[LEAVER].name, data={"to": first.name})
+
+
+def happen(play: "Play", step: Step) -> None:
+    """Let it happen to product and oracle alike."""
+    with clock.at(play.now, play.ids):
+        DEEDS[step.action](play, step, play.world.people[step.who])
+
+
+def _stand_in(play: "Play", step: Step, person: Person) -> None:
+    surrogate = play.world.people[step.data["surrogate"]]
+    owners = play.world.owners
+    people.set_surrogate(owners[person.word], owners[surrogate.word], person.actor)
+    play.oracle.surrogates[person.word] = surrogate.word
+
+
+def _go_away(play: "Play", step: Step, person: Person) -> None:
+    until, named = step.data["until"], step.data["surrogate"]
+    owners, word = play.world.owners, play.world.people[named].word if named else ""
+    if named:
+        people.announce(owners[person.word], owners[word], play.now, until, person.actor)
+    else:  # ill, and nobody named: not even who stands in otherwise
+        Absence.objects.create(owner=owners[person.word], starts_at=play.now, ends_at=until)
+    play.oracle.absences.append((person.word, play.now, until, word))
+    play.push([Step(at, "", "look", person.name, data={"with": named}) for at in (play.now, until + HOUR)])
+
+
+def _look(play: "Play", step: Step, person: Person) -> None:
+    """At the beginning and at the end of an absence the lists of everybody concerned change."""
+    named = step.data["with"]
+    concerned = [person.word, f"{person.site}/pool", *([play.world.people[named].word] if named else [])]
+    for viewer in concerned:
+        play.judge.look_as(viewer, play.now)
+
+
+def _leave(play: "Play", step: Step, person: Person) -> None:
+    """They can't while anything is theirs; their supervisor gives it to a colleague first."""
+    boss = play.world.at(person.site, "supervisor")[0].actor
+    user = User.objects.get(username=person.name)
+    to = play.world.people[step.data["to"]]
+    held = [one for one in play.judge.open.values() if person.word in (one.owner, one.case.referrer)]
+    try:
+        leaving.leave(user, person.site, boss)
+        was_refused = False
+    except Conflict:
+        was_refused = True
+    if was_refused != bool(held):
+        play.judge.find("disagrees", play.now, "", f"{person.name} {'may not' if was_refused else 'may'} leave")
+    if was_refused:
+        reassigning.hand_over_all(play.world.owners[person.word], boss, to=play.world.owners[to.word])
+        play.oracle.handed_over(person.word, to.word)
+        leaving.leave(user, person.site, boss)
+    play.leave(person, to, {id(one.case): one.case for one in held}.values())
+
+
+DEEDS = {"stand-in": _stand_in, "away": _go_away, "look": _look, "leave": _leave}
