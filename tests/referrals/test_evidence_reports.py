@@ -1,0 +1,184 @@
+"""Reports that change, are withdrawn, replaced or cancelled as evidence brings it, before and after the loop's end."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from records import access, clock
+from records.json import Resource
+from referrals import workflow
+from referrals.models import Event, Loop
+from tests.referrals import region
+from tests.referrals.exchange import (
+    answer,
+    concept,
+    document,
+    open_kinds,
+    request,
+    result,
+    take,
+    the,
+    the_loop,
+)
+from tests.referrals.region import Region
+
+MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+LAB = {"code": {"text": "CBC"}, "category": [concept("108252007")]}
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
+
+
+@pytest.fixture
+def here() -> Iterator[Region]:
+    with clock.at(MONDAY):
+        yield region.build()
+
+
+def sent(here: Region, **elements: Any) -> Loop:
+    take(request(**elements), here.ehr)
+    loop = the_loop()
+    for waiting in loop.handoffs.filter(kind="dispatch"):
+        workflow.perform(waiting.id, "send", here.gp)
+    return loop
+
+
+def hours(number: float) -> datetime:
+    return MONDAY + timedelta(hours=number)
+
+
+def arrives(here: Region, resource: Resource, at: datetime | None = None) -> str | None:
+    """The hospital's EHR says it; by default we hear of it when it was said."""
+    said = datetime.fromisoformat(resource["meta"]["lastUpdated"])
+    with clock.at(at or said):
+        return take(resource, here.partner).loop_id
+
+
+def stage(loop: Loop) -> str:
+    return the(loop, "fulfil").stage
+
+
+def acknowledge(here: Region, loop: Loop, at: datetime) -> None:
+    with clock.at(at):
+        review = the(loop, "review-report")
+        workflow.perform(review.id, "acknowledge", here.gp, data={"plan": "Go on", "question_answered": True})
+
+
+def close(here: Region, loop: Loop, at: datetime) -> None:
+    acknowledge(here, loop, at)
+    with clock.at(at):
+        workflow.perform(the(loop, "notify-patient").id, "tell", here.nina, data={"channel": "phone"})
+    assert Loop.objects.get(pk=loop.pk).stage == "closed"
+
+
+def test_a_result_amended_before_the_loop_has_closed_is_reviewed_again(here: Region) -> None:
+    loop = sent(here, **LAB)
+    arrives(here, result("final", hours(5)))
+    acknowledge(here, loop, hours(6))
+    assert open_kinds(loop) == ["notify-patient"]
+    amended = result("corrected", hours(7), conclusion="Lower than thought")
+    arrives(here, amended)
+    arrives(here, amended, hours(8))
+    assert "review-report" in open_kinds(loop)
+    assert loop.handoffs.filter(kind="review-report").count() == 2
+    assert Loop.objects.count() == 1
+
+
+def test_a_result_amended_after_the_end_opens_a_new_loop_for_clinician_and_patient(here: Region) -> None:
+    loop = sent(here, **LAB)
+    arrives(here, result("final", hours(5)))
+    close(here, loop, hours(6))
+    newer = arrives(here, result("corrected", hours(30), conclusion="Lower than thought"))
+    follower = Loop.objects.get(based_on=loop)
+    assert (newer, open_kinds(follower)) == (follower.id, ["notify-patient", "review-report"])
+    arrives(here, result("amended", hours(40), conclusion="Lower still"))
+    assert Loop.objects.count() == 2
+    assert Loop.objects.get(pk=loop.pk).stage == "closed"
+    clinic = access.visible(here.ehr, "DiagnosticReport")
+    assert clinic.get().pk == "result"
+
+
+def test_a_report_that_says_nothing_new_is_not_reviewed_again(here: Region) -> None:
+    loop = sent(here, **LAB)
+    final = result("final", hours(5))
+    arrives(here, final)
+    close(here, loop, hours(6))
+    arrives(here, {**final, "resultsInterpreter": [{"display": "Dr Lab"}]}, hours(20))
+    assert Loop.objects.count() == 1
+
+
+def test_a_laboratory_that_cancels_leaves_the_decision_to_the_orderer(here: Region) -> None:
+    loop = sent(here, **LAB)
+    arrives(here, result("cancelled", hours(5)))
+    assert (stage(loop), open_kinds(loop)) == ("declined", ["decide-next-step", "notify-patient", "review-report"])
+
+
+def test_a_laboratory_that_cancels_after_the_start_has_failed(here: Region) -> None:
+    loop = sent(here, **LAB)
+    arrives(here, result("registered", hours(4)))
+    arrives(here, result("cancelled", hours(5)))
+    arrives(here, answer(the(loop, "fulfil"), "failed", hours(6)))
+    assert (stage(loop), open_kinds(loop)) == ("failed", ["decide-next-step", "notify-patient", "review-report"])
+
+
+def test_a_cancelled_report_that_comes_after_the_laboratorys_refusal_is_still_read(here: Region) -> None:
+    loop = sent(here, **LAB)
+    arrives(here, answer(the(loop, "fulfil"), "rejected", hours(4)))
+    assert open_kinds(loop) == ["decide-next-step", "notify-patient"]
+    arrives(here, result("cancelled", hours(5)))
+    arrives(here, result("cancelled", hours(5), resultsInterpreter=[{"display": "Dr Lab"}]), hours(6))
+    assert open_kinds(loop) == ["decide-next-step", "notify-patient", "review-report"]
+
+
+def test_a_result_withdrawn_after_the_review_is_asked_for_again(here: Region) -> None:
+    loop = sent(here, **LAB)
+    arrives(here, result("final", hours(5)))
+    acknowledge(here, loop, hours(6))
+    void = result("entered-in-error", hours(7))
+    arrives(here, void)
+    arrives(here, {**void, "resultsInterpreter": [{"display": "Dr Lab"}]}, hours(8))
+    assert open_kinds(loop) == ["decide-next-step", "fulfil", "notify-patient"]
+    arrives(here, result("final", hours(9), key="right"))
+    assert open_kinds(loop) == ["decide-next-step", "notify-patient", "review-report"]
+
+
+def test_a_result_withdrawn_after_the_end_is_asked_for_in_a_loop_that_its_successor_comes_to(here: Region) -> None:
+    loop = sent(here, **LAB)
+    arrives(here, result("final", hours(5)))
+    close(here, loop, hours(6))
+    arrives(here, result("entered-in-error", hours(30)))
+    follower = Loop.objects.get(based_on=loop)
+    assert open_kinds(follower) == ["decide-next-step", "fulfil", "notify-patient"]
+    arrives(here, result("final", hours(40), key="right"))
+    assert (the(follower, "fulfil").stage, Loop.objects.count()) == ("final", 2)
+    assert open_kinds(follower) == ["decide-next-step", "notify-patient", "review-report"]
+
+
+def test_a_document_that_replaces_the_one_read_is_read_instead_and_one_that_adds_to_it_as_well(here: Region) -> None:
+    loop = sent(here)
+    named = {"context": {"related": [{"reference": "ServiceRequest/sr"}]}}
+    arrives(here, document(hours(5), **named))
+    to_note = {"target": {"reference": "DocumentReference/note"}}
+    arrives(here, document(hours(6), id="better", relatesTo=[{"code": "replaces", **to_note}]))
+    arrives(here, document(hours(7), id="more", relatesTo=[{"code": "appends", **to_note}]))
+    arrives(here, document(hours(8), status="superseded", **named))
+    reviews = loop.handoffs.filter(kind="review-report", closed_at=None).values_list("focus", flat=True)
+    assert sorted(reviews) == ["DocumentReference/better", "DocumentReference/more"]
+    states = Event.objects.filter(loop=loop, action="amend").values_list("details__state", flat=True)
+    assert list(states) == ["amended", "appended"]
+
+
+def test_a_superseded_document_whose_successor_is_not_here_is_looked_at_again(here: Region) -> None:
+    loop = sent(here)
+    arrives(here, document(hours(5), context={"related": [{"reference": "ServiceRequest/sr"}]}))
+    acknowledge(here, loop, hours(6))
+    arrives(here, document(hours(8), status="superseded"))
+    assert "review-report" in open_kinds(loop)
+
+
+def test_a_document_entered_in_error_is_asked_for_again(here: Region) -> None:
+    loop = sent(here)
+    arrives(here, document(hours(5), context={"related": [{"reference": "ServiceRequest/sr"}]}))
+    arrives(here, document(hours(8), status="entered-in-error"))
+    assert open_kinds(loop) == ["decide-next-step", "fulfil"]
+    assert the(loop, "review-report").stage == "voided"
