@@ -41,6 +41,7 @@ OWNERS = {
     "same": "the same performer",
 }
 LEVELS = {"": "routine", "own": "own organisation", "action": "where the patient has to act"}
+FEW = 2  # arrows that lead to the same box; more are one arrow from the frame, or a note
 EVERYWHERE = 5  # an action that as many kinds of handoff share is told once
 
 INTRODUCTION = """\
@@ -60,8 +61,8 @@ reason, why not. Whatever comes later, such as a corrected result, opens a new l
 ## How to read this
 
 - A **box** in a diagram is where a handoff stands; an **arrow** is something that somebody does. ● is where it begins. An arrow
-  that starts at the frame around the open boxes, or a note beside a box, is something that may be done from most of them; the
-  table below the diagram says from which. **Bold** is what is usually done next.
+  that starts at the frame may be taken from several of the boxes inside, one with a * also from others: the table below the
+  diagram says from which. **Bold** in the table is what is usually done next.
 - **Who may**: the *performing side* is the performer, the performer's EHR, or Baton where an appointment, a visit, a specimen or a
   report proves the step; for a performer without such a system, staff may enter what they were told, and by whom. The *placing
   side* is the referrer, a coordinator or a supervisor.
@@ -164,24 +165,31 @@ _FRAME = "open_stages"
 def _edges(kind: str, loop_kind: str, stages: Sequence[Stage]) -> list[tuple[str, str, str]]:
     """(source, target, line of the diagram); several actions between the same two are one arrow."""
     labels: dict[tuple[str, str], list[str]] = defaultdict(list)
-    open_codes = [one.code for one in stages if not one.is_end]
-    for one in _transitions(kind, loop_kind):
-        sources = [code for code in open_codes if code in one.sources or not one.sources]
-        is_common = len(open_codes) > 1 and len(sources) > len(open_codes) / 2
-        for source in [_FRAME] if is_common else sources:
+    opened = [one.code for one in stages if not one.is_end]
+    transitions = _transitions(kind, loop_kind)
+    usual = {one.code for one in stages if one.is_first} | {one.target for one in transitions if one.is_primary}
+    for one in transitions:
+        sources = [code for code in opened if code in one.sources or not one.sources]
+        drawn = _drawn(sources, one.target, opened, usual)
+        also = " *" if drawn not in (sources, [_FRAME]) else ""
+        for source in drawn:
             if one.target and one.target != source:
-                labels[source, one.target].append(str(one.label))
-    # An arrow from the frame to a stage inside of it would lead from a box into itself.
-    inward = {target for source, target in labels if source == _FRAME and target in open_codes}
+                labels[source, one.target].append(f"{one.label}{also}")
     return [
         (source, target, f"{_id(source)} --> {_id(target)}: {' / '.join(dict.fromkeys(words))}")
         for (source, target), words in labels.items()
-        if not (source == _FRAME and target in inward)
-    ] + [
-        (target, target, f"note left of {_id(target)}: from most of them – {' / '.join(words)}")
-        for (source, target), words in labels.items()
-        if source == _FRAME and target in inward
     ]
+
+
+def _drawn(sources: list[str], target: str, opened: list[str], usual: set[str]) -> list[str]:
+    """Where the arrows of an action start: to an end from the frame, to an open box from the usual one before it."""
+    if len(sources) <= 1:
+        return sources
+    if target not in opened:
+        return [_FRAME] if len(opened) > 1 else sources
+    before = [code for code in sources if opened.index(code) < opened.index(target)]
+    on_the_way = [code for code in before if code in usual]
+    return sources if len(sources) <= FEW else [(on_the_way or before or sources)[-1]]
 
 
 def _named(stage: Stage) -> str:
