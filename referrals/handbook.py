@@ -39,6 +39,7 @@ OWNERS = {
     "performer": "the performer",
     "chosen": "the chosen performer",
     "same": "the same performer",
+    "discharger": "the discharging clinician",
 }
 LEVELS = {"": "routine", "own": "own organisation", "action": "where the patient has to act"}
 FEW = 2  # arrows that lead to the same box; more are one arrow from the frame, or a note
