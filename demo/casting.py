@@ -81,8 +81,17 @@ def _part(story: Story, priority: str, hours: float, patient: Registered, at: da
         test,
         ordered_at,
         tuple((name, MOVES[name], time) for name, time in zip(names, times, strict=True)),
-        _quarter(_working(at + timedelta(hours=story.ahead_hours), place, offers.random)),
+        _slot_end(at + timedelta(hours=story.ahead_hours), at, ordered_at, place, offers.random),
     )
+
+
+def _slot_end(planned: datetime, at: datetime, ordered_at: datetime, place: Place, random: Random) -> datetime:
+    """The planned appointment in working hours, still ahead if it was planned so, and never before the order."""
+    slot_end = _quarter(_working(planned, place, random))
+    while slot_end <= at < planned:
+        planned += timedelta(days=1)
+        slot_end = _quarter(_working(planned, place, random))
+    return max(slot_end, ordered_at + timedelta(hours=1))
 
 
 def _times(names: list[str], at: datetime, since: timedelta, place: Place, random: Random) -> list[datetime]:

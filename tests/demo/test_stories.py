@@ -1,11 +1,16 @@
 """The demo's loops: every stage is there, each loop is what its story says, and the laws hold for all of them."""
 
 from collections import Counter
+from datetime import timedelta
+from random import Random
 
 import pytest
 
 from demo.casting import how_many, parts
 from demo.loading import Region
+from demo.names import People
+from demo.patients import register
+from demo.staff import employ
 from demo.stories import MOVES, STORIES
 from records import access, clock
 from referrals import people, worklists
@@ -71,6 +76,18 @@ def test_every_open_handoff_is_on_exactly_one_list_that_somebody_reads(region: R
     for handoff in Handoff.objects.filter(closed_at=None).select_related("list"):
         assert handoff.list.internal
         assert handoff.list_id in read
+
+
+def test_an_appointment_is_never_before_its_order_whenever_the_demo_is_loaded() -> None:
+    known = People(7)
+    patients = register(known, employ(known), 60, 7)
+    for hours in range(0, 7 * 24, 5):
+        at = AT + timedelta(hours=hours)
+        for part in parts(patients, at, Random(7), how_many(60)):
+            for number, (_name, move, _time) in enumerate(part.moves):
+                if move.makes == "appointment":
+                    assert part.slot_end_after(number) > part.ordered_at, (at, part.story)
+            assert part.slot_end > at or part.story.ahead_hours < 0, (at, part.story)
 
 
 def test_nothing_happened_in_the_future_or_before_the_order(region: Region) -> None:
