@@ -1,7 +1,7 @@
 """What ``Task.status`` says of a handoff, and whose word that is (PATHWAYS §1)."""
 
 from records.json import Resource
-from referrals.conditions import STARTED
+from referrals.bidding import STARTED
 from referrals.models import Handoff
 from referrals.projection import is_ours_to_say
 from referrals.vocabulary import Stage

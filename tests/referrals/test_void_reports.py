@@ -8,8 +8,8 @@ from records import clock, store
 from records.access import SYSTEM
 from records.errors import Incorrect
 from referrals import workflow
-from referrals.ledger import REQUEST_IDENTIFIER
 from referrals.models import Handoff, Loop
+from referrals.placing import REQUEST_IDENTIFIER
 from tests.referrals.ward import MONDAY, Ward, keep_report
 
 REPORT = "DiagnosticReport/r"
@@ -102,19 +102,27 @@ def test_a_patient_who_has_died_is_not_told_again(ward: Ward) -> None:
     assert ward.open_kinds(outcome.loop) == ["review-report"]
 
 
-def test_our_own_request_is_completed_by_an_outcome_alone_and_active_again_when_that_was_void(ward: Ward) -> None:
+def our_own(ward: Ward) -> tuple[str, Loop, Handoff]:
+    """A request that was written here, and its loop."""
     key = clock.new_id()
     mark = [{"system": REQUEST_IDENTIFIER, "value": key}]
     body = {"resourceType": "ServiceRequest", "id": key, "status": "active", "intent": "order", "identifier": mark}
     store.write(body, actor=SYSTEM, validate=False)
-    loop, fulfil = ward.sent("test-order", request=key)
+    return key, *ward.sent("test-order", request=key)
+
+
+def test_a_cancelled_test_does_not_complete_our_own_request(ward: Ward) -> None:
+    key, loop, fulfil = our_own(ward)
     ward.does(ward.clinic, fulfil, "cancel-test", reason="unable", report="DiagnosticReport/none")
+    assert ward.open_kinds(loop) == ["decide-next-step", "notify-patient", "review-report"]
     assert store.get("ServiceRequest", key)["status"] == "active"
-    ward.does(ward.referrer, ward.only(loop, "decide-next-step"), "redirect", performer=ward.clinic_pool.pk)
-    ward.does(ward.clinic, ward.only(loop, "fulfil"), "result", report=REPORT)
+
+
+def test_our_own_request_is_completed_by_its_outcome_and_active_again_when_that_was_void(ward: Ward) -> None:
+    key, loop, fulfil = our_own(ward)
+    ward.does(ward.clinic, fulfil, "result", report=REPORT)
     assert store.get("ServiceRequest", key)["status"] == "completed"
-    review = Handoff.objects.get(loop=loop, kind="review-report", focus=REPORT)
-    ward.does(ward.referrer, review, "void", reason="wrong-patient")
+    ward.does(ward.referrer, the_review(loop), "void", reason="wrong-patient")
     assert store.get("ServiceRequest", key)["status"] == "active"
 
 
