@@ -31,6 +31,7 @@ def heading(actor: Actor, view: LoopView) -> dict[str, Any]:
         (_("From"), names.get(loop.placer, "")),
         (_("To"), names.get(loop.performer, "")),
         (_("Needed by"), reading.when(loop.needed_by)),
+        (_("Asked for"), _("advice alone") if loop.is_advice else ""),
         (_("Accountable"), loop.accountable.name),
     ]
     return {

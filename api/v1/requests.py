@@ -55,10 +55,11 @@ class RequestBody(serializers.Serializer[Any]):
 
 
 class ReferralBody(RequestBody):
-    """A referral to a HealthcareService. ``send`` false keeps it on the own pool's list, to be sent later."""
+    """A referral to a HealthcareService. ``send`` false keeps it on the own pool's list, to be sent later; ``advice``: no visit."""
 
     service = serializers.CharField(max_length=64)
     needed_by = serializers.DateField(default=None)
+    advice = serializers.BooleanField(default=False)
     send = serializers.BooleanField(default=True)
 
 

@@ -45,6 +45,14 @@ def test_a_referral_is_composed_and_sent(as_ana: Client, maria: str, cardiology:
     assert list(Handoff.objects.filter(closed_at=None).values_list("kind", flat=True)) == ["fulfil"]
 
 
+def test_advice_is_asked_for_by_a_tick(as_ana: Client, maria: str, cardiology: str) -> None:
+    to_review(as_ana, maria, cardiology, advice="on")
+    key = as_ana.session["draft-referral"]["request"]["id"]
+    answer = answer_step(as_ana, "referral", "review", {"key": key, "send": "yes"})
+    assert Loop.objects.get().is_advice
+    assert "advice alone" in as_ana.get(answer["Location"]).content.decode()
+
+
 def test_a_double_click_sends_once(as_ana: Client, maria: str, cardiology: str) -> None:
     to_review(as_ana, maria, cardiology)
     key = as_ana.session["draft-referral"]["request"]["id"]

@@ -54,8 +54,9 @@ class Details(forms.Form):
 class ReferralDetails(Details):
     """Reason, priority, needed by."""
 
-    field_order = ("reason", "priority", "needed_by", "note")
+    field_order = ("reason", "advice", "priority", "needed_by", "note")
     reason = _words(_("Reason and question"), hint=_("What do you want to know, and what has been done so far?"))
+    advice = forms.BooleanField(label=_("Advice is enough: the patient need not be seen"), required=False)
     needed_by = day_field(_("Needed by"))
 
 

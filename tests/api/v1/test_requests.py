@@ -28,6 +28,11 @@ def test_a_referral_composed_in_plain_json_is_sent_to_its_performer(town: Town) 
     assert store.get("ServiceRequest", loop["loop"]["request"])["subject"] == {"reference": "Patient/p-1"}
 
 
+def test_advice_alone_is_asked_for(town: Town) -> None:
+    request = store.get("ServiceRequest", town.refer(advice=True)["loop"]["request"])
+    assert request["category"][-1]["coding"][0]["code"] == "advice"
+
+
 def test_a_request_that_is_not_sent_waits_on_the_own_list(town: Town) -> None:
     loop = town.refer(send=False)
     assert [(one["kind"], one["list"]["organization"]) for one in loop["handoffs"]] == [("dispatch", PLACER)]
