@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
+from django.http import HttpRequest
 
 EventDict = structlog.typing.EventDict
 
@@ -27,6 +28,16 @@ def without_messages(_logger: Any, _method: str, event: EventDict) -> EventDict:
         error = error.__cause__ or error.__context__
     if chain:
         event["exceptions"] = chain
+    return event
+
+
+def of_request(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Say of which request Django speaks: its method, its address as `urls` writes it (no id in it), its status."""
+    record = event.get("_record")
+    request = getattr(record, "request", None)
+    if isinstance(request, HttpRequest):
+        route = request.resolver_match.route if request.resolver_match else ""
+        event |= {"method": request.method, "route": route, "status": getattr(record, "status_code", None)}
     return event
 
 
@@ -57,7 +68,7 @@ def configuration(level: str) -> Mapping[str, Any]:
         "formatters": {
             "json": {
                 "()": structlog.stdlib.ProcessorFormatter,
-                "foreign_pre_chain": _SHARED,
+                "foreign_pre_chain": [*_SHARED, of_request],
                 "processors": [
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                     structlog.processors.JSONRenderer(),

@@ -50,6 +50,15 @@ def test_a_request_that_fails_is_told_without_its_address(lines: io.StringIO) ->
     assert CANARY not in lines.getvalue()
 
 
+@pytest.mark.django_db
+def test_a_request_that_is_refused_is_told_by_its_method_its_route_and_its_status(lines: io.StringIO) -> None:
+    assert Client().get(f"/fhir/Patient/{CANARY}", {"name": CANARY}).status_code == 401
+    line = json.loads(lines.getvalue())
+    assert (line["method"], line["status"]) == ("GET", 401)
+    assert line["route"].startswith("fhir/(?P<type_name>")
+    assert CANARY not in lines.getvalue()
+
+
 def test_our_own_lines_are_json_with_level_and_time(lines: io.StringIO) -> None:
     structlog.get_logger("config").warning("told", count=2)
     line = json.loads(lines.getvalue())

@@ -16,7 +16,7 @@ from referrals.vocabulary import Field, Offer, Words
 
 Choices = Sequence[tuple[str, Words]]
 REPORT_TEXT = "report_text"
-REPORT_LABEL: Words = _("Text of the report")
+REPORT_LABEL = _("Text of the report")
 Known = Mapping[str, Choices]
 LONG = frozenset({"note", "message", "reason", "text", "plan", "answer", "question"})
 

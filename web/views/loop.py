@@ -65,7 +65,7 @@ def _form(request: StaffRequest, view: worklists.LoopView, handoff: Handoff, off
 def _typed(request: StaffRequest, handoff: Handoff, action: str) -> list[tuple[Words, str]]:
     """The texts that were written into the form of an action that is no longer possible, by their labels."""
     prefix = cards.prefix(handoff.id, action, attested=_is_attested(request))
-    labels = {REPORT_TEXT: REPORT_LABEL} | sentences.text_labels(handoff.kind, action)
+    labels: dict[str, Words] = {REPORT_TEXT: REPORT_LABEL, **sentences.text_labels(handoff.kind, action)}
     written = [(label, request.POST.get(f"{prefix}-{name}", "").strip()) for name, label in labels.items()]
     return [(label, text) for label, text in written if text]
 
