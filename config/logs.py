@@ -37,7 +37,7 @@ def of_request(_logger: Any, _method: str, event: EventDict) -> EventDict:
     request = getattr(record, "request", None)
     if isinstance(request, HttpRequest):
         route = request.resolver_match.route if request.resolver_match else ""
-        event |= {"method": request.method, "route": route, "status": getattr(record, "status_code", None)}
+        event.update(method=request.method, route=route, status=getattr(record, "status_code", None))
     return event
 
 

@@ -2,7 +2,8 @@
 
 from csp.constants import SELF, UNSAFE_INLINE
 from csp.decorators import csp_update
-from django.urls import include, path
+from django.http import HttpRequest, JsonResponse
+from django.urls import include, path, reverse
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 # FHIR describes itself at /fhir/metadata.
@@ -14,7 +15,16 @@ swagger = csp_update({"style-src": [UNSAFE_INLINE], "img-src": [SELF, "data:"]})
 )
 schema = SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[], patterns=DESCRIBED)
 
+
+def index(request: HttpRequest) -> JsonResponse:
+    """Where the machine interfaces are, and what describes them."""
+    found = {"docs": reverse("api-docs"), "schema": reverse("api-schema"), "fhir": "/fhir/metadata"}
+    return JsonResponse({name: request.build_absolute_uri(address) for name, address in found.items()})
+
+
 urlpatterns = [
+    path("", index, name="api"),
+    path("v1/", index, name="api-v1"),
     path("docs/", swagger, name="api-docs"),
     path("schema/", schema, name="api-schema"),
 ]

@@ -40,3 +40,11 @@ def test_the_page_and_the_schema_need_no_token() -> None:
     assert b"swagger-ui" in page.content
     assert b"cdn" not in page.content
     assert "'unsafe-inline'" not in page["Content-Security-Policy"].split("style-src")[0]
+
+
+@pytest.mark.parametrize("address", ["/api/", "/api/v1/"])
+def test_whoever_opens_the_root_is_led_to_the_description(address: str) -> None:
+    answer = Client().get(address)
+    assert answer["Content-Type"] == "application/json"
+    for found in answer.json().values():
+        assert Client().get(found.removeprefix("http://testserver")).status_code == 200
