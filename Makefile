@@ -1,7 +1,7 @@
 # PYTHON names the Python to make the environment with; PORT where `make run` listens (see README.md for the rest).
 PYTHON ?= python3
 BATON := $(PYTHON) config/bootstrap.py
-.PHONY: run test lint clean
+.PHONY: run test lint bench clean
 .SILENT:
 
 run:
@@ -18,6 +18,9 @@ lint:
 	$(BATON) exec .ci/budgets.py
 	DATABASE_URL=postgres://127.0.0.1:1/none $(BATON) exec -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	BATON_BASE_URL=https://baton.example $(BATON) exec manage.py check --deploy --fail-level WARNING
+
+bench:
+	$(BATON) exec manage.py bench
 
 clean:
 	$(BATON) clean

@@ -52,7 +52,7 @@ def use(database: Settings) -> None:
 @contextmanager
 def _server() -> Iterator[Settings]:
     """The configured server, else one of our own."""
-    configured: Settings = connections["default"].settings_dict
+    configured: Settings = {**connections["default"].settings_dict}  # `use` changes the original
     if os.environ.get("DATABASE_URL") or running.addresses(Path(settings.BATON_DATA)):
         yield configured
         return
