@@ -5,7 +5,7 @@ requester, the organisations, the request, and what the referrer attached to the
 all other handoffs never leave (PATHWAYS §1). A resource that is referred to but doesn't go is named by our identifier.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from django.db.models import Q
 
@@ -15,7 +15,7 @@ from records import clock, store
 from records.errors import Gone, NotFound
 from records.json import Resource
 from records.reactions import Change
-from referrals.models import Handoff
+from referrals.models import Handoff, Owner
 
 SHARED_HANDOFFS = ("fulfil", "request-cancellation")
 SHARED_CODES = frozenset({"fulfill", "abort"})
@@ -45,11 +45,12 @@ FOLLOWED: Mapping[str, tuple[str, ...]] = {
 def plan(changes: Sequence[Change], our_base: str) -> list[Link]:
     """The links that these new versions call for, not yet saved. Two queries when a shared Task is among them."""
     tasks = {change.id: change.body for change in changes if change.body and _is_shared(change.body)}
-    if not tasks:
+    partners = list(Partner.objects.order_by("pk")) if tasks else []
+    if not partners:
         return []
     links: list[Link] = []
     for handoff in Handoff.objects.filter(pk__in=tasks, kind__in=SHARED_HANDOFFS).select_related("owner", "loop"):
-        for partner in _partners_of(handoff):
+        for partner in _partners_of(handoff, partners):
             organizations = (handoff.loop.placer, partner.organization)
             links += _links(partner, tasks[handoff.pk], organizations, our_base)
     return links
@@ -80,14 +81,19 @@ def _is_shared(body: Resource) -> bool:
     return any(coding.get("code") in SHARED_CODES for coding in codings)
 
 
-def _partners_of(handoff: Handoff) -> Iterator[Partner]:
+def _partners_of(handoff: Handoff, partners: Iterable[Partner]) -> list[Partner]:
     """The partner that performs this handoff; one that asked us for it (a link of its origin) has it already."""
-    owner = handoff.owner
-    mine = Q(organization=owner.key) | Q(organization=owner.organization)
-    if owner.kind == owner.Kind.PARTNER:
-        mine |= Q(pk=int(owner.key))
-    has_it = Link.objects.filter(type="Task", local_id=handoff.pk).values("partner")
-    yield from Partner.objects.filter(mine).exclude(pk__in=has_it).order_by("pk")[:1]
+    mine = [partner for partner in partners if _performs(partner, handoff.owner)]
+    has_it = (
+        set(Link.objects.filter(type="Task", local_id=handoff.pk).values_list("partner", flat=True)) if mine else set()
+    )
+    return [partner for partner in mine if partner.pk not in has_it][:1]
+
+
+def _performs(partner: Partner, owner: Owner) -> bool:
+    if owner.kind == Owner.Kind.PARTNER and str(partner.pk) == owner.key:
+        return True
+    return partner.organization in (owner.key, owner.organization)
 
 
 def _links(partner: Partner, task: Resource, organizations: Sequence[str], our_base: str) -> Iterator[Link]:

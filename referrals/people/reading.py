@@ -15,14 +15,13 @@ of its organisation; where none of them is there, by everybody who works there.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
+from django.db import connection
 
 from records import clock
 from records.access import Actor
 from records.types import row_class
-from referrals.models import Absence, Handoff, Membership, Owner, PoolMember
+from referrals.models import Handoff, Owner
 
 WORKERS = ["practitioner", "coordinator", "supervisor"]
 OVERSEERS = ["coordinator", "supervisor"]
@@ -52,10 +51,32 @@ class Lists:
 
 
 @dataclass(frozen=True, slots=True)
+class _Row:
+    """An owner that has a list; ``standing`` and ``announced`` are who reads instead, always and in the present absence."""
+
+    pk: int
+    kind: str
+    key: str
+    name: str
+    standing: int | None
+    is_absent: bool
+    announced: int | None
+    signs_in: bool
+    has_me: bool
+    has_members: bool
+    has_overseers: bool
+
+    @property
+    def is_away(self) -> bool:
+        """Whether their list is read by another as a whole: who can't sign in any more counts as away."""
+        return self.is_absent or not self.signs_in
+
+
+@dataclass(frozen=True, slots=True)
 class _House:
     """Everybody of one organisation at one instant; ``surrogates`` are the standing ones, ``away`` who reads instead."""
 
-    rows: list[Owner]
+    rows: list[_Row]
     people: frozenset[int]
     surrogates: Mapping[int, int | None]
     away: Mapping[int, int | None]
@@ -71,7 +92,7 @@ class _House:
 
 
 def lists_at(actor: Actor, now: datetime) -> Lists:
-    """The lists that this actor reads at that instant; in two statements, three where roles own work."""
+    """The lists that this actor reads at that instant; in one statement, two where roles own work."""
     if not actor.organization:
         return Lists()
     house = _house(actor, now)
@@ -113,48 +134,57 @@ def in_stead_of(actor: Actor, handoff: Handoff) -> Owner | None:
 
 
 def _house(actor: Actor, now: datetime) -> _House:
-    rows = list(_owners(actor, now))
+    me = int(actor.id.removeprefix("user:")) if actor.id.startswith("user:") else None
+    with connection.cursor() as cursor:
+        cursor.execute(_HOUSE, {"organization": actor.organization, "now": now, "me": me, "overseers": OVERSEERS})
+        rows = [_Row(*line) for line in cursor.fetchall()]
     people = [row for row in rows if row.kind == Owner.Kind.PERSON]
-    absences = Absence.objects.filter(owner__organization=actor.organization, starts_at__lte=now, ends_at__gt=now)
-    announced = dict(absences.order_by("starts_at", "id").values_list("owner_id", "surrogate_id"))
-    gone = {row.pk: row.surrogate_id for row in people if not row.signs_in}  # type: ignore[attr-defined]  # annotated
     return _House(
         rows,
         frozenset(row.pk for row in people),
-        {row.pk: row.surrogate_id for row in people},
-        {**gone, **announced},
+        {row.pk: row.standing for row in people},
+        {row.pk: row.announced if row.is_absent else row.standing for row in people if row.is_away},
     )
 
 
-def _owners(actor: Actor, now: datetime) -> QuerySet[Owner]:
-    """The owners of the actor's organisation that have lists, with what tells who reads them."""
-    staff = Membership.objects.filter(organization=actor.organization, user__is_active=True)
-    away = Absence.objects.filter(starts_at__lte=now, ends_at__gt=now).values("owner__key")
-    present = staff.exclude(user__practitioner__in=away)
-    members = PoolMember.objects.filter(pool__owner=OuterRef("pk"), user__in=staff.values("user"))
-    me = int(actor.id.removeprefix("user:")) if actor.id.startswith("user:") else None
-    return Owner.objects.filter(organization=actor.organization, internal=True).annotate(
-        signs_in=_says(Q(key__in=staff.exclude(user__practitioner="").values("user__practitioner"))),
-        has_me=Exists(members.filter(user=me)),
-        has_members=Exists(members.filter(user__in=present.values("user"))),
-        has_overseers=Exists(present.filter(roles__overlap=OVERSEERS)),
-    )
+# The owners of an organisation that have lists, with what tells who reads them; of absences the latest to begin counts.
+_HOUSE = """
+WITH staff AS (
+    SELECT membership.user_id, people.practitioner, membership.roles
+    FROM referrals_membership AS membership JOIN referrals_user AS people ON people.id = membership.user_id
+    WHERE membership.organization = %(organization)s AND people.is_active
+), absent AS (
+    SELECT DISTINCT ON (absence.owner_id) absence.owner_id, absence.surrogate_id, owner.key
+    FROM referrals_absence AS absence JOIN referrals_owner AS owner ON owner.id = absence.owner_id
+    WHERE absence.starts_at <= %(now)s AND absence.ends_at > %(now)s
+    ORDER BY absence.owner_id, absence.starts_at DESC, absence.id DESC
+), present AS (
+    SELECT user_id, roles FROM staff WHERE practitioner NOT IN (SELECT key FROM absent)
+), member AS (
+    SELECT pool.owner_id, member.user_id
+    FROM referrals_poolmember AS member JOIN referrals_pool AS pool ON pool.id = member.pool_id
+    WHERE pool.organization = %(organization)s AND member.user_id IN (SELECT user_id FROM staff)
+)
+SELECT owner.id, owner.kind, owner.key, owner.name, owner.surrogate_id, absent.owner_id IS NOT NULL, absent.surrogate_id,
+       owner.key <> '' AND owner.key IN (SELECT practitioner FROM staff),
+       EXISTS (SELECT FROM member WHERE member.owner_id = owner.id AND member.user_id = %(me)s),
+       EXISTS (SELECT FROM member JOIN present USING (user_id) WHERE member.owner_id = owner.id),
+       EXISTS (SELECT FROM present WHERE present.roles && %(overseers)s::varchar[])
+FROM referrals_owner AS owner LEFT JOIN absent ON absent.owner_id = owner.id
+WHERE owner.organization = %(organization)s AND owner.internal
+ORDER BY owner.id
+"""
 
 
-def _says(condition: Q) -> "ExpressionWrapper[Q]":
-    return ExpressionWrapper(condition, output_field=BooleanField())
-
-
-def _is(actor: Actor, person: Owner) -> bool:
+def _is(actor: Actor, person: _Row | Owner) -> bool:
     return bool(actor.practitioner) and person.key == actor.practitioner
 
 
-def _reads(actor: Actor, shared: Owner) -> bool:
+def _reads(actor: Actor, row: _Row) -> bool:
     """Whether a list that several share is the actor's: as a member, or where nobody nearer is there to read it."""
-    row: Any = shared
     if actor.kind == "client" or row.has_me:
         return True
-    if shared.kind == Owner.Kind.POOL and row.has_members:
+    if row.kind == Owner.Kind.POOL and row.has_members:
         return False
     wanted = OVERSEERS if row.has_overseers else WORKERS
     return bool(actor.roles & set(wanted))
