@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
 from typing import Any
 
 from records.errors import BatonError, Forbidden, Incorrect
@@ -122,7 +121,7 @@ def ask(action: str, roles: Iterable[str], data: Mapping[str, Any], *, attested:
 
 
 def forms(place: Place, action: str) -> dict[str, Any]:
-    """A filled form for the action, if there is one here at all."""
+    """What has to be filled in for the action, if there is one here at all; what may be is left out."""
     return _form(place[0], place[1], action)
 
 
@@ -130,7 +129,8 @@ def forms(place: Place, action: str) -> dict[str, Any]:
 def _form(loop_kind: str, kind: str, action: str) -> dict[str, Any]:
     for one in TRANSITIONS:
         if (one.handoff, one.action) == (kind, action) and (not one.loop_kinds or loop_kind in one.loop_kinds):
-            return filled(one)
+            asked = {field.name for field in one.fields if field.required or field.required_if}
+            return {name: value for name, value in filled(one).items() if name in asked}
     return {}
 
 
@@ -259,8 +259,18 @@ def _block(matrix: Matrix, loop_kind: str, kind: str) -> str:
             quiet += [] if rows else [stage]
             for action, row in rows.items():
                 stages[action, row].append(stage)
-    rows_ = "".join(_entry(action, row, at) for (action, row), at in stages.items())
+    every = [stage for stage in _open_stages(loop_kind, kind) if matrix[loop_kind, kind, stage]]
+    rows_ = "".join(
+        _entry(action, row, [ALL] if at == every and len(at) > 1 else at) for (action, row), at in stages.items()
+    )
     return f"{rows_}  nothing at {' '.join(quiet)}\n" if quiet else rows_
+
+
+ALL = "every open stage"
+
+
+def _open_stages(loop_kind: str, kind: str) -> list[str]:
+    return [stage for *held, stage in places() if held == [loop_kind, kind] and not STAGES[kind, stage].is_end]
 
 
 def _entry(action: str, row: Row, stages: Iterable[str]) -> str:
@@ -278,8 +288,9 @@ def parse(text: str) -> Matrix:
         kind, _in, loop_kinds = title.partition(" in ")
         for who, action, stages, asks, effects in _ROW.findall(body):
             row = Row(who, asks, _effects(effects))
-            for loop_kind, stage in product(loop_kinds.split(), stages.split()):
-                matrix.setdefault((loop_kind, kind, stage), {})[action] = row
+            for loop_kind in loop_kinds.split():
+                for stage in _open_stages(loop_kind, kind) if stages == ALL else stages.split():
+                    matrix.setdefault((loop_kind, kind, stage), {})[action] = row
     return matrix
 
 

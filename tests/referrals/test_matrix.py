@@ -115,7 +115,7 @@ def law_1_it_closes_with_its_last_handoff(case: Case) -> bool:
 
 def law_4_it_closes_read_and_told(case: Case) -> bool:
     place, context, _action, _role, decision = case
-    loop = vars(matrix.setting(place, context)[0]) | decision.loop
+    loop = {**vars(matrix.setting(place, context)[0]), **decision.loop}
     is_closed = loop["closed_at"] is not None and loop["kind"] in WITH_REQUEST
     return not is_closed or bool(loop["acknowledged_by"] and loop["told_by"])
 

@@ -99,8 +99,8 @@ def _loop(ward: Ward, loop_kind: str, kind: str, performer: str) -> Loop:
 def _opened(work: Work, first: str, kind: str, stage: str, opener: Handoff | None = None) -> Handoff:
     loop = work.handoff(first).loop
     owner = loop.performer_owner if kind in PERFORMED else None
-    holder = "performer" if kind in PERFORMED else "accountable"
-    handoff = work.open_handoff(loop, Opening(kind, holder), at=clock.now(), opener=opener, owner=owner)
+    opening = Opening(kind, "performer" if kind in PERFORMED else "accountable")
+    handoff = work.open_handoff(loop, opening, at=clock.now(), opener=opener, owner=owner)
     handoff.stage, handoff.task_status = stage, STAGES[kind, stage].task_status or handoff.task_status
     return handoff
 
