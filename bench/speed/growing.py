@@ -4,6 +4,8 @@ The copies keep owners, stages and times (these spread over weeks), and take new
 hold of the originals, so they hold of the copies, and the triggers that check them are off meanwhile.
 """
 
+from typing import Any
+
 from django.db import connection
 
 COPIED = ("referrals_loop", "referrals_handoff")
@@ -37,7 +39,7 @@ def multiply(first: int, last: int) -> None:
         cursor.execute(f"ANALYZE {', '.join(COPIED)}")
 
 
-def _copy(cursor: object, table: str) -> str:
+def _copy(cursor: Any, table: str) -> str:
     """The statement that copies a table's originals, whatever its columns are."""
     names = [column.name for column in connection.introspection.get_table_description(cursor, table)]
     changed = _CHANGED[table]

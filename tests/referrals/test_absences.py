@@ -6,6 +6,7 @@ import pytest
 
 from records import clock, store
 from records.errors import Forbidden, Incorrect
+from records.json import Resource
 from records.types import row_class
 from referrals import people, worklists
 from referrals.models import Absence, Handoff, Membership, User
@@ -233,6 +234,6 @@ def test_a_pool_whose_people_all_are_away_is_read_by_who_oversees_the_organisati
     assert sees(ada.actor, dispatch, SOON) == "", "in the end everybody who works there"
 
 
-def _audited() -> dict[str, dict[str, object]]:
+def _audited() -> dict[str, Resource]:
     rows = row_class("AuditEvent").rows("AuditEvent").values_list("id", flat=True)
     return {key: store.get("AuditEvent", key) for key in rows}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,8 @@ from tests.referrals.exchange import document, open_kinds, request, take, the, t
 from tests.referrals.region import CLINIC, Region
 
 MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-ADVICE = {"category": [{"coding": [{"system": "https://ehr.example/category", "code": "advice"}]}]}
-AT_CLINIC = {"performer": [{"reference": f"Organization/{CLINIC}"}]}
+ADVICE: dict[str, Any] = {"category": [{"coding": [{"system": "https://ehr.example/category", "code": "advice"}]}]}
+AT_CLINIC: dict[str, Any] = {"performer": [{"reference": f"Organization/{CLINIC}"}]}
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
 
 

@@ -145,7 +145,7 @@ def test_a_document_bundle_that_the_task_names_is_the_report_of_its_patient(here
         "author": [{"display": "Dr Hart"}],
         "title": "Feedback",
     }
-    bundle = {
+    bundle: Resource = {
         "resourceType": "Bundle",
         "id": "feedback",
         "type": "document",

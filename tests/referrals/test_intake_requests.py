@@ -248,7 +248,11 @@ def test_only_what_nobody_has_touched_was_entered_in_error(here: Region, touched
 
 
 def test_another_priority_runs_the_clock_anew_from_its_start_and_stands_in_the_journal(here: Region) -> None:
-    lab = {"code": {"text": "FBC"}, "category": [concept("108252007")], "authoredOn": MONDAY.isoformat()}
+    lab: dict[str, Any] = {
+        "code": {"text": "FBC"},
+        "category": [concept("108252007")],
+        "authoredOn": MONDAY.isoformat(),
+    }
     take(request(**lab), here.ehr)
     loop = the_loop()
     workflow.perform(the(loop, "dispatch").id, "send", here.gp)

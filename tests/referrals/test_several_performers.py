@@ -1,5 +1,7 @@
 """One order, several performers: each ends on its own, and the loop closes when every report has been read."""
 
+from typing import Any
+
 import pytest
 
 from records import access, clock
@@ -14,7 +16,7 @@ from tests.referrals.ward import MONDAY, Ward
 BOTH = ["Organization/clinic", "Organization/elsewhere"]
 
 
-def split(ward: Ward, **changes: object) -> tuple[Loop, Handoff, Handoff]:
+def split(ward: Ward, **changes: Any) -> tuple[Loop, Handoff, Handoff]:
     """A loop whose request has gone to the clinic and to an organisation that doesn't work in Baton."""
     loop = ward.order(**changes)
     ward.does(ward.referrer, ward.only(loop, "dispatch"), "send", performer=BOTH)

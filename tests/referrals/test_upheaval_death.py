@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ from tests.referrals.exchange import (
 from tests.referrals.region import PRACTICE, Region
 
 MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-LAB = {"code": {"text": "CBC"}, "category": [concept("108252007")]}
+LAB: dict[str, Any] = {"code": {"text": "CBC"}, "category": [concept("108252007")]}
 FOLLOW_UP = {"code": concept("390906007"), "performer": [{"reference": f"Organization/{PRACTICE}"}]}
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
 
@@ -41,7 +42,7 @@ def hours(number: float) -> datetime:
     return MONDAY + timedelta(hours=number)
 
 
-def ordered(here: Region, key: str, **elements: object) -> Loop:
+def ordered(here: Region, key: str, **elements: Any) -> Loop:
     take(request(key, **elements), here.ehr)
     loop = the_loop(key)
     for waiting in loop.handoffs.filter(kind="dispatch"):
@@ -49,7 +50,7 @@ def ordered(here: Region, key: str, **elements: object) -> Loop:
     return loop
 
 
-def started(here: Region, key: str = "sr", **elements: object) -> Loop:
+def started(here: Region, key: str = "sr", **elements: Any) -> Loop:
     """A loop that the hospital has begun with."""
     loop = ordered(here, key, **elements)
     with clock.at(hours(1)):

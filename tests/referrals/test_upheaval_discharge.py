@@ -17,7 +17,7 @@ from tests.referrals.region import CLINIC, PRACTICE, Region
 
 MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NEXT_MONDAY = MONDAY + timedelta(days=7)
-LAB = {"code": {"text": "CBC"}, "category": [concept("108252007")]}
+LAB: dict[str, Any] = {"code": {"text": "CBC"}, "category": [concept("108252007")]}
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
 
 
@@ -60,7 +60,7 @@ def visit() -> Loop:
 def test_a_discharge_opens_a_call_and_a_visit_at_the_patients_practice_once(
     here: Region, priority: str, within: int
 ) -> None:
-    urgency = {"priority": {"coding": [{"code": priority}]}} if priority else {}
+    urgency: dict[str, Any] = {"priority": {"coding": [{"code": priority}]}} if priority else {}
     take(stay("in-progress", **urgency), clinic())
     assert not Loop.objects.exists()
     take(stay(**urgency), clinic())
@@ -90,7 +90,10 @@ def test_a_visit_of_a_day_and_the_stays_of_years_ago_open_nothing(here: Region, 
 
 def pending(here: Region, **elements: Any) -> Loop:
     """A test that the ward has ordered at the hospital's laboratory."""
-    ordering = {"requester": {"reference": "Practitioner/ward"}, "encounter": {"reference": "Encounter/stay"}}
+    ordering: dict[str, Any] = {
+        "requester": {"reference": "Practitioner/ward"},
+        "encounter": {"reference": "Encounter/stay"},
+    }
     take(stay("in-progress"), clinic())
     take(request(**LAB, **ordering, **elements), clinic())
     loop = the_loop()
