@@ -10,55 +10,50 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import reduce
-from itertools import product
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 # What is due when; "t:" only in test orders, "/" at that priority or severity, at the placer's own place, or with action.
 DUE = """
-dispatch 1bd; provide-information 2bd; decide-next-step 2bd; request-cancellation 2bd; recollect 1bd; contact-patient 2bd
-review-report 7d; review-report/critical 24h; t:review-report 14d; t:review-report/abnormal 7d; match-evidence 1bd
-match-evidence/stat 4h; notify-patient 14d; notify-patient/action 7d; to-tell-today today; confirm-death 1bd
-sent 48h; in-triage 7d; in-triage/stat 1d; in-triage/asap 1d; in-triage/urgent 2d; awaiting-booking 7d
-awaiting-booking/own 3bd; appointment-cancelled 7d; appointment-cancelled/own 3bd; scheduled 1bd; booked 1bd; no-show 2bd
-in-progress 7d; seen-awaiting-report 72h; interim-report 72h; completed-no-report 72h; planned 0d; preliminary 7d
-ordered 14d; ordered/stat 1d; ordered/asap 1d; ordered/urgent 3d; collection-booked 1bd; specimen-collected 7d; in-lab 7d
-specimen-collected/stat 1d; specimen-collected/asap 1d; specimen-collected/urgent 2d; in-lab/stat 1d; in-lab/asap 1d
-in-lab/urgent 2d
+dispatch 1bd; provide-information 2bd; decide-next-step 2bd; request-cancellation 2bd; recollect 1bd
+contact-patient 2bd; review-report 7d; review-report/critical 24h; t:review-report 14d; t:review-report/abnormal 7d
+match-evidence 1bd; match-evidence/stat 4h; notify-patient 14d; notify-patient/action 7d; to-tell-today today
+confirm-death 1bd; sent 48h; in-triage 7d; in-triage/stat 1d; in-triage/asap 1d; in-triage/urgent 2d
+awaiting-booking 7d; awaiting-booking/own 3bd; appointment-cancelled 7d; appointment-cancelled/own 3bd; scheduled 1bd
+booked 1bd; no-show 2bd; in-progress 7d; seen-awaiting-report 72h; interim-report 72h; completed-no-report 72h
+planned 0d; preliminary 7d; ordered 14d; ordered/stat 1d; ordered/asap 1d; ordered/urgent 3d; collection-booked 1bd
+specimen-collected 7d; in-lab 7d; specimen-collected/stat 1d; specimen-collected/asap 1d; specimen-collected/urgent 2d
+in-lab/stat 1d; in-lab/asap 1d; in-lab/urgent 2d
 """
-# Kinds of loop (r, f, t; u without a request) | handoffs | actions | from (none: wherever it is open) | to (none: it
+# Kinds of loop (r, f, t; u, d without a request) | handoffs | actions | from (none: wherever it is open) | to (none: it
 # stays) | what opens | what depends on it and ends with it.
 RULES = """
-rt|dispatch|send||dispatched|fulfil|; rt|dispatch|withdraw||withdrawn||; r|fulfil|receive|sent|in-triage||
+rft|fulfil|decline fail call-off||declined|decide-next-step to-tell-today|HANGING; rt|dispatch|send||dispatched|fulfil|
+t|fulfil|cancel-appointment|collection-booked|ordered|to-tell-today|; rt|dispatch|withdraw||withdrawn||
+rft|request-cancellation|refuse-cancellation||cancellation-refused||; r|fulfil|receive|sent|in-triage||
+r|fulfil|rebook|scheduled no-show appointment-cancelled|scheduled||contact-patient; u|match-evidence|refuse||refused||
 r|fulfil|accept|sent in-triage awaiting-information|awaiting-booking||provide-information
 r|fulfil|ask-information|sent in-triage awaiting-booking in-progress|awaiting-information|provide-information|
 r|fulfil|book|sent in-triage awaiting-information awaiting-booking in-progress|scheduled||provide-information contact-patient
-r|fulfil|rebook|scheduled no-show appointment-cancelled|scheduled||contact-patient
-rf|fulfil|no-show|scheduled in-progress booked|no-show|contact-patient|
-t|fulfil|no-show|collection-booked|ordered|contact-patient|
-r|fulfil|cancel-appointment|scheduled|appointment-cancelled|to-tell-today|
-f|fulfil|cancel-appointment|booked|planned|contact-patient to-tell-today|
-t|fulfil|cancel-appointment|collection-booked|ordered|to-tell-today|
-r|fulfil|seen|UNSEEN|seen-awaiting-report||HANGING; t|fulfil|preliminary-result||preliminary||
+rf|fulfil|no-show|scheduled in-progress booked|no-show|contact-patient|; rft|notify-patient contact-patient|attempt||||
+t|fulfil|book-collection|ordered collection-booked|collection-booked||; t|fulfil|preliminary-result||preliminary||
+t|fulfil|no-show|collection-booked|ordered|contact-patient|; r|fulfil|report||report-sent|review-report|HANGING
+f|fulfil|book|planned booked no-show|booked||contact-patient; r|fulfil|seen|UNSEEN|seen-awaiting-report||HANGING
+r|fulfil|cancel-appointment|scheduled|appointment-cancelled|to-tell-today|; rft|notify-patient|tell not-reached||told||
+rft|review-report|acknowledge||acknowledged|notify-patient|; rft|fulfil|hold|||in-question|
+f|fulfil|cancel-appointment|booked|planned|contact-patient to-tell-today|; t|fulfil|result||final|review-report|HANGING
+rt|decide-next-step|redirect||redirected|fulfil|fulfil recollect HANGING; f|fulfil|complete||done|review-report|HANGING
 r|fulfil|interim-report|scheduled in-progress seen-awaiting-report interim-report completed-no-report|interim-report||
 r|fulfil|complete-without-report|UNSEEN seen-awaiting-report interim-report|completed-no-report||HANGING
-t|fulfil|book-collection|ordered collection-booked|collection-booked||
-t|fulfil|collect|ordered collection-booked|specimen-collected||
-t|fulfil|receive-specimen|ordered collection-booked specimen-collected|in-lab||
+t|fulfil|collect|ordered collection-booked|specimen-collected||; rft|decide-next-step|close||given-up|notify-patient|
+t|fulfil|receive-specimen|ordered collection-booked specimen-collected|in-lab||; d|confirm-death|confirm refute||done||
 t|fulfil|reject-specimen|specimen-collected in-lab preliminary|failed|recollect decide-next-step|HANGING
-f|fulfil|book|planned booked no-show|booked||contact-patient; f|fulfil|supersede||superseded|decide-next-step|HANGING
-r|fulfil|report||report-sent|review-report|HANGING; t|fulfil|result||final|review-report|HANGING
-f|fulfil|complete||done|review-report|HANGING; rft|fulfil|hold|||in-question|
-rft|fulfil|decline fail call-off||declined|decide-next-step to-tell-today|HANGING
+rft|fulfil|request-cancellation|STARTED||request-cancellation|; f|fulfil|supersede||superseded|decide-next-step|HANGING
 rft|fulfil|cancel|CANCELLABLE|cancelled|to-tell-today|HANGING; rft|fulfil|amend|ENDED||review-report|review-report
-rft|fulfil|request-cancellation|STARTED||request-cancellation|; t|recollect|recollected||recollected|again|decide-next-step
+t|recollect|recollected||recollected|again|decide-next-step; rft|decide-next-step|keep||kept||
 rft|request-cancellation|accept-cancellation||cancellation-accepted|to-tell-today|provide-information contact-patient
-rft|request-cancellation|refuse-cancellation||cancellation-refused||; rft|decide-next-step|keep||kept||
-rt|decide-next-step|redirect||redirected|fulfil|fulfil recollect HANGING; r|provide-information|answer||answered||
-rft|decide-next-step|close||given-up|notify-patient|; rft|review-report|acknowledge||acknowledged|notify-patient|
-rft|notify-patient|tell not-reached||told||; rft|notify-patient contact-patient|attempt||||
-rft|contact-patient|reached book||reached||; rt|contact-patient|give-up patient-declines||not-reached|in-question|
-f|contact-patient|give-up patient-declines||not-reached|decide-next-step|; u|match-evidence|refuse||refused||
+rt|contact-patient|give-up patient-declines||not-reached|in-question|; r|provide-information|answer||answered||
+f|contact-patient|give-up patient-declines||not-reached|decide-next-step|; rft|contact-patient|reached book||reached||
 """
 WORDS = {
     "UNSEEN": "sent in-triage awaiting-information awaiting-booking in-progress scheduled no-show appointment-cancelled",
@@ -73,22 +68,18 @@ STARTED, ENDED = set(WORDS["STARTED"].split()), set(WORDS["ENDED"].split())
 NOT_BEGUN = {"no-show", "appointment-cancelled", "planned", "booked"}
 BEGUN = STARTED - NOT_BEGUN - {"scheduled"}
 # Who holds what opens, where that isn't the pool ("same": whoever held what it came from), and what it is then.
-HOLDERS = {
-    **dict.fromkeys(("provide-information", "decide-next-step", "review-report", "in-question"), "referrer"),
-    "fulfil": "performer",
-    "request-cancellation": "same",
-    "recollect": "same",
-    "again": "same",
-}
+HOLDERS = dict.fromkeys(("request-cancellation", "recollect", "again"), "same") | {"fulfil": "performer"}
+HOLDERS |= dict.fromkeys(("provide-information", "decide-next-step", "review-report", "in-question"), "referrer")
 OPENED_AS = {"to-tell-today": "notify-patient", "again": "fulfil", "in-question": "decide-next-step"}
 FIRST = {"r": "sent", "f": "planned", "t": "ordered", "again": "specimen-collected"}
-ENDING = {"withdraw", "cancel", "accept-cancellation", "close"}
+BEGINS = {"u": "match-evidence", "d": "confirm-death", "f": "fulfil"}
+OUTLIVING, ENDING = {"review-report", "request-cancellation"}, {"withdraw", "cancel", "accept-cancellation", "close"}
 BOOKABLE = {"planned", "booked", "no-show", "awaiting-booking", "appointment-cancelled"}
 ONCE = {"notify-patient", "contact-patient", "request-cancellation", "to-tell-today"}
 KNOWN_TO_PATIENT = {"patient-declined", "lost-after-attempts", "patient-died", "cancelled-by-patient"}
 NEVER, RANKS = datetime.max.replace(tzinfo=UTC), {"stat": 0, "asap": 1, "urgent": 2, "routine": 3}
 # Hours after the due time at which owner, pool and supervisor hear, by rank.
-HEARS, ATTEMPTS, SATURDAY = ((0, 0, 0, 0), (1, 1, 4, 24), (4, 4, 24, 72)), 3, 5
+HEARS, ATTEMPTS, SATURDAY, ABORT = ((0, 0, 0, 0), (1, 1, 4, 24), (4, 4, 24, 72)), 3, 5, "request-cancellation"
 
 
 class House(NamedTuple):
@@ -102,7 +93,7 @@ class House(NamedTuple):
 
 @dataclass(eq=False)
 class Case:
-    """One care request of kind r, f, t or u; whether its patient knows how it ended (``told``), and has heard it said."""
+    """One care request of kind r, f, t, or u and d without one; what stands for its patient knowing how it ended (``knows``)."""
 
     name: str
     kind: str
@@ -112,8 +103,7 @@ class Case:
     performer: str
     priority: str = "routine"
     window: tuple[datetime | None, datetime | None] = (None, None)
-    told: bool = False
-    heard: bool = False
+    knows: str = ""
     items: "list[Item]" = field(default_factory=list)
     later: "Case | None" = None
 
@@ -134,8 +124,7 @@ class Item:
     list: str
     opener: "Item | None" = None
     rank: int = 3
-    report: str = ""
-    reason: str = ""
+    about: str = ""
     due: datetime = NEVER
     half: datetime = NEVER
     confirm_by: datetime = NEVER
@@ -159,7 +148,7 @@ def _table() -> Iterator[tuple[tuple[str, str, str], tuple[list[str], str, list[
     text = reduce(lambda before, word: before.replace(*word), WORDS.items(), RULES.strip().replace("\n", ";"))
     for line in text.split(";"):
         kinds, handoffs, actions, sources, target, opens, closes = line.strip().split("|")
-        for key in product(kinds, handoffs.split(), actions.split()):
+        for key in ((kind, handoff, one) for kind in kinds for handoff in handoffs.split() for one in actions.split()):
             yield key, (sources.split(), target, opens.split(), closes.split())
 
 
@@ -178,17 +167,14 @@ class Oracle:
 
     def ordered(self, case: Case, at: datetime) -> list[Item]:
         """A care request came to be, or (kind u) something that names none; gives what has to be done first."""
-        opened = [self._open({"u": "match-evidence", "f": "fulfil"}.get(case.kind, "dispatch"), case, at)]
+        opened = [self._open(BEGINS.get(case.kind, "dispatch"), case, at)]
         return opened + ([self._open("contact-patient", case, at, opened[0])] if case.kind == "f" else [])
 
     def allows(self, item: Item, action: str) -> bool:
         """Whether that can be done to it now."""
         sources = TABLE.get((item.case.kind, item.kind, action), (["never"],))[0]
-        begun = [
-            one
-            for one in item.case.open("fulfil")
-            if one.stage in BEGUN or (one.started and one.stage not in NOT_BEGUN)
-        ]
+        others = item.case.open("fulfil")
+        begun = [one for one in others if one.stage in BEGUN or (one.started and one.stage not in NOT_BEGUN)]
         if item.stage not in sources if sources else not item.is_open:
             return False
         if action in ("redirect", "close"):
@@ -199,7 +185,7 @@ class Oracle:
 
     def happened(self, item: Item, action: str, at: datetime, told: dict[str, Any]) -> list[Item]:
         """Somebody did that to it at ``at``, and told this of it; gives what that opened."""
-        told = {"reason": item.reason, **told, "action": action}
+        told = {"reason": item.about, **told, "action": action}
         (_sources, target, opens, closes), case = TABLE[item.case.kind, item.kind, action], _current(item.case)
         others = [one for one in case.open("fulfil", beside=item) if one is not item.opener]
         asked = _asked(item, action)
@@ -212,15 +198,15 @@ class Oracle:
             item.confirm_by = at + timedelta(days=7) if told.get("attested") else NEVER
         self._take_along(item, at, told)
         case.performer = told.get("performer", case.performer)
-        opened = [self._open("request-cancellation", case, at, one) for one in asked]
+        opened = [self._open(ABORT, case, at, one) for one in asked]
         opened += [self._open(word, case, at, item, told, sooner) for word in wanted]
-        if case is not item.case and len(case.items) == len(opened) and item.case.heard:
+        if case is not item.case and len(case.items) == len(opened) and item.case.knows == "heard":
             opened.append(self._open("notify-patient", case, at, item))
         is_unread = bool(case.open("review-report"))
-        if "review-report" in wanted:  # a new report: the patient doesn't know of it yet
-            case.told = case.heard = False
+        if case.knows != "died" and "review-report" in wanted:  # the patient doesn't know of a new report yet
+            case.knows = ""
         elif (action in ("tell", "not-reached") and not is_unread) or (is_end and told["reason"] in KNOWN_TO_PATIENT):
-            case.told, case.heard = True, action == "tell"
+            case.knows = case.knows if case.knows == "died" else "heard" if action == "tell" else "otherwise"
         return opened
 
     def standing(self, item: Item, now: datetime) -> Iterator[tuple[str, str]]:
@@ -230,27 +216,33 @@ class Oracle:
             yield item.list, "overdue"
         if item.is_outside:
             yield item.case.pool, "chase" if min(item.due, item.confirm_by) < now else "waiting"
-        pool, instead = f"{_home(item.list)}/pool", self._instead(item.list, now)
-        if instead is not None:
-            yield pool if instead == "" or self._instead(instead, now) is not None else instead, "stead"
-        elif item.half <= now and item.list in self.surrogates:
-            stands_in = self.surrogates[item.list]
-            yield pool if self._instead(stands_in, now) is not None else stands_in, "stead"
+        pool, named = f"{_home(item.list)}/pool", self._instead(item.list, now)
+        if named is None and item.half <= now:
+            named = self.surrogates.get(item.list)
+        if named is not None:
+            yield pool if not named or self._instead(named, now) is not None else named, "stead"
         if item.list != pool and item.due <= now:
             yield pool, "late"
 
     def handed_over(self, person: str, to: str) -> None:
         """Somebody who leaves has given all that was theirs to a colleague."""
         for item in self.items.values():
-            if item.is_open and person in (item.owner, item.case.referrer):
-                item.owner, item.list = (to, to) if item.owner == person else (item.owner, item.list)
-                item.case.referrer = to if item.case.referrer == person else item.case.referrer
+            if item.is_open:
+                held = (item.owner, item.list, item.case.referrer)
+                item.owner, item.list, item.case.referrer = (to if one == person else one for one in held)
+
+    def died(self, case: Case, at: datetime) -> list[Item]:
+        """A person has confirmed it: what is ours ends, a report is read, and who performs elsewhere is asked to stop."""
+        case.knows = "died"
+        for item in case.open():
+            if item.kind not in OUTLIVING and not (item.kind == "fulfil" and item.started and item.list != item.owner):
+                item.is_open, item.stage = False, "cancelled"
+        asked, told = {one.opener for one in case.open("request-cancellation")}, {"reason": "patient-died"}
+        return [self._open(ABORT, case, at, one, told) for one in case.open("fulfil") if one not in asked]
 
     def _instead(self, person: str, now: datetime) -> str | None:
         """Who stands in for somebody who is away, empty for nobody; None for somebody who is here."""
-        return next(
-            (instead for who, start, end, instead in self.absences if who == person and start <= now < end), None
-        )
+        return next((away[3] for away in self.absences if away[0] == person and away[1] <= now < away[2]), None)
 
     def hears(self, item: Item) -> Iterator[tuple[int, datetime, str]]:
         """Who has to hear that it is overdue, level after level, and from when on."""
@@ -289,19 +281,16 @@ class Oracle:
             elif was_stopped or "slot_end" in told or not told.get("attested"):  # what was only told buys no time
                 _set(item, self._due(item, at, told), at)
 
-    def _open(
-        self, word: str, case: Case, at: datetime, opener: Any = None, told: Any = None, sooner: Any = None
-    ) -> Item:
+    def _open(self, word: str, case: Case, at: datetime, by: Any = None, told: Any = None, sooner: Any = None) -> Item:
         told, kind = told or {}, OPENED_AS.get(word, word)
-        opener = opener.opener if opener and opener.kind in WORDS["HANGING"] and opener.opener else opener
+        by = by.opener if by and by.kind in WORDS["HANGING"] and by.opener else by
         owners = {"": case.pool, "referrer": case.referrer, "performer": case.performer}
-        owner = owners.get(HOLDERS.get(word, "")) or opener.owner
+        owner = owners.get(HOLDERS.get(word, "")) or by.owner
         on = owner if self.houses[_home(owner)].ours else case.pool
         stage = FIRST.get(word) or (FIRST[case.kind] if kind == "fulfil" else word)
-        item = Item(f"{case.name}/{kind}{len(case.items)}", case, kind, stage, owner, on, opener)
+        item = Item(f"{case.name}/{kind}{len(case.items)}", case, kind, stage, owner, on, by)
         item.rank = 0 if told.get("severity") == "critical" else RANKS[case.priority]
-        item.report = told.get("report", "") if kind == "review-report" else ""
-        item.reason = told.get("reason", "") if kind == "request-cancellation" else ""
+        item.about = told.get({"review-report": "report", "request-cancellation": "reason"}.get(kind, ""), "")
         item.started = word == "again"
         _set(item, min(self._due(item, at, told), (sooner or {}).get(kind, NEVER)), at)
         case.items.append(item)
@@ -338,7 +327,7 @@ def _is_theirs(item: Item) -> bool:
 
 def _current(case: Case) -> Case:
     while case.items and not case.open():  # an outcome that comes after the end begins a new one
-        case.later = case.later or replace(case, name=f"{case.name}+", told=False, heard=False, items=[])
+        case.later = case.later or replace(case, name=f"{case.name}+", knows="", items=[])
         case = case.later
     return case
 
@@ -347,9 +336,11 @@ def _is_wanted(word: str, item: Item, case: Case, told: dict[str, Any]) -> bool:
     """Whether what a rule opens is still needed."""
     is_there = any(word in (one.kind, one.stage) for one in case.open(beside=item))
     knows, action = told["reason"] in KNOWN_TO_PATIENT, told["action"]
+    if case.knows == "died" and word in ("notify-patient", "contact-patient", "to-tell-today"):
+        return False
     if word == "request-cancellation":
         return not any(one.opener is item for one in case.open(word))
-    if (word == "to-tell-today" and knows) or (action == "close" and (knows or case.told)):
+    if (word == "to-tell-today" and knows) or (action == "close" and (knows or case.knows)):
         return False
     return not (is_there and word in ONCE) and not (action == "hold" and case.open("decide-next-step"))
 
@@ -366,7 +357,8 @@ def _end(item: Item, case: Case, closes: list[str], told: dict[str, Any], *, is_
     """End what depends on it, or the whole case but for what the patient must still hear; gives when that was due."""
     sooner = {}
     for other in case.open(beside=item):
-        goes = other.kind in closes and item.is_near(other) and other.report in ("", told.get("report"))
+        is_another = other.kind == "review-report" and other.about not in ("", told.get("report"))
+        goes = other.kind in closes and item.is_near(other) and not is_another
         if told["action"] == "close":
             goes = other.kind in ("fulfil", "dispatch", "recollect")
         if is_end:

@@ -17,6 +17,7 @@ from referrals.models import Escalation, Handoff, Loop
 from referrals.worklists import Filters, Row, rows
 
 WHOLE_PAGE = 200
+NOBODY = "nowhere/nobody"
 Place = tuple[str, str, str]
 """A viewer, one of its views, and the key of an item."""
 
@@ -147,7 +148,7 @@ class Judge:
         places: set[Place] = set()
         for row in found:
             key = self.keys.get(row.handoff_id, row.handoff_id)
-            viewer = self.world.viewers[row.list_id]
+            viewer = self.world.viewers.get(row.list_id, NOBODY)
             if viewer.startswith(f"{site}/"):
                 places |= {(viewer, view, key) for view in ("list", *({"overdue"} & row.labels))}
             if row.placer == site:
@@ -171,10 +172,11 @@ class Judge:
                 self.find(kind, now, item.case.name if item else "", f"{key} on {viewer} ({view})")
 
     def _find_orphans(self, seen: set[str], now: datetime) -> None:
-        open_now = dict(Handoff.objects.filter(closed_at=None).values_list("id", "loop_id"))
+        ours = {"closed_at": None, "accountable__in": list(self.world.viewers)}
+        open_now = dict(Handoff.objects.filter(**ours).values_list("id", "loop_id"))
         for key in sorted(open_now.keys() - seen):
             self._note_loop("orphan", open_now[key], f"{self.keys.get(key, key)} is on nobody's list", now)
-        open_loops = set(Loop.objects.filter(closed_at=None).values_list("id", flat=True))
+        open_loops = set(Loop.objects.filter(**ours).values_list("id", flat=True))
         for loop in sorted(open_loops - set(open_now.values())):
             self._note_loop("orphan", loop, "an open loop without a handoff", now)
         expected = {loop for loop, case in self.cases.items() if case.open()}
@@ -222,6 +224,8 @@ class Judge:
         new = Escalation.objects.filter(id__gt=self._last_escalation).order_by("id")
         for number, handoff, level, owner in new.values_list("id", "handoff_id", "level", "owner_id"):
             self._last_escalation = number
+            if owner not in self.world.viewers:
+                continue
             self.escalations += 1
             key = self.keys.get(handoff, handoff)
             at, hears = owed.pop((key, level), (now, "nobody"))

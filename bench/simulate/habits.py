@@ -45,6 +45,7 @@ f|contact-patient||55 book@coordinator; 20 attempt@coordinator; 15 reached@coord
 r|contact-patient||40 book@coordinator; 25 attempt@coordinator; 25 reached@coordinator; 4 patient-declines@coordinator; 6 give-up@coordinator
 rft|request-cancellation||60 accept-cancellation@performer; 40 refuse-cancellation@performer
 t|recollect||100 recollected@performer
+d|confirm-death||85 confirm@coordinator; 15 refute@coordinator
 u|match-evidence||100 refuse@coordinator
 """
 # What must not happen before the appointment is over, and what only before it.

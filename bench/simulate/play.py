@@ -52,6 +52,7 @@ class Play:
         self.silences: dict[str, list[Window]] = {}
         self.is_alive = True
         self.steps = 0
+        self.merged: dict[str, str] = {}
         self._gone: dict[str, str] = {}
         self._handoffs: dict[str, str] = {}
         self._slots: dict[str, datetime] = {}
@@ -142,7 +143,7 @@ class Play:
             self._order(step)
 
     def _order(self, step: Step) -> None:
-        facts = step.data
+        facts = {**step.data, "patient": self.merged.get(step.data["patient"], step.data["patient"])}
         site, window = facts["placer"], facts["window"]
         case = Case(step.case, facts["kind"], site, f"{site}/pool", f"{site}/{step.who}", facts["performer"])
         case.priority, case.window = facts["priority"], window
@@ -162,7 +163,7 @@ class Play:
         with clock.at(self.now, self.ids):
             loop = workflow.open_loop(order, self.world.people[step.who].actor)
         opened = list(Handoff.objects.filter(loop=loop).order_by("id"))
-        self._took(case, loop.id, self.oracle.ordered(case, self.now), opened)
+        self.took(case, loop.id, self.oracle.ordered(case, self.now), opened)
 
     def _act(self, item: Item, step: Step) -> None:
         is_allowed = self.oracle.allows(item, step.action)
@@ -175,14 +176,27 @@ class Play:
         if not is_allowed:
             self.judge.find("disagrees", self.now, item.case.name, f"accepted at {item.stage}: {step}")
             return
+        opened = self.oracle.happened(item, step.action, step.said or self.now, self._told(step))
+        if "slot_end" in step.data:
+            self._slots[item.case.name] = step.data["slot_end"]
+        self.took(opened[0].case if opened else item.case, outcome.loop.id, opened, outcome.opened, item)
+        if step.action == "confirm":
+            self._confirm_death(item)
+
+    def _told(self, step: Step) -> dict[str, Any]:
+        """What the oracle hears of a step."""
         told = {**step.data, "by_partner": step.who in self.world.partners, "attested": step.attested}
         if "performer" in told:
             told["performer"] = _performer(self.oracle, told["performer"].removeprefix("Organization/"))
-        opened = self.oracle.happened(item, step.action, step.said or self.now, told)
-        if "slot_end" in step.data:
-            self._slots[item.case.name] = step.data["slot_end"]
-        case = opened[0].case if opened else item.case
-        self._took(case, outcome.loop.id, opened, outcome.opened, item)
+        return told
+
+    def _confirm_death(self, item: Item) -> None:
+        """It has reached every open loop of the patient in the same transaction."""
+        patient = self.patients[family(item.case.name)]
+        for loop, case in list(self.judge.cases.items()):
+            if case.open() and case.kind in KINDS and self.patients[family(case.name)] == patient:
+                new = Handoff.objects.filter(loop=loop, closed_at=None).exclude(id__in=self._handoffs.values())
+                self.took(case, loop, self.oracle.died(case, self.now), list(new))
 
     def _perform(self, item: Item, step: Step) -> workflow.Outcome:
         handoff, partner = self._handoffs[item.key], self.world.partners.get(step.who)
@@ -213,7 +227,7 @@ class Play:
         task = store.get("Task", handoff)
         return {**task, "status": STATUSES.get(step.action, task["status"])}
 
-    def _took(
+    def took(
         self, case: Case, loop: str, opened: Sequence[Item], handoffs: Sequence[Handoff], item: Item | None = None
     ) -> None:
         """Bind what the oracle says has opened to what the product has opened, compare, and go on."""

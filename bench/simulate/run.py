@@ -1,6 +1,6 @@
 """One simulation from its seed: what is asked for, who asks, and what came of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.oracle import Oracle
 from bench.simulate import faults, staffing
-from bench.simulate.play import Play
+from bench.simulate.play import DAY, Play
 from bench.simulate.steps import Step
 from bench.simulate.world import PERFORMERS, PLACERS, START, World, found
 from referrals.models import Event, Loop
@@ -41,7 +41,11 @@ def prepare(plan: Plan) -> Play:
     play.outages = faults.outages(START, plan.days, random)
     play.silences = {name: faults.silences(START, plan.days, random) for name in world.partners}
     play.push(staffing.plan(world, START, plan.days, random))
-    play.push(_order(world, regions[number % len(regions)], number, plan, random) for number in range(plan.loops))
+    dying = staffing.deaths(world, START, plan.days, random)
+    orders = [_order(world, regions[number % len(regions)], number, plan, random) for number in range(plan.loops)]
+    play.push(step for step in orders if step.at < dying.get(step.data["patient"], step.at + DAY))
+    play.push(_deaths(world, dying, random))
+    play.push(staffing.merges(world, START, plan.days, random))
     return play
 
 
@@ -59,6 +63,13 @@ def _order(world: World, region: str, number: int, plan: Plan, random: Random) -
         "window": _window(kind, at, random),
     }
     return Step(at, f"{region}/{number}", "order", doctor.name, data=facts)
+
+
+def _deaths(world: World, dying: dict[str, datetime], random: Random) -> Iterator[Step]:
+    for patient, at in dying.items():
+        region = patient.partition("-")[0]
+        reporter = random.choice(world.at(f"{region}-{random.choice(PLACERS)}", "coordinator"))
+        yield Step(at, "", "die", reporter.name, data={"patient": patient, "case": f"{region}/death-{patient}"})
 
 
 def _performer(world: World, region: str, kind: str, random: Random) -> str:

@@ -11,6 +11,7 @@ from bench.simulate.steps import Step, family
 from bench.simulate.world import START, found
 
 PATIENCE = 10 * DAY
+NEW = "x"
 MOST_TRIES = 120
 
 
@@ -35,14 +36,14 @@ def shortest(play: Play, finding: Finding) -> list[Step]:
 
 
 def _fails(steps: Sequence[Step], finding: Finding) -> bool:
-    """Whether these steps alone, in one region that nobody else lives in, lead to such a finding."""
+    """Whether these steps alone, in a new region that nobody else lives in, lead to such a finding."""
     order = steps[0]
     region = str(order.data["placer"]).partition("-")[0]
     with transaction.atomic():
         oracle = Oracle()
-        play = Play(found(oracle, [region], _number_of(str(order.data["patient"])) + 1), oracle, START, 0)
+        play = Play(found(oracle, [region + NEW], _number_of(str(order.data["patient"])) + 1), oracle, START, 0)
         play.is_alive = False
-        play.push(steps)
+        play.push(step.moved(region, region + NEW) for step in steps)
         play.run(steps[-1].at + PATIENCE)
         transaction.set_rollback(True)
     return any(one.kind == finding.kind for one in play.judge.findings)

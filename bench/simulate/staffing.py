@@ -1,22 +1,26 @@
-"""What happens to the people of a simulation: they stand in for each other, are away, and leave."""
+"""What happens to people in a simulation: staff stand in for each other, are away, and leave; patients die, or are merged."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
+from bench.oracle import Case
 from bench.simulate import faults
 from bench.simulate.steps import Step
-from bench.simulate.world import LEAVER, STAND_IN_FOR_EACH_OTHER, Person, World
+from bench.simulate.world import LEAVER, PLACERS, STAND_IN_FOR_EACH_OTHER, Person, World
 from records import clock
 from records.errors import Conflict
 from referrals import leaving, people, reassigning
 from referrals.models import Absence, User
+from referrals.upheavals import death, merge
 
 if TYPE_CHECKING:
     from bench.simulate.play import Play
 
 HOUR = timedelta(hours=1)
+DYING, MERGED = 0.04, 0.03
+"""The parts of all patients that die, and whose record turns out to be another's, in the time that is simulated."""
 
 
 def plan(world: World, start: datetime, days: int, random: Random) -> Iterator[Step]:
@@ -85,4 +89,44 @@ def _leave(play: "Play", step: Step, person: Person) -> None:
     play.leave(person, to, {id(one.case): one.case for one in held}.values())
 
 
-DEEDS = {"stand-in": _stand_in, "away": _go_away, "look": _look, "leave": _leave}
+def deaths(world: World, start: datetime, days: int, random: Random) -> dict[str, datetime]:
+    """Which patients die when."""
+    patients = [name for names in world.patients.values() for name in names]
+    return {
+        name: start + timedelta(seconds=random.randrange(days * 86_400)) for name in patients if random.random() < DYING
+    }
+
+
+def merges(world: World, start: datetime, days: int, random: Random) -> Iterator[Step]:
+    """Which two records of patients are found to be one's, when."""
+    for region, names in world.patients.items():
+        for source, target in zip(names[::2], names[1::2], strict=False):
+            if random.random() < MERGED:
+                at = start + timedelta(seconds=random.randrange(days * 86_400))
+                finder = random.choice(world.at(f"{region}-{PLACERS[0]}", "coordinator"))
+                yield Step(at, "", "merge", finder.name, data={"source": source, "target": target})
+
+
+def _die(play: "Play", step: Step, person: Person) -> None:
+    """Somebody reports a death; the pool of an organisation that cares for the patient has to confirm it."""
+    patient = play.merged.get(step.data["patient"], step.data["patient"])
+    loop = death.report(patient, person.actor)
+    if loop is not None:
+        opened = list(loop.handoffs.all())
+        pool = play.world.viewers[opened[0].list_id]
+        case = Case(step.data["case"], "d", pool.partition("/")[0], pool, pool, pool)
+        play.patients[case.name] = patient
+        play.took(case, loop.id, play.oracle.ordered(case, play.now), opened)
+
+
+def _merge(play: "Play", step: Step, person: Person) -> None:
+    """Two records turn out to be one patient; nothing moves but the patient's name."""
+    source, target = step.data["source"], step.data["target"]
+    merge.merge(source, target, person.actor)
+    play.merged[source] = target
+    for name, patient in play.patients.items():
+        if patient == source:
+            play.patients[name] = target
+
+
+DEEDS = {"die": _die, "merge": _merge, "stand-in": _stand_in, "away": _go_away, "look": _look, "leave": _leave}

@@ -1,7 +1,7 @@
 """What happens in a simulation, one step at a time: plain data, so that a history can be played again without chance."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +28,16 @@ class Step:
     said: datetime | None = None
     attested: bool = False
     seen: Token | None = None
+
+    def moved(self, region: str, other: str) -> "Step":
+        """The same in another region."""
+
+        def there(value: Any) -> Any:
+            is_text = isinstance(value, str)
+            return value.replace(f"{region}-", f"{other}-").replace(f"{region}/", f"{other}/") if is_text else value
+
+        told = {name: there(value) for name, value in self.data.items()}
+        return replace(self, case=there(self.case), who=there(self.who), item=there(self.item), data=told)
 
     def __str__(self) -> str:
         what = f"{self.action} {self.item or self.case}"
