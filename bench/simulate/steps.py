@@ -30,14 +30,14 @@ class Step:
     seen: Token | None = None
 
     def moved(self, region: str, other: str) -> "Step":
-        """The same in another region."""
+        """The same in another region, done by whoever does it whatever it looks like there."""
 
         def there(value: Any) -> Any:
             is_text = isinstance(value, str)
             return value.replace(f"{region}-", f"{other}-").replace(f"{region}/", f"{other}/") if is_text else value
 
         told = {name: there(value) for name, value in self.data.items()}
-        return replace(self, case=there(self.case), who=there(self.who), item=there(self.item), data=told)
+        return replace(self, case=there(self.case), who=there(self.who), item=there(self.item), data=told, seen=None)
 
     def __str__(self) -> str:
         what = f"{self.action} {self.item or self.case}"
