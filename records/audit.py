@@ -1,4 +1,4 @@
-"""What somebody changed in how an organisation works, kept as an AuditEvent in the transaction of the change.
+"""What somebody changed in how an organisation works, or in who works there: an AuditEvent in the change's transaction.
 
 Source: https://hl7.org/fhir/R4/auditevent.html. Names of settings and their values go in, never a patient's data.
 """
@@ -9,7 +9,7 @@ from typing import Literal
 from django.conf import settings
 
 from records import clock, store
-from records.access import Actor
+from records.access import SYSTEM, Actor
 from records.json import Resource
 
 ActionCode = Literal["C", "U", "D", "E"]
@@ -21,22 +21,34 @@ APPLICATION_ACTIVITY = {
 
 
 def record(
-    actor: Actor, action: ActionCode, subject: str, *, organization: str, details: Mapping[str, str] | None = None
+    actor: Actor,
+    action: ActionCode,
+    subject: str,
+    *,
+    organization: str,
+    about: str = "",
+    said: str = "",
+    details: Mapping[str, str] | None = None,
 ) -> None:
     """Note that ``actor`` created, updated, deleted or executed ``subject`` (a word of ours, such as "policy").
 
-    ``details`` are what it was about, name by name; ``organization`` is the root Organization that may read it.
+    ``about`` is the reference of whom or what it concerns, ``said`` one English sentence, ``details`` what was set, name
+    by name; ``organization`` is the root Organization that may read it.
     """
-    store.write(_event(actor, action, subject, details or {}), actor=actor, audience=[organization])
+    entity: Resource = {"name": subject}
+    if about:
+        entity["what"] = {"reference": about}
+    if said:
+        entity["description"] = said
+    if told := [{"type": name, "valueString": value} for name, value in (details or {}).items() if value]:
+        entity["detail"] = told
+    store.write(_event(actor, action, subject, entity), actor=SYSTEM, audience=[organization])
 
 
-def _event(actor: Actor, action: ActionCode, subject: str, details: Mapping[str, str]) -> Resource:
+def _event(actor: Actor, action: ActionCode, subject: str, entity: Resource) -> Resource:
     who: Resource = {"display": actor.display, "identifier": {"value": actor.id}}
     if actor.practitioner:
         who["reference"] = f"Practitioner/{actor.practitioner}"
-    entity: Resource = {"name": subject}
-    if told := [{"type": name, "valueString": value} for name, value in details.items() if value]:
-        entity["detail"] = told
     return {
         "resourceType": "AuditEvent",
         "type": APPLICATION_ACTIVITY,

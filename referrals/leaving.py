@@ -10,14 +10,14 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from records import clock, store
+from records import audit, clock, store
 from records.access import SYSTEM, Actor
 from records.errors import Conflict, Forbidden, Issue
 from referrals import escalation, people, reassigning
 from referrals.models import Escalation, Handoff, Loop, Membership, Owner, Pool, PoolMember, User
 from referrals.parties import held
 from referrals.pathways import HANDOFFS, STAGES
-from referrals.people import audit, pools
+from referrals.people import pools
 
 SHOWN = 200
 
@@ -41,7 +41,8 @@ def leave(user: User, organization: str, actor: Actor) -> None:
             text = _("%(name)s can't leave yet: open work is theirs. Hand it over first.")
             raise Conflict(text % {"name": user.get_full_name() or user.username}, *found)
         _end(user, organization, actor)
-    audit.note(actor, audit.UPDATED, f"Practitioner/{user.practitioner}", "Works here no more.", organization)
+    about = f"Practitioner/{user.practitioner}"
+    audit.record(actor, "U", "leaver", organization=organization, about=about, said="Works here no more.")
 
 
 def heard_inactive(practitioner: str, actor: Actor) -> None:

@@ -6,11 +6,10 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from records import clock
+from records import audit, clock
 from records.access import Actor
 from records.errors import Forbidden, Incorrect, Issue, NotFound
 from referrals.models import Absence, Owner
-from referrals.people import audit
 from referrals.people.owners import LONGEST_NUMBER, signs_in
 from referrals.people.pools import default_pool
 from referrals.people.roles import may_manage
@@ -30,7 +29,7 @@ def announce(person: Owner, surrogate: Owner | None, starts_at: datetime, ends_a
         _refuse_times(person, starts_at, ends_at)
         default_pool(person.organization)  # there is always one to fall back on
         absence = Absence.objects.create(owner=person, surrogate=chosen, starts_at=starts_at, ends_at=ends_at)
-        _note(actor, audit.CREATED, absence)
+        _note(actor, "C", absence)
     return absence
 
 
@@ -40,12 +39,12 @@ def end(absence: Absence, actor: Actor) -> None:
     now = clock.now()
     with transaction.atomic():
         if absence.starts_at >= now:
-            _note(actor, audit.DELETED, absence)
+            _note(actor, "D", absence)
             absence.delete()
         elif absence.ends_at > now:
             absence.ends_at = now
             absence.save(update_fields=["ends_at"])
-            _note(actor, audit.UPDATED, absence)
+            _note(actor, "U", absence)
 
 
 def set_surrogate(person: Owner, surrogate: Owner | None, actor: Actor) -> None:
@@ -56,7 +55,7 @@ def set_surrogate(person: Owner, surrogate: Owner | None, actor: Actor) -> None:
         Owner.objects.filter(pk=person.pk).update(surrogate=surrogate)
         person.surrogate = surrogate
         said = f"Standing surrogate: {surrogate.name}." if surrogate else "No standing surrogate."
-        audit.note(actor, audit.UPDATED, f"Practitioner/{person.key}", said, person.organization)
+        _record(actor, "U", "surrogate", person, said)
 
 
 def absences_of(actor: Actor) -> QuerySet[Absence]:
@@ -103,8 +102,14 @@ def _wrong(field: str, text: str) -> Incorrect:
     return Incorrect(text, Issue(text, field, "value"))
 
 
-def _note(actor: Actor, action: str, absence: Absence) -> None:
+def _note(actor: Actor, action: audit.ActionCode, absence: Absence) -> None:
     person, surrogate = absence.owner, absence.surrogate
     instead = surrogate.name if surrogate else "the pool"
     said = f"Away from {absence.starts_at.isoformat()} to {absence.ends_at.isoformat()}; instead: {instead}."
-    audit.note(actor, action, f"Practitioner/{person.key}", said, person.organization)
+    _record(actor, action, "absence", person, said)
+
+
+def _record(actor: Actor, action: audit.ActionCode, subject: str, person: Owner, said: str) -> None:
+    audit.record(
+        actor, action, subject, organization=person.organization, about=f"Practitioner/{person.key}", said=said
+    )
