@@ -77,8 +77,8 @@ def undo(source: str, actor: Actor) -> None:
 
 def note(type_: str, key: str, resource: Resource) -> None:
     """Let a resource that was written about a merged Patient follow as well."""
-    patient = row_class(type_).patient_of(resource)
-    known = Merge.objects.filter(source=patient, undone_at=None).first() if patient and type_ != "Patient" else None
+    patient = row_class(type_).patient_of(resource) if type_ != "Patient" else ""
+    known = Merge.objects.filter(source=patient, undone_at=None).first() if patient else None
     if known is None:
         return
     target = current_patient(known.target)
