@@ -39,15 +39,19 @@ def forms(text: str | tuple[str, ...] | list[str] | None) -> list[str]:
     return [text or ""] if text is None or isinstance(text, str) else list(text)
 
 
+def key(message: Message) -> tuple[str, str]:
+    return message.context or "", str(forms(message.id)[0])
+
+
 @pytest.mark.parametrize("language", languages())
 def test_every_string_has_its_translation_and_none_is_a_guess(language: str, tmp_path: Path) -> None:
     write_template(tmp_path / "all.pot")
     with (tmp_path / "all.pot").open("rb") as file:
-        said = {str(forms(message.id)[0]) for message in messages(read_po(file))}
-    held = {str(forms(message.id)[0]): message for message in messages(catalogue(language))}
+        said = {key(message) for message in messages(read_po(file))}
+    held = {key(message): message for message in messages(catalogue(language))}
 
     assert sorted(said - held.keys()) == [], "run `manage.py translations extract` and translate what is new"
-    assert [key for key, message in held.items() if message.fuzzy or not all(forms(message.string))] == []
+    assert [name for name, message in held.items() if message.fuzzy or not all(forms(message.string))] == []
 
 
 @pytest.mark.parametrize("language", languages())
@@ -56,6 +60,15 @@ def test_a_translation_has_the_same_slots_as_the_original(language: str) -> None
         wanted = set(SLOT.findall(forms(message.id)[-1]))
         for text in forms(message.string):
             assert set(SLOT.findall(text)) == wanted, message.id
+
+
+@pytest.mark.parametrize("language", languages())
+def test_the_direction_of_a_list_is_another_word_than_the_stage(language: str) -> None:
+    direction, stage = catalogue(language).get("sent", "direction"), catalogue(language).get("sent")
+
+    assert direction is not None
+    assert stage is not None
+    assert direction.string != stage.string
 
 
 def test_russian_counts_as_russians_do() -> None:

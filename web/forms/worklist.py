@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from django import forms
 from django.contrib.sessions.backends.base import SessionBase
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from referrals.models.loops import Loop, Priority
 from referrals.pathways import HANDOFFS, STAGES
@@ -36,15 +37,15 @@ LABELS: dict[str, Words] = {
     "attendance-unknown": _("attendance unknown"),
     "status-unknown": _("status unknown"),
 }
+# Their own words: in other languages what was sent, as a list says it, is not the word for the stage "sent".
+DIRECTIONS = {"received": pgettext_lazy("direction", "received"), "sent": pgettext_lazy("direction", "sent")}
 OPEN_STAGES = {stage.code: stage.label for stage in STAGES.values() if not stage.is_end}
 
 
 class FilterForm(forms.Form):
     """The filters beside the scope; every one is optional."""
 
-    direction = forms.ChoiceField(
-        label=_("Direction"), required=False, choices=[("", _("all")), ("received", _("received")), ("sent", _("sent"))]
-    )
+    direction = forms.ChoiceField(label=_("Direction"), required=False, choices=[("", _("all")), *DIRECTIONS.items()])
     kind = forms.ChoiceField(label=_("Kind"), required=False, choices=[("", _("all")), *Loop.Kind.choices])
     handoff = forms.ChoiceField(
         label=_("Task"),
