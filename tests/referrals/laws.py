@@ -24,7 +24,10 @@ from referrals.models import Escalation, Event, Handoff, Loop
 from referrals.pathways import STAGES
 from tests.referrals.ward import Ward
 
-WITHOUT_OUTCOME = {"decline", "fail", "call-off", "give-up", "reject-specimen", "supersede", "patient-declines"}
+WITHOUT_OUTCOME = {
+    *("decline", "fail", "call-off", "give-up", "reject-specimen", "supersede", "patient-declines"),
+    *("cancel-test", "refuse-authorisation"),
+}
 # Recorded acts that stand for the referrer's decision, besides what a person or an organisation's own system decides.
 STANDING_IN = {"recollected", "accept-cancellation", "patient-died", "note-death", "refute-death"}
 

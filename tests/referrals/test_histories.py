@@ -23,6 +23,7 @@ from records.json import Resource, dumps, loads
 from referrals import escalation, intake, workflow
 from referrals.models import Absence, Handoff, Loop
 from referrals.pathways import TRANSITIONS, transitions_from
+from referrals.people import roles_in
 from referrals.vocabulary import Transition
 from tests.referrals import laws
 from tests.referrals.exchange import answer, appointment, encounter, result
@@ -109,14 +110,20 @@ class Histories(RuleBasedStateMachine):
         Absence.objects.create(owner=self.ana.owner, surrogate=surrogate, starts_at=self.now, ends_at=ends_at)
         assert self._who_does_what_by_when() == before, "law 2: an absence is a view"
 
-    @rule(data=st.data(), actor=st.sampled_from(ACTORS))
-    def do_what_is_possible(self, data: st.DataObject, actor: str) -> None:
-        handoff = self._any(data)
-        legal = list(transitions_from(handoff.kind, handoff.stage, handoff.loop.kind))
-        if not legal:
-            return
-        transition = data.draw(st.sampled_from(legal), label="transition")
-        self._try(handoff, transition.action, self.actors[actor], self._form(data, transition))
+    @rule(data=st.data(), times=st.integers(1, 5))
+    def somebody_does_what_they_may(self, data: st.DataObject, times: int) -> None:
+        """A few steps of people who know what they do; what somebody else tries is `try_anything`."""
+        for _time in range(times):
+            handoff = self._any(data)
+            rows = list(transitions_from(handoff.kind, handoff.stage, handoff.loop.kind))
+            roles = {name: roles_in(actor, handoff) for name, actor in self.actors.items()}
+            legal = [(row, name) for row in rows for name, held in roles.items() if row.who & held]
+            if legal:
+                # The kind of step first, so that what many may do isn't done the more often.
+                action = data.draw(st.sampled_from(sorted({row.action for row, _name in legal})), label="action")
+                chosen = [(row, name) for row, name in legal if row.action == action]
+                row, name = data.draw(st.sampled_from(chosen), label="who")
+                self._try(handoff, row.action, self.actors[name], self._form(data, row))
 
     @rule(data=st.data(), actor=st.sampled_from(ACTORS), action=st.sampled_from(ACTIONS), attested=st.booleans())
     def try_anything(self, data: st.DataObject, actor: str, action: str, attested: bool) -> None:
