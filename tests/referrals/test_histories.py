@@ -8,6 +8,7 @@ all of `laws.LAWS` are asked. BATON_HISTORIES names a longer run: so many histor
 import os
 from collections.abc import Mapping
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -33,6 +34,8 @@ from tests.referrals.ward import MONDAY, found_ward
 
 LONG = int(os.environ.get("BATON_HISTORIES", "0"))
 ACTIONS = sorted({transition.action for transition in TRANSITIONS})
+# What changes hands only is tried by `try_anything`, so that there is time for the pathway itself.
+HANDING = {"claim", "give-back", "reassign", "transfer"}
 # What people and Baton itself do to several loops at once, or to what only a story can name.
 AT_ONCE = {"match", "confirm", "refute"}
 ACTORS = ("referrer", "coordinator", "boss", "clinic", "partner", "stranger", "patient", "ana")
@@ -71,6 +74,9 @@ class Histories(RuleBasedStateMachine):
             people = {name: getattr(ward, name) for name in ACTORS if hasattr(ward, name)}
             self.actors: dict[str, Actor] = people | {"patient": patient, "ana": self.ana.actor}
             ward.order(priority="urgent", performer="elsewhere")
+            ward.sent("test-order")
+            ward.sent(performer="elsewhere")
+            ward.order("follow-up", performer="practice")
         self.ward, self.witness = ward, laws.Witness(ward)
 
     def teardown(self) -> None:
@@ -88,7 +94,7 @@ class Histories(RuleBasedStateMachine):
         performer=st.sampled_from(["clinic", "elsewhere"]),
         by_ana=st.booleans(),
     )
-    @precondition(lambda _self: Loop.objects.count() < 5)
+    @precondition(lambda _self: Loop.objects.count() < 7)
     def order(self, kind: str, performer: str, by_ana: bool) -> None:
         who = {"requester": "ana", "responsible": self.ana.owner} if by_ana else {}
         dates = {"window_start_at": self.now, "needed_by": self.now + timedelta(days=9)}
@@ -110,20 +116,25 @@ class Histories(RuleBasedStateMachine):
         Absence.objects.create(owner=self.ana.owner, surrogate=surrogate, starts_at=self.now, ends_at=ends_at)
         assert self._who_does_what_by_when() == before, "law 2: an absence is a view"
 
-    @rule(data=st.data(), times=st.integers(1, 5))
-    def somebody_does_what_they_may(self, data: st.DataObject, times: int) -> None:
-        """A few steps of people who know what they do; what somebody else tries is `try_anything`."""
-        for _time in range(times):
-            handoff = self._any(data)
+    @rule(seed=st.integers(0, 2**32 - 1))
+    def people_do_what_they_may(self, seed: int) -> None:
+        """A few steps of people who know what they do; what somebody else tries is `try_anything`.
+
+        Drawn from a seed: hypothesis likes the first and the smallest, and most of a pathway lies behind that.
+        """
+        random = Random(seed)
+        for _time in range(6):
+            open_ones = list(Handoff.objects.filter(closed_at=None).select_related("loop").order_by("opened_at", "id"))
+            handoff = random.choice(open_ones or list(Handoff.objects.select_related("loop").order_by("id")))
             rows = list(transitions_from(handoff.kind, handoff.stage, handoff.loop.kind))
             roles = {name: roles_in(actor, handoff) for name, actor in self.actors.items()}
-            legal = [(row, name) for row in rows for name, held in roles.items() if row.who & held]
-            if legal:
-                # The kind of step first, so that what many may do isn't done the more often.
-                action = data.draw(st.sampled_from(sorted({row.action for row, _name in legal})), label="action")
-                chosen = [(row, name) for row, name in legal if row.action == action]
-                row, name = data.draw(st.sampled_from(chosen), label="who")
-                self._try(handoff, row.action, self.actors[name], self._form(data, row))
+            legal = [
+                (row, name) for row in rows if row.action not in HANDING for name in roles if row.who & roles[name]
+            ]
+            # The kind of step first, so that what many may do isn't done the more often.
+            action = random.choice(sorted({row.action for row, _name in legal}) or [""])
+            for row, name in random.sample([one for one in legal if one[0].action == action], k=bool(action)):
+                self._try(handoff, row.action, self.actors[name], _form(random, row))
 
     @rule(data=st.data(), actor=st.sampled_from(ACTORS), action=st.sampled_from(ACTIONS), attested=st.booleans())
     def try_anything(self, data: st.DataObject, actor: str, action: str, attested: bool) -> None:
@@ -171,17 +182,6 @@ class Histories(RuleBasedStateMachine):
         ids = list(Handoff.objects.order_by("opened_at", "id").values_list("id", flat=True))
         key = data.draw(st.sampled_from(ids), label="handoff")
         return Handoff.objects.select_related("loop").get(pk=key)
-
-    def _form(self, data: st.DataObject, transition: Transition) -> dict[str, Any]:
-        form = filled(transition)
-        for field in transition.fields:
-            if field.kind == "code":
-                form[field.name] = data.draw(st.sampled_from([code for code, _label in field.codes]), label=field.name)
-            elif (
-                not field.required and not field.required_if and data.draw(st.booleans(), label=f"without {field.name}")
-            ):
-                form.pop(field.name, None)
-        return form | {field.name: sample(field) for field in transition.fields if field.name == "reason_text"}
 
     def _evidence(self, loop: Loop, type_: str, status: str, *, hours: int) -> Resource:
         at = self.now - timedelta(hours=hours)
@@ -235,6 +235,17 @@ class Histories(RuleBasedStateMachine):
         assert [row[:4] for row in after["handoffs"]] == [row[:4] for row in before["handoffs"]], law
 
 
+def _form(random: Random, transition: Transition) -> dict[str, Any]:
+    """A form as somebody might fill it in: any of the codes, and not always what may be left out."""
+    form = filled(transition)
+    for field in transition.fields:
+        if field.kind == "code":
+            form[field.name] = random.choice([code for code, _label in field.codes])
+        elif not field.required and not field.required_if and random.random() < 1 / 2:
+            form.pop(field.name, None)
+    return form | {field.name: sample(field) for field in transition.fields if field.name == "reason_text"}
+
+
 @pytest.mark.django_db
 def test_no_history_breaks_a_law() -> None:
     """A few short histories, or as many long ones as BATON_HISTORIES says; `--hypothesis-seed` repeats a failure."""
@@ -242,7 +253,7 @@ def test_no_history_breaks_a_law() -> None:
         Histories,
         settings=settings(
             max_examples=LONG or 5,
-            stateful_step_count=60 if LONG else 20,
+            stateful_step_count=60 if LONG else 25,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
