@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 from celery import Celery
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
+from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from config import embedded
+from config.wake import counted, wake
 
 ROOT = Path(__file__).resolve().parents[2]
 WAKE_THREE = """
@@ -63,6 +65,22 @@ def test_a_dead_broker_fails_nobody_and_is_asked_once() -> None:
     told = wake_three("redis://127.0.0.1:1/0")
     assert (told["failed"], told["spared"]) == (1, 2)
     assert told["seconds"] < 2
+
+
+@pytest.mark.django_db
+def test_a_wake_up_waits_for_the_commit_and_is_forgotten_with_what_is_undone(
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    """Law 8: nothing leaves the process inside a transaction."""
+    before = counted.copy()
+    with django_capture_on_commit_callbacks() as after_commit:
+        wake("push", 1)
+        assert counted == before, "nothing was tried yet"
+        with pytest.raises(IntegrityError), transaction.atomic():
+            wake("push", 2)
+            raise IntegrityError
+    assert len(after_commit) == 1
+    assert counted == before
 
 
 @pytest.mark.django_db
