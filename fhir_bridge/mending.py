@@ -28,6 +28,7 @@ def open_for(item: Item) -> None:
         about=f"{type(item).__name__}/{item.pk}",
         accountable_pool=item.partner.steward_pool,
         priority=_priority(item),
+        title=" · ".join(part for part in (item.partner.name, item.type) if part),
         actor=SYSTEM,
     )
     item.mend_loop = loop.pk

@@ -25,11 +25,15 @@ KINDS = {"DiagnosticReport": "test-order", "Specimen": "test-order", "Appointmen
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An order that the evidence may belong to; ``reasons`` say what speaks for it, the weightiest first."""
+    """An order that the evidence may belong to; ``reasons`` say what speaks for it, the weightiest first.
+
+    ``is_named``: the evidence names this very order, by reference or number.
+    """
 
     loop: Loop
     score: int
     reasons: tuple[Words, ...]
+    is_named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +117,11 @@ def _judge(loop: Loop, clue: _Clue) -> Candidate:
         (_is_in_time(loop, clue.at), 10, _("done after it was ordered")),
         (loop.closed_at is None, 5, _("still open")),
     )
+    is_named = loop.request_id in clue.named | clue.numbered
     holding = [(weight, words) for holds, weight, words in told if holds]
-    return Candidate(loop, sum(weight for weight, _words in holding), tuple(words for _weight, words in holding))
+    return Candidate(
+        loop, sum(weight for weight, _words in holding), tuple(words for _weight, words in holding), is_named
+    )
 
 
 def _is_in_time(loop: Loop, at: datetime | None) -> bool:

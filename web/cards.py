@@ -1,6 +1,6 @@
 """What the page of a loop shows, made from `referrals.worklists.LoopView`: plain dicts, every word in place."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,12 +10,13 @@ from django.utils.translation import gettext as _
 from records import access
 from records.access import Actor
 from records.json import loads
-from referrals import directory, matching, people, workflow
+from referrals import directory, people, workflow
+from referrals.matching import Candidate
 from referrals.models import Handoff
 from referrals.pathways import REASONS
 from referrals.vocabulary import Offer, Words
-from referrals.worklists import HandoffView, LoopView, display_names
-from web import dues, linked, organisations, patients, reading, words
+from referrals.worklists import HandoffView, LoopView
+from web import dues, linked, matches, organisations, patients, reading, words
 from web import journal as sentences
 from web.forms.offers import Known, OfferForm, offer_form
 
@@ -38,7 +39,7 @@ def heading(actor: Actor, view: LoopView) -> dict[str, Any]:
         "id": loop.id,
         "kind": loop.kind,
         "kind_label": words.KINDS.get(loop.kind, loop.kind),
-        "title": loop.title or words.KINDS.get(loop.kind, loop.kind),
+        "title": words.title_of(view),
         "priority": loop.priority,
         "priority_label": words.PRIORITIES.get(loop.priority, loop.priority),
         "priority_tone": words.PRIORITY_TONES.get(loop.priority, ""),
@@ -109,9 +110,14 @@ def prefix(handoff_id: str, action: str, *, attested: bool) -> str:
     return f"{handoff_id}-{action}{'-told' if attested else ''}"
 
 
-def known(actor: Actor, view: LoopView, proofs: Iterable[linked.Linked]) -> dict[str, list[tuple[str, Words]]]:
-    """What may be chosen in a form: the resources that the loop names, orders that match, services and colleagues."""
-    choices: dict[str, list[tuple[str, Words]]] = {"ServiceRequest": list(_matching(actor, view))}
+def known(
+    actor: Actor, view: LoopView, proofs: Iterable[linked.Linked], found: Iterable[Candidate]
+) -> dict[str, list[tuple[str, Words]]]:
+    """What may be chosen in a form: the resources that the loop names, orders that match, services and colleagues.
+
+    ``found`` are the candidates of an unsolicited loop.
+    """
+    choices: dict[str, list[tuple[str, Words]]] = {"ServiceRequest": matches.choices(found)}
     for one in proofs:
         choices.setdefault(one.type, []).append((one.reference, f"{one.title} · {one.sub}"))
     choices["owner"] = [
@@ -119,17 +125,6 @@ def known(actor: Actor, view: LoopView, proofs: Iterable[linked.Linked]) -> dict
     ]
     choices["colleague"] = list(people.colleagues(actor.organization))
     return choices
-
-
-def _matching(actor: Actor, view: LoopView) -> Iterator[tuple[str, Words]]:
-    """The orders that the evidence of an unsolicited loop may belong to, best first, each with what speaks for it."""
-    waiting = [one.row for one in view.handoffs if one.row.is_open and one.row.kind == "match-evidence"]
-    found = [one for handoff in waiting for one in matching.candidates(handoff)]
-    names = display_names(actor, {one.loop.patient_id for one in found})
-    for one in found:
-        title = one.loop.title or words.KINDS[one.loop.kind]
-        told = (names.get(one.loop.patient_id, ""), title, ", ".join(map(str, one.reasons)))
-        yield one.loop.request_reference, " · ".join(str(part) for part in told if part)
 
 
 def _service(one: directory.ServiceFound) -> str:

@@ -1,7 +1,7 @@
 """What a loop's journal names as proof: reports, documents, appointments; only what the reader may see."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from records import access
 from records.access import Actor
 from records.json import Resource, lexeme, loads
 from referrals.vocabulary import Words
-from referrals.worklists import EventView
+from referrals.worklists import EventView, LoopView
 from web import reading
 
 CARRIED = ("report", "document", "appointment")
@@ -64,19 +64,24 @@ class Linked:
         return f"{self.type}/{self.id}"
 
 
-def of(actor: Actor, events: Iterable[EventView]) -> list[Linked]:
-    """The resources that the journal names and the actor may see, one query per type, newest first."""
+def of(actor: Actor, view: LoopView) -> list[Linked]:
+    """What the loop is about and what its journal names, if the actor may see it: one query per type, newest first."""
     wanted: dict[str, set[str]] = defaultdict(set)
-    for event in events:
-        for reference in (event.evidence, *(str(event.details.get(name, "")) for name in CARRIED)):
-            type_, _slash, key = reference.partition("/")
-            if type_ in TYPES and key:
-                wanted[type_].add(key)
+    for reference in (view.row.about, *_named(view.events)):
+        type_, _slash, key = reference.partition("/")
+        if type_ in TYPES and key:
+            wanted[type_].add(key)
     found: list[tuple[Any, Linked]] = []
     for type_, keys in wanted.items():
         rows = access.visible(actor, type_).filter(pk__in=keys, deleted=False)
         found += [(when, _linked(type_, loads(text))) for when, text in rows.values_list("last_updated", "body")]
     return [one for _when, one in sorted(found, key=lambda pair: pair[0], reverse=True)]
+
+
+def _named(events: Iterable[EventView]) -> Iterator[str]:
+    for event in events:
+        yield event.evidence
+        yield from (str(event.details.get(name, "")) for name in CARRIED)
 
 
 def _linked(type_: str, body: Resource) -> Linked:

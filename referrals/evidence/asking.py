@@ -5,13 +5,14 @@ from datetime import timedelta
 from records import access, clock, dates
 from records.access import Actor
 from records.json import Resource
-from referrals import workflow
+from referrals import sharing, workflow
 from referrals.evidence.table import is_finished
 from referrals.models import Loop, Owner
 from referrals.parties import local
 from referrals.reports import severity_of, was_rewritten
 from referrals.subjects import patient_of
 
+LONGEST_TITLE = 200
 FRESH = timedelta(days=30)
 """† An unsolicited report older than this is history that a partner's import brought, not news."""
 
@@ -45,13 +46,29 @@ def receiver(resource: Resource, actor: Actor) -> str:
 def ask_for_match(resource: Resource, pool: Owner, actor: Actor, *, anew: bool = False) -> str:
     """The `unsolicited` loop that holds this evidence, opened once; its patient is not known to be anybody.
 
-    ``anew``: once more where an earlier one has ended.
+    The house of the pool may read what its people have to match, as far as its sender may. ``anew``: once more where an
+    earlier one has ended.
     """
     about = f"{resource['resourceType']}/{resource['id']}"
     held = Loop.objects.filter(kind="unsolicited", about=about).order_by("opened_at").last()
     if held is not None and not (anew and held.closed_at):
         return held.id
     priority = "stat" if severity_of(resource) == "critical" else "routine"
-    return workflow.open_handoff_loop(
-        "unsolicited", "match-evidence", about=about, accountable_pool=pool, priority=priority, actor=actor
-    ).id
+    loop = workflow.open_handoff_loop(
+        "unsolicited",
+        "match-evidence",
+        about=about,
+        accountable_pool=pool,
+        priority=priority,
+        title=_title_of(resource),
+        actor=actor,
+    )
+    sharing.share(loop, resource, actor, organizations=frozenset({pool.organization}))
+    return loop.id
+
+
+def _title_of(resource: Resource) -> str:
+    """How what it reports is called, by its own words."""
+    concepts = [one for one in (resource.get("code"), resource.get("type")) if isinstance(one, dict)]
+    texts = [text for one in concepts for text in (one.get("text"), *(c.get("display") for c in one.get("coding", ())))]
+    return next((str(text) for text in (resource.get("description"), *texts) if text), "")[:LONGEST_TITLE]

@@ -17,7 +17,7 @@ from records.errors import Conflict, Forbidden, Incorrect, NotFound, Stale
 from referrals import workflow, worklists
 from referrals.models import Handoff
 from referrals.vocabulary import Offer, Words
-from web import attachments, cards, linked, patients, reading, written
+from web import attachments, cards, linked, matches, patients, reading, written
 from web import journal as sentences
 from web.forms.offers import REPORT_LABEL, REPORT_TEXT, OfferForm, offer_form
 from web.workplace import StaffRequest, page
@@ -58,7 +58,7 @@ def _handoff(view: worklists.LoopView, handoff_id: str) -> Handoff:
 
 
 def _form(request: StaffRequest, view: worklists.LoopView, handoff: Handoff, offer: Offer) -> OfferForm:
-    choices = cards.known(request.actor, view, linked.of(request.actor, view.events))
+    choices = cards.known(request.actor, view, linked.of(request.actor, view), matches.candidates(view))
     return offer_form(offer, choices, cards.prefix(handoff.id, offer.action, attested=offer.attested), request.POST)
 
 
@@ -113,7 +113,7 @@ def attachment(request: StaffRequest, loop_id: str, type: str, key: str, number:
 
 
 def _proof(request: StaffRequest, view: worklists.LoopView, type_: str, key: str) -> linked.Linked:
-    found = next((one for one in linked.of(request.actor, view.events) if (one.type, one.id) == (type_, key)), None)
+    found = next((one for one in linked.of(request.actor, view) if (one.type, one.id) == (type_, key)), None)
     if found is None:
         raise NotFound("No such document in this loop.")
     return found
@@ -171,8 +171,9 @@ def _page(
 ) -> HttpResponse:
     now = clock.now()
     view = worklists.loop_view(request.actor, loop_id, now)
-    proofs = linked.of(request.actor, view.events)
-    choices = cards.known(request.actor, view, proofs)
+    proofs = linked.of(request.actor, view)
+    found = matches.candidates(view)
+    choices = cards.known(request.actor, view, proofs, found)
     context: dict[str, Any] = {
         "banner": patients.banner(request.actor, view.row.patient_id) if view.row.patient_id else None,
         "loop": cards.heading(request.actor, view),
@@ -180,6 +181,7 @@ def _page(
         "cards": cards.cards(request.actor, view, now, choices, forms or {}),
         "journal": cards.journal(request.actor, view, proofs),
         "evidence": proofs,
+        "matching": matches.shown(request.actor, view, proofs, found),
         "request_facts": cards.request_facts(request.actor, view),
         "related": cards.related(view),
         "stale": cards.last_change(request.actor, view) if stale else "",
