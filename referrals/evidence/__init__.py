@@ -3,7 +3,8 @@
 Applied by itself only if (a) it names our request or Task, or one of our Tasks names it as output, **and** (b) its
 patient is the request's. (a) without (b), an outcome that doesn't come from the performer or before the order was
 sent, and a fresh report that names nothing, become match-evidence in a loop of the kind `unsolicited`: candidates are
-ranked there (`referrals.matching`), never guessed (PATHWAYS §6). What the placer adds to its own order is kept with it.
+ranked there (`referrals.matching`), never guessed (PATHWAYS §6). So does what had moved something here and now names
+another patient; what it has led to is taken back. What the placer adds to its own order is kept with it.
 
 What the table says is done only where the pathway allows it from the present stage, so late and repeated evidence
 undoes nothing: the record is kept, the loop stays as it is.
@@ -13,6 +14,7 @@ from referrals.evidence.applying import apply
 from referrals.evidence.asking import ask_for_match
 from referrals.evidence.matches import apply_matches, release
 from referrals.evidence.naming import line_of
+from referrals.evidence.parting import sort_out
 from referrals.evidence.saying import happened_at
 from referrals.evidence.table import EVIDENCE, RECORDED, TYPES
 
@@ -26,4 +28,5 @@ __all__ = [
     "happened_at",
     "line_of",
     "release",
+    "sort_out",
 ]

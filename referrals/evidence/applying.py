@@ -14,14 +14,13 @@ from referrals.evidence import appointments, messages
 from referrals.evidence.asking import ask_for_match, is_news, receiver
 from referrals.evidence.letters import is_letter
 from referrals.evidence.naming import Named, line_of, named_loops, performers_of, succeeded
+from referrals.evidence.parting import acting_for, is_of_its_patient, part
 from referrals.evidence.saying import happened_at, told
 from referrals.evidence.table import EVIDENCE, OUTPUTS, REPORTS, TYPES, Rule, is_finished, status_of
 from referrals.models import Event, Handoff, Loop
-from referrals.parties import same_patient
 from referrals.pathways import STAGES, transitions_from
 from referrals.people import default_pool, roles_in
 from referrals.reports import STATES, state_of, was_rewritten
-from referrals.subjects import patient_of
 from referrals.vocabulary import Transition
 from referrals.workflow import Act
 
@@ -39,11 +38,11 @@ def apply(resource: Resource, previous: Resource, actor: Actor) -> str | None:
     """
     touched = []
     for named in named_loops(resource, actor):
-        counts = resource["resourceType"] not in OUTPUTS or named.is_output or named.is_confirmed
-        if named.is_confirmed or same_patient(named.loop.patient_id, patient_of(resource)):
+        counts = resource["resourceType"] not in OUTPUTS or named.is_output or named.is_applied
+        if is_of_its_patient(named.loop, resource, previous):
             touched.append(_apply_to(named, resource, previous, actor) if counts else named.loop.id)
         elif counts and resource["resourceType"] in TYPES:
-            touched.append(ask_for_match(resource, named.loop.accountable, actor))
+            touched.append(part(named.loop, resource, actor))
     if not touched and is_news(resource, previous):
         tenant = receiver(resource, actor)
         touched = [ask_for_match(resource, default_pool(tenant), actor)] if tenant else []
@@ -66,7 +65,7 @@ def _apply_to(named: Named, resource: Resource, previous: Resource, actor: Actor
         return ask_for_match(resource, loop.accountable, actor) if is_unexpected else loop.id
     if _is_elsewhere(handoff, resource, actor):
         return _ask_referrer(handoff, resource, actor)
-    if _performs(actor, handoff) or not _is_outcome(path, resource, is_confirmed=named.is_confirmed):
+    if _performs(actor, handoff) or not _is_outcome(path, resource, is_applied=named.is_applied):
         return take(handoff, path, resource, actor, at)
     return loop.id if _is_attachment(loop, resource, actor) else ask_for_match(resource, loop.accountable, actor)
 
@@ -97,7 +96,7 @@ def take(handoff: Handoff, path: Path, resource: Resource, actor: Actor, at: dat
         )
         for row in path
     ]
-    return workflow.perform_many(acts, _acting(actor, handoff))[-1].loop.id
+    return workflow.perform_many(acts, acting_for(actor, handoff))[-1].loop.id
 
 
 def performing(loop: Loop, actor: Actor) -> Handoff | None:
@@ -180,11 +179,11 @@ def _performs(actor: Actor, handoff: Handoff) -> bool:
     return actor.kind == "system" or "performer" in roles_in(actor, handoff)
 
 
-def _is_outcome(path: Path, resource: Resource, *, is_confirmed: bool) -> bool:
+def _is_outcome(path: Path, resource: Resource, *, is_applied: bool) -> bool:
     """Whether it would be the performer's outcome: an end, or a report that the performer hasn't given before."""
     target = path[-1].target
     ends = bool(target) and STAGES["fulfil", target].is_end
-    return ends or (resource["resourceType"] in REPORTS | OUTPUTS and not is_confirmed)
+    return ends or (resource["resourceType"] in REPORTS | OUTPUTS and not is_applied)
 
 
 def _is_attachment(loop: Loop, resource: Resource, actor: Actor) -> bool:
@@ -219,8 +218,3 @@ def _is_replaced(resource: Resource) -> bool:
     rows = row_class("DocumentReference").rows("DocumentReference").filter(relatesto__contains=[reference])
     later = (loads(body) for body in rows.filter(deleted=False).values_list("body", flat=True))
     return any(reference in succeeded(one, ["replaces"]) for one in later)
-
-
-def _acting(actor: Actor, handoff: Handoff) -> Actor:
-    """The actor, if it may perform; else Baton in the actor's name: the proof counts, whoever delivers it."""
-    return actor if "performer" in roles_in(actor, handoff) else replace(actor, kind="system")

@@ -10,6 +10,7 @@ from datetime import datetime
 from records.access import Actor
 from records.json import Resource
 from records.types import row_class
+from referrals.evidence.parting import is_of_its_patient
 from referrals.evidence.saying import slot_of
 from referrals.models import Event, Handoff, LastWord, Loop
 from referrals.parties import held
@@ -23,7 +24,8 @@ def deciding(loop: Loop, appointment: Resource, actor: Actor) -> Resource:
     """The appointment that decides where the loop stands, after this one was heard of."""
     reference = f"Appointment/{appointment['id']}"
     others = sorted((_named(loop, actor) | _applied(loop)) - {reference})
-    found = [one for one in (held(*other.split("/", 1)) for other in others) if one]
+    known = [held(*other.split("/", 1)) for other in others]
+    found = [one for one in known if one and is_of_its_patient(loop, one)]
     if not found:
         return appointment
     said = _said_at([reference, *others])

@@ -25,10 +25,10 @@ def line_of(loop: Loop) -> Q:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A loop that a resource names. ``is_confirmed``: it was applied there before; ``is_output``: a Task of it names it."""
+    """A loop that a resource names. ``is_applied``: it has moved something there; ``is_output``: a Task of it names it."""
 
     loop: Loop
-    is_confirmed: bool
+    is_applied: bool
     is_output: bool
 
 

@@ -27,8 +27,14 @@ def happened_at(resource: Resource, actor: Actor) -> datetime:
         "QuestionnaireResponse": resource.get("authored"),
         "Composition": resource.get("date"),
     }.get(resource["resourceType"])
+    found = dates.period_of(told) if isinstance(told, str) else None
+    return found[0] if found else said_at(resource, actor)
+
+
+def said_at(resource: Resource, actor: Actor) -> datetime:
+    """When a partner wrote it, else now."""
     said = resource.get("meta", {}).get("lastUpdated") if actor.kind == "partner" else None
-    found = next((dates.period_of(one) for one in (told, said) if isinstance(one, str)), None)
+    found = dates.period_of(said) if isinstance(said, str) else None
     return found[0] if found else clock.now()
 
 

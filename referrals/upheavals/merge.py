@@ -18,7 +18,7 @@ from records.errors import Conflict
 from records.json import Resource
 from records.models import Audience
 from records.types import TYPES, OtherResource, row_class
-from referrals import workflow
+from referrals import evidence, workflow
 from referrals.models import Loop, Merge
 from referrals.parties import current_patient, held, identifiers_of, local
 from referrals.vocabulary import Words
@@ -130,6 +130,7 @@ def _undo(known: Merge, actor: Actor) -> None:
     workflow.change_loops(loops, actor, "unmerge-patient", patient_id=known.source)
     known.undone_at, known.undone_by = clock.now(), actor.display
     known.save(update_fields=["undone_at", "undone_by"])
+    evidence.sort_out({known.source, known.target}, known.merged_at, actor)
 
 
 def _rows_of(patient_id: str) -> dict[str, list[str]]:
