@@ -13,7 +13,7 @@ from records.json import loads
 from referrals import directory, people, workflow
 from referrals.matching import Candidate
 from referrals.models import Handoff
-from referrals.pathways import REASONS
+from referrals.pathways import REASONS, transitions_from
 from referrals.vocabulary import Offer, Words
 from referrals.worklists import HandoffView, LoopView
 from web import dues, linked, matches, organisations, patients, reading, words
@@ -66,6 +66,15 @@ def cards(
     return [_card(actor, one, now, choices, forms) for one in view.handoffs if one.row.is_open]
 
 
+def afterwards(
+    actor: Actor, view: LoopView, now: datetime, choices: Known, forms: Mapping[Key, OfferForm]
+) -> list[dict[str, Any]]:
+    """Each ended handoff with which this person may still do something, such as declare its report void."""
+    ended = [one for one in view.handoffs if not one.row.is_open]
+    possible = (one for one in ended if transitions_from(one.row.kind, one.row.stage, view.row.kind))
+    return [shown for shown in (_card(actor, one, now, choices, forms) for one in possible) if shown["offers"]]
+
+
 def _card(
     actor: Actor, view: HandoffView, now: datetime, choices: Known, forms: Mapping[Key, OfferForm]
 ) -> dict[str, Any]:
@@ -80,6 +89,8 @@ def _card(
         "version": handoff.version,
         "handoff_label": view.label,
         "stage_label": view.stage_label,
+        "is_open": handoff.is_open,
+        "since": handoff.stage_since,
         "due_at": handoff.due_at,
         "due_words": due.words,
         "tone": due.tone,

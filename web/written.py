@@ -16,7 +16,7 @@ from records.json import Resource
 from referrals import intake
 from referrals.models import Loop
 
-PRELIMINARY = frozenset({"interim-report", "preliminary-result"})
+STATES = {"interim-report": "preliminary", "preliminary-result": "preliminary", "amend": "amended"}
 CONSULT_NOTE = {"system": "http://loinc.org", "code": "11488-4", "display": "Consult note"}
 
 
@@ -38,7 +38,7 @@ def _document(loop: Loop, text: str, action: str, actor: Actor) -> Resource:
         "resourceType": "DocumentReference",
         "id": clock.new_id(),
         "status": "current",
-        "docStatus": "preliminary" if action in PRELIMINARY else "final",
+        "docStatus": STATES.get(action, "final"),
         "type": {"coding": [CONSULT_NOTE], "text": loop.title or CONSULT_NOTE["display"]},
         "subject": {"reference": f"Patient/{loop.patient_id}"},
         "date": clock.now().isoformat(timespec="seconds"),

@@ -286,3 +286,28 @@ def test_whoever_matches_a_report_reads_it_and_sees_that_its_patient_is_not_the_
         assert words in page, words
     document = as_boris.get(f"/loops/{loop_id}/evidence/DiagnosticReport/strange/")
     assert "Ejection fraction 35 %." in document.content.decode()
+
+
+def test_after_the_end_the_report_can_still_be_declared_void_or_amended_on_the_page(
+    as_ana: Client, as_clara: Client, story: Story
+) -> None:
+    act(as_clara, story, "report", report_text="Ejection fraction 35 %.")
+    act(as_ana, story, "acknowledge", "review-report", plan="Start an ACE inhibitor", question_answered="false")
+    story.does(story.ana, "tell", "notify-patient", channel="phone")
+    assert Loop.objects.get(pk=story.loop.pk).closed_at
+    page = as_ana.get(f"/loops/{story.loop.id}/").content.decode()
+    assert "Wrong patient or entered in error" in page
+
+    fulfil = Handoff.objects.get(loop=story.loop, kind="fulfil")
+    address = f"/loops/{story.loop.id}/handoffs/{fulfil.id}/amend/"
+    assert address in as_clara.get(f"/loops/{story.loop.id}/").content.decode()
+    typed = {"state": "corrected", "report_text": "Ejection fraction 53 %."}
+    said = {f"{fulfil.id}-amend-{name}": text for name, text in typed.items()} | {"version": str(fulfil.version)}
+    assert as_clara.post(address, said).status_code == 302
+    later = Loop.objects.get(based_on=story.loop)
+    assert later.handoffs.filter(kind="review-report", closed_at=None).exists()
+
+    review = Handoff.objects.get(loop=story.loop, kind="review-report")
+    said = {"version": str(review.version), f"{review.id}-void-reason": "wrong-patient"}
+    assert as_ana.post(f"/loops/{story.loop.id}/handoffs/{review.id}/void/", said).status_code == 302
+    assert later.handoffs.filter(kind="decide-next-step", stage="right-result", closed_at=None).exists()

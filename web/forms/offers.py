@@ -18,6 +18,8 @@ Choices = Sequence[tuple[str, Words]]
 REPORT_TEXT = "report_text"
 REPORT_LABEL = _("Text of the report")
 Known = Mapping[str, Choices]
+# What is said of a report that is here already, which nobody writes anew for that.
+OF_AN_EARLIER_REPORT = frozenset({"withdraw-report"})
 LONG = frozenset({"note", "message", "reason", "text", "plan", "answer", "question"})
 
 
@@ -64,7 +66,7 @@ def offer_form(offer: Offer, known: Known, prefix: str, data: Mapping[str, Any] 
     for field in offer.fields:
         if field.kind != "reference" or field.required or _choosable(field, known):
             form.fields[field.name] = MAKERS[field.kind](field, known)
-        if field.name == "report":
+        if field.name == "report" and offer.action not in OF_AN_EARLIER_REPORT:
             _let_write(form, field)
     return form
 

@@ -179,6 +179,7 @@ def _page(
         "loop": cards.heading(request.actor, view),
         "steps": view.steps,
         "cards": cards.cards(request.actor, view, now, choices, forms or {}),
+        "afterwards": cards.afterwards(request.actor, view, now, choices, forms or {}),
         "journal": cards.journal(request.actor, view, proofs),
         "evidence": proofs,
         "matching": matches.shown(request.actor, view, proofs, found),
