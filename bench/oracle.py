@@ -219,10 +219,11 @@ class Oracle:
         pool, named = f"{_home(item.list)}/pool", self._instead(item.list, now)
         if named is None and item.half <= now:
             named = self.surrogates.get(item.list)
-        if named is not None:
-            yield pool if not named or self._instead(named, now) is not None else named, "stead"
-        if item.list != pool and item.due <= now:
-            yield pool, "late"
+        is_alone = named is not None and (not named or self._instead(named, now) is not None)
+        if named and not is_alone:
+            yield named, "stead"
+        if item.list != pool and (is_alone or item.due <= now):
+            yield pool, "stead"
 
     def handed_over(self, person: str, to: str) -> None:
         """Somebody who leaves has given all that was theirs to a colleague."""

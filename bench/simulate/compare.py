@@ -79,19 +79,15 @@ class Judge:
     def _seen_instead(self, expected: set[Place], patient: str, case: Case, now: datetime) -> set[Place]:
         """What of a case is seen by those who should see it in another's stead, or because it is late."""
         found: set[Place] = set()
-        for viewer in sorted({viewer for viewer, view, _key in expected if view in ("stead", "late")}):
+        for viewer in sorted({viewer for viewer, view, _key in expected if view == "stead"}):
             reader = self._of(self.world.readers(viewer), now)
             page = rows(reader.actor, Filters(scope="team", patient=patient), now=now, limit=WHOLE_PAGE)
             found |= self._instead([row for row in page.rows if self.cases.get(row.loop_id) is case], viewer)
         return found
 
     def _instead(self, found: Iterable[Row], viewer: str) -> set[Place]:
-        """The rows that stand on another's list, and why they are read here."""
-        others = [row for row in found if row.via]
-        return {
-            (viewer, "late" if row.via == "late" else "stead", self.keys.get(row.handoff_id, row.handoff_id))
-            for row in others
-        }
+        """The rows that stand on another's list, read here for whatever reason: one row, however many there are."""
+        return {(viewer, "stead", self.keys.get(row.handoff_id, row.handoff_id)) for row in found if row.via}
 
     def look_at_all(self, now: datetime) -> None:
         """Compare all lists in full, organisation by organisation, and look for orphans.
@@ -108,7 +104,7 @@ class Judge:
             seen |= {row.handoff_id for row in whole}
             actual |= self._places(whole, site, now)
             self.look_as(viewers[now.toordinal() % len(viewers)], now)
-        self._judge({place for place in expected if place[1] not in ("stead", "late")}, actual, now)
+        self._judge({place for place in expected if place[1] != "stead"}, actual, now)
         self._find_orphans(seen, now)
 
     def look_as(self, viewer: str, now: datetime) -> None:
