@@ -1,6 +1,6 @@
 """One simulation from its seed: what is asked for, who asks, and what came of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
@@ -42,14 +42,14 @@ def prepare(plan: Plan) -> Play:
     play.silences = {name: faults.silences(START, plan.days, random) for name in world.partners}
     play.push(staffing.plan(world, START, plan.days, random))
     dying = staffing.deaths(world, START, plan.days, random)
-    orders = [_order(world, regions[number % len(regions)], number, plan, random) for number in range(plan.loops)]
-    play.push(step for step in orders if step.at < dying.get(step.data["patient"], step.at + DAY))
+    for number in range(plan.loops):
+        play.push([_order(world, regions[number % len(regions)], number, plan, dying, random)])
     play.push(_deaths(world, dying, random))
     play.push(staffing.merges(world, START, plan.days, random))
     return play
 
 
-def _order(world: World, region: str, number: int, plan: Plan, random: Random) -> Step:
+def _order(world: World, region: str, number: int, plan: Plan, dying: Mapping[str, datetime], random: Random) -> Step:
     at = START + timedelta(seconds=random.randrange(int(plan.days * 86_400 * 0.95)))
     kind = random.choices(list(KINDS), list(KINDS.values()))[0]
     placer = f"{region}-{random.choice(PLACERS)}"
@@ -58,7 +58,7 @@ def _order(world: World, region: str, number: int, plan: Plan, random: Random) -
         "kind": kind,
         "placer": placer,
         "performer": f"{placer}/pool" if kind == "f" else _performer(world, region, kind, random),
-        "patient": random.choice(world.patients[region]),
+        "patient": random.choice([one for one in world.patients[region] if at < dying.get(one, at + DAY)]),
         "priority": random.choices(list(PRIORITIES), list(PRIORITIES.values()))[0],
         "window": _window(kind, at, random),
     }
