@@ -1,6 +1,6 @@
 """The named conditions of the tables (``needs``, ``unless``, ``required_if``): pure questions about a situation."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -50,7 +50,7 @@ class Situation:
 
     def is_asked_to_cancel(self, performing: Handoff) -> bool:
         """Whether its performer has been asked to cancel it, and hasn't answered yet."""
-        asked = [other for other in self.others if other.kind == "request-cancellation"]
+        asked = [other for other in self.others if other.kind == "request-cancellation" and not is_about_a_visit(other)]
         return any(other.opened_by_id == performing.id for other in asked)
 
     def is_about_the_same(self, other: Handoff) -> bool:
@@ -65,6 +65,17 @@ class Situation:
 def is_theirs_to_end(handoff: Handoff) -> bool:
     """Whether the performer has to agree before it ends: it works elsewhere and its Task is in progress (PATHWAYS §1)."""
     return handoff.kind == "fulfil" and handoff.is_outside and handoff.task_status in STARTED
+
+
+def is_about_a_visit(asked: Handoff) -> bool:
+    """Whether a request to cancel is about an appointment alone, and not about all that its performer does."""
+    return asked.focus.startswith("Appointment/")
+
+
+def stands_alone(asked: Handoff, everyone: Iterable[Handoff]) -> bool:
+    """Whether a performer elsewhere is asked to stop what has ended here already: only its answer ends that."""
+    is_asked = asked.kind == "request-cancellation" and asked.list_id != asked.owner_id
+    return is_asked and asked.opened_by_id not in {one.id for one in everyone}
 
 
 def _has_begun(handoff: Handoff) -> bool:
@@ -164,6 +175,9 @@ CONDITIONS: dict[str, Callable[[Situation], bool]] = {
     "contact-open": lambda situation: situation.has_open("contact-patient"),
     "cancellation-needed": lambda situation: any(is_theirs_to_end(other) for other in situation.others),
     "cancellation-open": lambda situation: situation.is_asked_to_cancel(situation.handoff),
+    "about-a-visit": lambda situation: is_about_a_visit(situation.handoff),
+    "about-the-task": lambda situation: not is_about_a_visit(situation.handoff),
+    "still-performed": lambda situation: any(one.id == situation.handoff.opened_by_id for one in situation.others),
     "bids-open": lambda situation: bool(rivals(situation.handoff, situation.others)),
     "lost-bid": lambda situation: situation.handoff.reason_code == NOT_SELECTED,
     "unclaimed": lambda situation: _owner_kind(situation) == "pool",
@@ -195,6 +209,9 @@ UNMET: dict[str, Words] = {
     "loop-open": _("the request has ended"),
     "attested": _("nobody has entered it for the performer"),
     "placed-here": _("it was placed elsewhere"),
+    "about-a-visit": _("it is about more than an appointment"),
+    "about-the-task": _("it is about an appointment alone"),
+    "still-performed": _("nobody is performing it any more"),
     "untouched": _("something has happened already"),
     "patient-died": _("the patient's death was not confirmed"),
     "attempts-made": _("there were too few attempts to reach the patient"),

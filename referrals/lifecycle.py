@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from records.errors import Forbidden, Incorrect, Stale
 from referrals import bidding, fields, plausible
-from referrals.conditions import UNMET, Situation, holds, is_theirs_to_end, outlives
+from referrals.conditions import UNMET, Situation, holds, is_theirs_to_end, outlives, stands_alone
 from referrals.models import Handoff, Loop
 from referrals.pathways import ATTESTATION, DEPENDENTS, HANDOFFS, REASONS, RESUMES, STAGES, transitions_from
 from referrals.vocabulary import Data, Field, Move, Opening, Transition
@@ -230,7 +230,9 @@ def _is_overtaken(other: Handoff, transition: Transition, situation: Situation) 
     """Whether this other open handoff has nothing left to do after the transition."""
     if "died" in transition.sets:
         return not outlives(other)
-    if is_theirs_to_end(other):
+    if "lives" in transition.sets:
+        return (other.kind, other.reason_code) == ("request-cancellation", "patient-died")
+    if is_theirs_to_end(other) or stands_alone(other, (situation.handoff, *situation.others)):
         return False
     if _ends_loop(transition, situation):
         # A patient who doesn't know yet must still be told (law 4).
@@ -258,7 +260,9 @@ def _ends_loop(transition: Transition, situation: Situation) -> bool:
         return not holds("cancellation-needed", situation)
     taken_along = {key for move in transition.moves for key in _moved(move, situation)}
     performing = {other.id for other in situation.others if other.kind in ("dispatch", "fulfil")} - taken_along
-    return not performing and not holds("reported", situation)
+    # What had ended here already and only stops there now is no end of the rest.
+    is_answer = transition.handoff == "request-cancellation" and not taken_along and bool(situation.others)
+    return not performing and not is_answer and not holds("reported", situation)
 
 
 def _asked(transition: Transition, situation: Situation) -> tuple[str, ...]:
@@ -297,12 +301,19 @@ def _loop_changes(transition: Transition, situation: Situation, opens: Iterable[
     if "acknowledged" in sets:
         changes |= _recorded("acknowledged", ask, "")
     if _ends_loop(transition, situation):
-        changes |= {"end_reason": reason} | _recorded("acknowledged", ask, reason)
-        if holds("patient-knows", situation):
+        end = _end_reason(situation)
+        changes |= {"end_reason": end} | _recorded("acknowledged", ask, end)
+        if holds("patient-knows", situation) and not holds("patient-told", situation):
             changes |= _recorded("told", ask, reason)
     if "told" in sets and ("ended" not in sets or _ends_loop(transition, situation)):
         changes |= _recorded("told", ask, reason if situation.data.get("reason") else "")
     return changes | _by_death(transition, situation, ask)
+
+
+def _end_reason(situation: Situation) -> str:
+    """Why the loop ends: whoever only answers a request to stop doesn't change why it had ended for everybody else."""
+    is_answer = situation.handoff.kind == "request-cancellation"
+    return (is_answer and situation.loop.end_reason) or situation.reason
 
 
 def _by_death(transition: Transition, situation: Situation, ask: Ask) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from referrals.vocabulary import Stage
 PLACERS_ENDS = {
     "cancelled": "cancelled",
     "entered-in-error": "entered-in-error",
-    **dict.fromkeys(("patient-declined", "lost-after-attempts", "superseded"), "cancelled"),
+    **dict.fromkeys(("patient-declined", "lost-after-attempts", "superseded", "overtaken"), "cancelled"),
 }
 ACCEPTED = frozenset({"accepted", "in-progress"})
 

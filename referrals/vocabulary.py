@@ -138,7 +138,7 @@ class Transition:
     records on the loop: "acknowledged", "told", "ended" (with the reason's end), "performer" (the first one chosen), "replaced" (a
     request of ours takes the place of the last), "in-full" (no longer advice alone), "carried-out" (what was
     reported is enough, once nobody performs any more), "died" (all ends but what outlives the patient), "lives"
-    (it was not so), "reviewer" (another clinician reads what is reported); on the handoff: "attempt", "confirmed" (what
+    (it was not so: what it has asked performers to cancel is taken back), "reviewer" (another clinician reads what is reported); on the handoff: "attempt", "confirmed" (what
     was entered for its performer), "authorised", "claimed", "given-back" and "owner" (it gets another owner),
     "loop-owners" (so does the whole loop: `referrals.holding`); and of a report: "received", "withdrawn"
     (`referrals.receipts`).

@@ -28,11 +28,13 @@ PATHS: dict[str, tuple[tuple[str, str], ...]] = {
 REPORTS = {"referral": "report", "test-order": "result", "follow-up": "complete"}
 ENDINGS = {"rejected": "decline", "failed": "fail", "cancelled": "call-off"}
 ANSWERS = {
+    ("Appointment", "completed"): "release-appointment",  # what only such a visit is about
     ("request-cancellation", "completed"): "accept-cancellation",
     ("request-cancellation", "rejected"): "refuse-cancellation",
     ("recollect", "completed"): "recollected",
 }
 STARTED_ANYWAY = "start-anyway"
+STOPPED_ANYWAY = "stop-anyway"
 BEFORE_THE_OUTCOME = frozenset({"requested", "received", "accepted"})
 ORDER = ("draft", "requested", "received", "accepted", "in-progress", "completed")
 
@@ -111,7 +113,9 @@ def _rows(handoff: Handoff, stage: str = "") -> dict[str, Transition]:
 def _answer(handoff: Handoff, said: Resource, status: str) -> list[Step]:
     if status == handoff.task_status:
         return []
-    action = ANSWERS.get((handoff.kind, status), "")
+    action = ANSWERS.get((handoff.focus.split("/")[0], status)) or ANSWERS.get((handoff.kind, status), "")
+    if handoff.stage == "overtaken":  # the answer comes too late
+        return [Step(STOPPED_ANYWAY)] if action == "accept-cancellation" else []
     return [_ending(handoff, said, action)]
 
 

@@ -18,7 +18,15 @@ from records.json import Resource, loads
 from records.store import Stored, Written
 from referrals import evidence, sharing, workflow
 from referrals.intake.merging import PERFORMERS, merge, refuse_foreign
-from referrals.intake.steps import STARTED_ANYWAY, Step, agreed_elsewhere, reason_in, steps_of, unreachable
+from referrals.intake.steps import (
+    STARTED_ANYWAY,
+    STOPPED_ANYWAY,
+    Step,
+    agreed_elsewhere,
+    reason_in,
+    steps_of,
+    unreachable,
+)
 from referrals.models import Event, Handoff, Loop
 from referrals.parties import held, local, root_of, same_patient
 from referrals.pathways import RECIPIENT, transitions_from
@@ -168,6 +176,9 @@ def _is_new(handoff: Handoff, step: Step, actor: Actor) -> bool:
     """Whether a step is still to be done: its report isn't in the journal yet, and is of the request's patient."""
     if step.action == STARTED_ANYWAY:
         return actor.kind == "partner"  # a client here hears at once that it has lost
+    if step.action == STOPPED_ANYWAY:
+        asked_to_stop = Handoff.objects.filter(pk=handoff.opened_by_id, closed_at=None)
+        return actor.kind == "partner" and asked_to_stop.exists()
     if step.action == "contradict" and actor.kind != "partner":
         return False
     if not step.evidence:

@@ -286,6 +286,22 @@ WITHOUT_OUTCOME = (
     ),
 )
 
+# The request to cancel was taken back, and its performer's own system stopped all the same, the two messages having crossed.
+CROSSING = (
+    Transition(
+        "stop-anyway",
+        "request-cancellation",
+        _("Stopped although the request to cancel was taken back"),
+        "",
+        frozenset({"partner", "system"}),
+        sources=frozenset({"overtaken"}),
+        moves=(Move("fulfil", frozenset(), "cancelled"),),
+        opens=(Opening("decide-next-step", "referrer", unless=("deciding",)), TELL_TODAY),
+        closes=("provide-information", "contact-patient"),
+        needs=("about-the-task", "still-performed"),
+    ),
+)
+
 # A bid was lost, and its bidder's own system began all the same, the two messages having crossed.
 OVERLAPPING = (
     Transition(
@@ -302,11 +318,21 @@ OVERLAPPING = (
 
 CANCELLATION_ANSWERS = (
     Transition(
+        "release-appointment",
+        "request-cancellation",
+        _("The appointment is cancelled"),
+        "cancellation-accepted",
+        RECIPIENT,
+        needs=("about-a-visit",),
+        is_primary=True,
+    ),
+    Transition(
         "accept-cancellation",
         "request-cancellation",
         _("Accept the cancellation"),
         "cancellation-accepted",
         RECIPIENT,
+        needs=("about-the-task",),
         moves=(Move("fulfil", frozenset(), "cancelled"),),
         opens=(TELL_TODAY,),
         closes=("provide-information", "contact-patient"),
@@ -348,5 +374,6 @@ PERFORMING = (
     *CANCELLED_BY_THE_LABORATORY,
     *HEARSAY,
     *CANCELLATION_ANSWERS,
+    *CROSSING,
     *RECOLLECTION,
 )

@@ -70,11 +70,12 @@ DEATHS = (
             kind,
             _("The patient lives"),
             "",
-            opens=(_DECIDE,),
+            opens=() if kind == "decide-next-step" else (_DECIDE,),
             needs=("patient-died",),
             sets=frozenset({"lives"}),
         )
-        for kind in OUTLIVING
+        for kind in HANDOFFS
+        if kind not in UPKEEP
     ),
 )
 

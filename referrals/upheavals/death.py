@@ -100,6 +100,12 @@ def _anchor(loop: Loop) -> Handoff:
     return min(still_open, key=outlives)
 
 
+def _going_on(loop: Loop) -> Handoff:
+    """The handoff on which a death is taken back: any but what the death has asked for itself."""
+    still_open = loop.handoffs.filter(closed_at=None).select_related("owner").order_by("opened_at", "id")
+    return min(still_open, key=lambda one: one.kind == "request-cancellation")
+
+
 def _action(anchor: Handoff) -> str:
     return "note-death" if outlives(anchor) else "patient-died"
 
@@ -108,7 +114,7 @@ def _taken_up(confirmed: Handoff, actor: Actor) -> list[Loop]:
     proof = f"Task/{confirmed.id}"
     concerned = Loop.objects.filter(events__evidence=proof, end_reason="patient-died").distinct()
     ended = concerned.exclude(closed_at=None).filter(followed_by=None).select_related("accountable").order_by("id")
-    still_open = [_anchor(loop) for loop in concerned.filter(closed_at=None).order_by("id")]
+    still_open = [_going_on(loop) for loop in concerned.filter(closed_at=None).order_by("id")]
     followers = [workflow.take_up(loop, "decide-next-step", actor, evidence=proof) for loop in ended]
     outcomes = workflow.perform_many(_refuting(still_open, proof), _baton_for(actor))
     return [*followers, *(one.loop for one in outcomes)]

@@ -80,6 +80,7 @@ def test_from_every_open_stage_somebody_can_go_on_and_it_has_a_clock(kind: str, 
                 "withdraw-report",
                 "void",
                 "start-anyway",
+                "stop-anyway",
                 "contradict",
             }
         else:

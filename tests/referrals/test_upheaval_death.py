@@ -170,7 +170,7 @@ def test_refuted_later_every_loop_that_it_ended_is_taken_up_by_its_referrer(here
     assert (open_kinds(later), later.patient_id, later.about) == (["decide-next-step"], "ana", "ServiceRequest/ended")
     assert later.ordered_at == ended.ordered_at, "the clock of the order runs on"
     assert now(ended).stage == "cancelled", "a loop never leaves its end"
-    assert open_kinds(going) == ["decide-next-step", "fulfil", "request-cancellation"]
+    assert open_kinds(going) == ["decide-next-step", "fulfil"]
     assert (now(going).told_by, now(going).end_reason) == ("", "")
     with clock.at(hours(31)):
         assert death.refute("ana", here.nina) == []
