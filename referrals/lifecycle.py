@@ -171,7 +171,14 @@ def _why_ended(handoff: Handoff) -> str:
 
 def _clean(transition: Transition, situation: Situation, ask: Ask) -> Data:
     values = fields.clean(fields_of(transition, attested=ask.attested), ask.data, required_now(transition, situation))
-    plausible.check(values, ask.by, earliest=situation.loop.ordered_at, now=ask.at, is_told=bool(ask.roles & TOLD))
+    plausible.check(
+        values,
+        ask.by,
+        earliest=situation.loop.ordered_at,
+        now=ask.at,
+        is_told=bool(ask.roles & TOLD),
+        missed=situation.handoff.slot_end_at if transition.action == "no-show" else None,
+    )
     return values
 
 

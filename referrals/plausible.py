@@ -16,14 +16,22 @@ FURTHEST_APPOINTMENT = timedelta(days=3 * 365)
 """† Nobody books further ahead."""
 
 
-def check(values: Data, by: str, *, earliest: datetime, now: datetime, is_told: bool) -> None:
+ZONES_BEHIND = timedelta(hours=12)
+"""Until then it is still the same day somewhere."""
+
+
+def check(
+    values: Data, by: str, *, earliest: datetime, now: datetime, is_told: bool, missed: datetime | None = None
+) -> None:
     """Raise `Incorrect` naming each field that can't be meant.
 
-    ``by`` is the name of whoever acts, ``earliest`` when the order was placed; ``is_told``: another system says it.
+    ``by`` is the name of whoever acts, ``earliest`` when the order was placed; ``is_told``: another system says it; ``missed`` is the
+    end of the appointment to which the patient is said not to have come.
     """
     issues = list(_about_order(values))
     if not is_told:
         issues += [*_about_time(values, earliest, now), *_about_people(values, by)]
+        issues += [*_about_authorisation(values, now), *_about_absence(missed, now)]
     if issues:
         raise Incorrect(" ".join(issue.text for issue in issues), *issues)
 
@@ -40,6 +48,17 @@ def _about_time(values: Data, earliest: datetime, now: datetime) -> Iterator[Iss
         yield Issue(_("The appointment lies before the order was placed."), "slot_end", "value")
     if end and end > now + FURTHEST_APPOINTMENT:
         yield Issue(_("The appointment lies more than three years ahead. Is the year right?"), "slot_end", "value")
+
+
+def _about_authorisation(values: Data, now: datetime) -> Iterator[Issue]:
+    until = values.get("valid_until")
+    if until and until < (now - ZONES_BEHIND).date():
+        yield Issue(_("The authorisation has expired already."), "valid_until", "value")
+
+
+def _about_absence(missed: datetime | None, now: datetime) -> Iterator[Issue]:
+    if missed and now < missed:
+        yield Issue(_("The appointment isn't over yet."), code="business-rule")
 
 
 def _about_people(values: Data, by: str) -> Iterator[Issue]:

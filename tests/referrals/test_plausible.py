@@ -35,6 +35,46 @@ def test_an_appointment_that_can_not_be_meant_is_asked_about_and_nothing_is_book
     assert fulfil.stage == "sent"
 
 
+def test_an_appointment_booked_with_the_patient_is_asked_about_as_well(ward: Ward) -> None:
+    loop, fulfil = ward.sent()
+    ward.does(ward.clinic, fulfil, "book", slot_end=MONDAY + HOUR)
+    with clock.at(MONDAY + 2 * HOUR):
+        ward.does(ward.clinic, fulfil, "no-show")
+        with pytest.raises(Incorrect, match="Is the year right"):
+            ward.does(
+                ward.coordinator, ward.only(loop, "contact-patient"), "book", slot_end=MONDAY + timedelta(days=27_000)
+            )
+
+
+def test_nobody_misses_an_appointment_before_it_is_over_unless_its_own_system_says_so(ward: Ward) -> None:
+    fulfil = ward.sent(performer="elsewhere")[1]
+    slot = {"slot_end": MONDAY + timedelta(days=3)}
+    ward.does(ward.partner, fulfil, "book", **slot)
+    told = {"channel": "phone", "spoken_to": "Al"}
+    with pytest.raises(Incorrect, match="isn't over yet"):
+        workflow.perform(fulfil.id, "no-show", ward.coordinator, data=told, attested=True)
+    with clock.at(slot["slot_end"]):
+        workflow.perform(fulfil.id, "no-show", ward.coordinator, data=told, attested=True)
+    ward.does(ward.partner, fulfil, "rebook", slot_end=MONDAY + timedelta(days=9))
+    ward.does(ward.partner, fulfil, "no-show")
+    fulfil.refresh_from_db()
+    assert fulfil.stage == "no-show"
+
+
+@pytest.mark.parametrize(("days", "is_refused"), [(-2, True), (0, False), (1, False)])
+def test_an_authorisation_that_has_expired_already_is_refused(ward: Ward, days: int, is_refused: bool) -> None:
+    loop = ward.order()
+    ward.does(ward.referrer, ward.only(loop, "dispatch"), "send", authorisation_needed=True)
+    fulfil = ward.only(loop, "fulfil")
+    agreed = {"authorisation": "A-4711", "valid_until": (MONDAY + timedelta(days=days)).date()}
+    if not is_refused:
+        ward.does(ward.coordinator, fulfil, "authorise", **agreed)
+        return
+    with pytest.raises(Incorrect) as refused:
+        ward.does(ward.coordinator, fulfil, "authorise", **agreed)
+    assert [issue.expression for issue in refused.value.issues] == ["valid_until"]
+
+
 def test_the_second_person_at_an_urgent_end_is_somebody_else(ward: Ward) -> None:
     fulfil = ward.sent(priority="urgent")[1]
     reason = {"reason": "no-longer-needed"}

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from records import store
+from records import clock, store
 from records.errors import Incorrect
 from referrals import workflow
 from referrals.models import Handoff, Loop
@@ -142,7 +142,8 @@ def test_several_missed_visits_count_their_attempts_anew(ward: Ward) -> None:
         ward.does(ward.coordinator, ward.only(loop, "contact-patient"), "attempt", channel="phone")
     ward.does(ward.clinic, fulfil, "rebook", slot_end=MONDAY + timedelta(days=3))
     assert ward.open_kinds(loop) == ["fulfil"]
-    ward.does(ward.clinic, fulfil, "no-show")
+    with clock.at(MONDAY + timedelta(days=3)):
+        ward.does(ward.clinic, fulfil, "no-show")
     contact = ward.only(loop, "contact-patient")
     assert contact.attempts == 0
     with pytest.raises(Incorrect, match="too few attempts"):
