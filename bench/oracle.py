@@ -375,10 +375,10 @@ def _after(start: datetime, span: str, house: House) -> datetime:
     if span.endswith("h"):
         return start + timedelta(hours=int(span[:-1]))
     local, is_today = start.astimezone(ZoneInfo(house.zone)), span == "today"
-    day, days = local.date() - timedelta(days=is_today), 1 if is_today else int(span.rstrip("bd"))
+    day, days = local.date(), 0 if is_today else int(span.rstrip("bd"))
     while days:
         day += timedelta(days=1)
         is_free = day.weekday() >= SATURDAY or day in house.closed
-        days -= not (is_free and (is_today or "b" in span))
+        days -= not (is_free and "b" in span)
     clock = time() if is_today else local.time()
     return datetime.combine(day + timedelta(days=is_today), clock, ZoneInfo(house.zone)).astimezone(UTC)

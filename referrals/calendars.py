@@ -22,7 +22,7 @@ EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """How long somebody has. The unit `same-day` means the end of the first working day, today included."""
+    """How long somebody has. The unit `same-day` means the end of that calendar day, a day off or not."""
 
     amount: int
     unit: Unit
@@ -55,8 +55,7 @@ class WorkingDays:
         if span.unit == "days":
             return self._at(local.date() + timedelta(days=span.amount), local.time())
         if span.unit == "same-day":
-            today = local.date() - timedelta(days=1)
-            return self._at(next(self._working_days_after(today)) + timedelta(days=1), time())
+            return self._at(local.date() + timedelta(days=1), time())
         counted = [local.date(), *islice(self._working_days_after(local.date()), span.amount)]
         return self._at(counted[-1], local.time())
 

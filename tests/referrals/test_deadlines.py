@@ -49,7 +49,12 @@ def at(zone: ZoneInfo, *parts: int) -> datetime:
         (BAVARIAN, at(BERLIN, 2026, 3, 28, 2, 30), days(1), at(BERLIN, 2026, 3, 29, 3, 30)),  # a time that isn't there
         (BAVARIAN, at(BERLIN, 2026, 10, 24, 2, 30), days(1), at(BERLIN, 2026, 10, 25, 2, 30)),  # one that is twice
         (BAVARIAN, at(BERLIN, 2026, 3, 2, 15), deadlines.SAME_DAY, at(BERLIN, 2026, 3, 3, 0)),
-        (BAVARIAN, at(BERLIN, 2026, 3, 7, 15), deadlines.SAME_DAY, at(BERLIN, 2026, 3, 10, 0)),  # a Saturday's: Monday
+        (
+            BAVARIAN,
+            at(BERLIN, 2026, 3, 7, 15),
+            deadlines.SAME_DAY,
+            at(BERLIN, 2026, 3, 8, 0),
+        ),  # a Saturday's: that Saturday
         (WorkingDays(closed_on=frozenset({date(2026, 3, 3)})), MONDAY, business_days(1), MONDAY + timedelta(days=2)),
         (WorkingDays("UTC", "XX"), MONDAY, business_days(1), MONDAY + timedelta(days=1)),  # a country nobody knows
     ],
