@@ -8,6 +8,7 @@ from referrals.clocks import Clocks
 from referrals.ledger import Ledger, audience
 from referrals.lifecycle import Decision
 from referrals.models import Handoff, Loop, Owner
+from referrals.particulars import is_under_another
 
 
 class Asking:
@@ -30,28 +31,37 @@ class Asking:
             raise people.nobody_new()
         request = self._request(loop, decision, staying)
         known = before if request == loop.request_reference else frozenset()
-        newcomers = sorted({owner.organization for owner in owners} - known - {""})
+        is_draft = decision.data.get("authorisation_needed", False)
+        newcomers = sorted({owner.organization for owner in owners} - known - {""}) if not is_draft else ()
         self._asked += [(loop, organization, request) for organization in newcomers]
-        if not owners:
-            return [loop.performer_owner]
+        asked = [*owners] or [loop.performer_owner]
         self._clocks.learn(*owners)
-        if "performer" in decision.transition.sets:
-            self._name(loop, decision, owners)
-        return [*owners]
+        if "performer" in decision.transition.sets and (owners or is_draft):
+            performing = {one.owner_id for one in staying}
+            self._name(loop, decision, _unsent(loop, performing) if is_draft else _named(decision, owners))
+        return asked
 
     def welcome(self, actor: Actor) -> None:
         """Let whoever has just been asked see it."""
         for loop, organization, request in self._asked:
             sharing.welcome(loop, request, organization, actor)
 
-    def _name(self, loop: Loop, decision: Decision, owners: Sequence[Owner]) -> None:
-        """The loop names its performer; while several are bidding, nobody yet."""
-        named = None if len(owners) > 1 and decision.data.get("bidding") else owners[0]
+    def admit(self, loop: Loop, handoff: Handoff) -> None:
+        """The payer has agreed: whoever is to perform it may see it from now on."""
+        request = handoff.focus if is_under_another(handoff) else loop.request_reference
+        self._asked.append((loop, handoff.owner.organization, request))
+        if loop.performer_owner is None and not handoff.is_offer:
+            owner = handoff.owner
+            self._ledger.change_loop(loop, performer_owner=owner, performer=owner.organization)
+
+    def _name(self, loop: Loop, decision: Decision, named: Owner | None) -> None:
+        """The loop names its performer, or nobody yet."""
+        performers = decision.data.get("performer")
         self._ledger.change_loop(
             loop,
             performer_owner=named,
             performer=named.organization if named else "",
-            service_id=people.service_of(decision.data["performer"][0]),
+            service_id=people.service_of(performers[0]) if performers else loop.service_id,
         )
 
     def _request(self, loop: Loop, decision: Decision, staying: Sequence[Handoff]) -> str:
@@ -68,6 +78,16 @@ class Asking:
         self._ledger.requests.append((loop, last, "revoked"))
         decision.data["request"] = f"ServiceRequest/{following['id']}"
         return f"ServiceRequest/{following['id']}"
+
+
+def _named(decision: Decision, owners: Sequence[Owner]) -> Owner | None:
+    """The first one asked; nobody while several are bidding."""
+    return None if len(owners) > 1 and decision.data.get("bidding") else owners[0]
+
+
+def _unsent(loop: Loop, performing: set[int]) -> Owner | None:
+    """Until the payer agrees nobody new is named; whoever performs it besides stays so."""
+    return loop.performer_owner if loop.performer_owner_id in performing else None
 
 
 def last_request(loop: Loop) -> str:

@@ -68,7 +68,7 @@ reason, why not. Whatever comes later, such as a corrected result, opens a new l
   report proves the step; for a performer without such a system, staff may enter what they were told, and by whom. The *placing
   side* is the referrer, a coordinator or a supervisor.
 - **Asks for**: what has to be filled in; in brackets what may be.
-- **Then**: what opens for whom, and what ends with it. *Today* means before the end of the working day.
+- **Then**: what opens for whom, and what ends with it. *Today* means before the end of that day, a day off or not.
 - **Due** are Baton's defaults; an organisation may set its own. Business days follow the owner's calendar.
 """
 

@@ -149,6 +149,7 @@ def audience_of_handoff(handoff: Handoff) -> frozenset[str]:
     """The root organisations that see a handoff: of several performers each sees only what is its own to do."""
     loop = handoff.loop
     acting = handoff.owner.organization if handoff.kind in PERFORMED else loop.performer
+    acting = "" if handoff.is_unsent else acting
     return frozenset({loop.placer, acting, loop.accountable.organization, _reading(loop)} - {""})
 
 

@@ -272,6 +272,8 @@ class Work:
         if "authorised" in decision.transition.sets:
             handoff.authorisation = decision.data["authorisation"]
             handoff.authorised_until = decision.data.get("valid_until")
+            if decision.transition.target:
+                self._asking.admit(loop, handoff)
 
     def _openers(
         self, opening: Opening, handoff: Handoff, owners: list[Owner | None]

@@ -2,13 +2,14 @@
 
 from referrals.models.adoption import Adoptable
 from referrals.models.journal import Delivery, Escalation, Event, Mailbox
-from referrals.models.loops import RANK, FollowUp, Handoff, Loop, Referral, TestOrder, Unsolicited, Upkeep
+from referrals.models.loops import RANK, UNSENT, FollowUp, Handoff, Loop, Referral, TestOrder, Unsolicited, Upkeep
 from referrals.models.people import Absence, Membership, Owner, Pool, PoolMember, User
 from referrals.models.policies import Calendar, Policy
 from referrals.models.upheavals import LastWord, Merge, SignOfLife
 
 __all__ = [
     "RANK",
+    "UNSENT",
     "Absence",
     "Adoptable",
     "Calendar",

@@ -27,6 +27,10 @@ RANK = {"stat": 0, "asap": 1, "urgent": 2, "routine": 3}
 _ACKNOWLEDGED = models.Q(acknowledged_at__isnull=False) | ~models.Q(acknowledged_reason="")
 _TOLD = models.Q(told_at__isnull=False) | ~models.Q(told_reason="")
 _HAS_REQUEST = models.Q(kind__in=["referral", "follow-up", "test-order"], answer_only=False)
+# What its performer has never been sent: the payer hasn't agreed, or it ended before (it still stood on its placer's list).
+UNSENT = models.Q(kind="fulfil", task_status="draft") | (
+    models.Q(kind="fulfil", stage="cancelled", owner__internal=True) & ~models.Q(owner=models.F("list"))
+)
 _OPEN_STAGES = ["waiting-partner", "report-received", "plan-to-patient", "in-hand"]
 
 
@@ -279,3 +283,11 @@ class Handoff(models.Model):
     def is_open(self) -> bool:
         """Whether somebody still has to do something."""
         return self.closed_at is None
+
+    @property
+    def is_unsent(self) -> bool:
+        """Whether its performer has never been sent it; see `UNSENT`."""
+        if self.kind != "fulfil":
+            return False
+        is_given_up = self.stage == "cancelled" and self.list_id != self.owner_id and self.owner.internal
+        return self.task_status == "draft" or is_given_up

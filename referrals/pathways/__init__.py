@@ -65,9 +65,14 @@ def first_stage(handoff: str, loop_kind: str) -> str:
 
 def transitions_from(handoff: str, stage: str, loop_kind: str) -> Iterable[Transition]:
     """The transitions that leave (or stay in) a stage, whoever may; what an end still allows is about its report."""
-    at_end = STAGES[handoff, stage].is_end
+    where = STAGES[handoff, stage]
     for transition in TRANSITIONS:
         if transition.handoff != handoff or (transition.loop_kinds and loop_kind not in transition.loop_kinds):
             continue
-        if stage in transition.sources or (not transition.sources and not at_end):
+        if stage in transition.sources or (not transition.sources and not where.is_end and _knows(transition, where)):
             yield transition
+
+
+def _knows(transition: Transition, where: Stage) -> bool:
+    """Whether who may take it has heard of it: of a draft, nobody who is to perform it has."""
+    return where.task_status != "draft" or not transition.who & {"performer", "partner"}

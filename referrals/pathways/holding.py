@@ -9,17 +9,22 @@ from referrals.pathways.stages import FOLLOW_UP, REFERRAL, TEST_ORDER
 from referrals.vocabulary import Role, Transition
 
 
-def _hold(handoff: str, who: frozenset[Role]) -> Transition:
+def _hold(handoff: str, who: frozenset[Role], *sources: str) -> Transition:
     return Transition(
         "hold",
         handoff,
         _("Put on hold"),
         "",
         who,
+        sources=frozenset(sources),
         loop_kinds=frozenset({REFERRAL, FOLLOW_UP, TEST_ORDER}),
         fields=(NOTE,),
         opens=(replace(IN_QUESTION, unless=("deciding",)),),
     )
 
 
-HOLDING = (_hold("fulfil", RECIPIENT | STAFF), _hold("dispatch", STAFF))
+HOLDING = (
+    _hold("fulfil", RECIPIENT | STAFF),
+    _hold("fulfil", STAFF, "authorisation-pending"),
+    _hold("dispatch", STAFF),
+)

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from records.access import Actor
 from records.errors import Forbidden
-from referrals.models import Handoff, Loop, Membership, Owner, User
+from referrals.models import UNSENT, Handoff, Loop, Membership, Owner, User
 from referrals.people.reading import in_stead_of
 from referrals.vocabulary import Role
 
@@ -98,13 +98,14 @@ def _own_roles(actor: Actor, about: Handoff | Loop) -> set[Role]:
 
 def _by_organization(actor: Actor, about: Handoff | Loop, loop: Loop) -> set[Role]:
     roles: set[Role] = set()
-    if actor.organization in _performers(actor.organization, about, loop):
+    is_unsent = isinstance(about, Handoff) and about.is_unsent
+    if not is_unsent and actor.organization in _performers(actor.organization, about, loop):
         roles |= {"performer", "partner"} if actor.kind == "partner" else {"performer"}
     if actor.organization in _referrers(about, loop) and _may_decide(actor):
         roles.add("requester")
     if actor.organization == loop.accountable.organization:
         roles |= _oversight(actor)
-    if isinstance(about, Handoff) and _holds(actor, about.owner):
+    if isinstance(about, Handoff) and not is_unsent and _holds(actor, about.owner):
         roles.add("holder")
     return roles
 
@@ -132,7 +133,7 @@ def _further_performers(organization: str, loop: Loop) -> list[str]:
     if organization in (loop.performer, loop.placer, loop.accountable.organization):
         return []
     asked = Handoff.objects.filter(loop=loop.pk, kind="fulfil", owner__organization=organization)
-    return [organization] if asked.exists() else []
+    return [organization] if asked.exclude(UNSENT).exists() else []
 
 
 def _oversight(actor: Actor) -> set[Role]:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from records.access import Actor
 from records.errors import NotFound
-from referrals.models import Event, Handoff, Loop, SignOfLife
+from referrals.models import UNSENT, Event, Handoff, Loop, SignOfLife
 from referrals.pathways import HANDOFFS, LOOP_STAGES, REASONS, STAGES, TRANSITIONS
 from referrals.people import PERFORMED
 from referrals.vocabulary import Words
@@ -106,17 +106,18 @@ def _visible(actor: Actor) -> QuerySet[Loop]:
     if not actor.organization:
         return loops.filter(patient_id=actor.patient) if actor.patient else loops.none()
     organization = actor.organization
-    performed = Handoff.objects.filter(kind__in=PERFORMED, owner__organization=organization).values("loop")
+    performed = Handoff.objects.filter(kind__in=PERFORMED, owner__organization=organization).exclude(UNSENT)
     own = Q(placer=organization) | Q(performer=organization) | Q(accountable__organization=organization)
     own |= Q(responsible__organization=organization)
-    return loops.filter(own | Q(pk__in=performed))
+    return loops.filter(own | Q(pk__in=performed.values("loop")))
 
 
 def _is_shown(actor: Actor, handoff: Handoff | None, loop: Loop) -> bool:
     """Whether the actor sees a handoff: who only performs sees nothing of the other performers."""
     if handoff is None or handoff.kind not in PERFORMED or actor.kind == "system" or actor.patient:
         return True
-    return actor.organization in (loop.placer, loop.accountable.organization, handoff.owner.organization)
+    acting = "" if handoff.is_unsent else handoff.owner.organization
+    return actor.organization in (loop.placer, loop.accountable.organization, acting)
 
 
 def _views(actor: Actor, loops: Iterable[Loop], now: datetime) -> list[LoopView]:

@@ -4,9 +4,10 @@ from datetime import date, timedelta
 
 import pytest
 
-from records import clock
-from records.errors import Forbidden, Incorrect
-from referrals import worklists
+from records import access, clock
+from records.access import SYSTEM, Actor
+from records.errors import Incorrect, NotFound
+from referrals import people, workflow, worklists
 from referrals.models import Event, Handoff, Loop
 from referrals.worklists import Filters
 from tests.referrals.ward import MONDAY, Ward
@@ -38,9 +39,9 @@ def label(ward: Ward, days: int) -> list[str]:
 def test_until_the_payer_answers_it_is_the_placers_work_and_a_draft(ward: Ward, pending: Handoff) -> None:
     assert (pending.stage, pending.task_status) == ("authorisation-pending", "draft")
     assert pending.list == ward.practice_pool
-    with pytest.raises(Incorrect):
+    with pytest.raises(NotFound):
         ward.does(ward.clinic, pending, "accept")
-    with pytest.raises(Forbidden):
+    with pytest.raises(NotFound):
         ward.does(ward.clinic, pending, "authorise", authorisation="A-4711")
 
 
@@ -97,3 +98,56 @@ def test_a_renewed_authorisation_allows_a_later_visit(ward: Ward, authorised: Ha
     again = ward.only(authorised.loop, "fulfil")
     assert (again.authorised_until, again.stage, again.due_at) == (date(2026, 6, 1), "sent", due)
     ward.does(ward.clinic, again, "book", slot_end=MONDAY + timedelta(days=60))
+
+
+def redirected(ward: Ward) -> Handoff:
+    """A referral that another performer has declined, and that waits for the payer before it goes to the clinic."""
+    loop, fulfil = ward.sent(performer="elsewhere")
+    ward.does(ward.partner, fulfil, "decline", reason="no-capacity", reason_text="Full.")
+    asked = {"performer": "Organization/clinic", "authorisation_needed": True}
+    ward.does(ward.referrer, ward.only(loop, "decide-next-step"), "redirect", **asked)
+    return ward.only(loop, "fulfil")
+
+
+def sees(actor: Actor, handoff: Handoff) -> list[bool]:
+    """Whether the actor reads the Task, the loop's Task, and the loop."""
+    tasks = access.visible(actor, "Task")
+    try:
+        worklists.loop_view(actor, handoff.loop_id, clock.now())
+    except NotFound:
+        is_shown = False
+    else:
+        is_shown = True
+    return [tasks.filter(pk=key).exists() for key in (handoff.id, handoff.loop_id)] + [is_shown]
+
+
+def test_a_performer_knows_nothing_of_a_draft_until_the_payer_agrees(ward: Ward) -> None:
+    draft = redirected(ward)
+    assert sees(ward.clinic, draft) == [False, False, False]
+    assert not people.roles_in(ward.clinic, draft)
+    assert workflow.available(ward.clinic, draft) == []
+    ward.does(ward.coordinator, draft, "authorise", authorisation="A-4711")
+    sent = ward.only(draft.loop, "fulfil")
+    assert sees(ward.clinic, sent) == [True, True, True]
+    assert sent.loop.performer == "clinic"
+    ward.does(ward.clinic, sent, "accept")
+
+
+@pytest.mark.parametrize(
+    ("action", "data"),
+    [
+        ("refuse-authorisation", {"reason": "not-covered", "reason_text": "Only in the network."}),
+        ("cancel", {"reason": "no-longer-needed"}),
+    ],
+)
+def test_a_draft_that_ends_was_never_its_performers(ward: Ward, action: str, data: dict[str, str]) -> None:
+    draft = redirected(ward)
+    ward.does(ward.referrer, draft, action, **data)
+    assert sees(ward.clinic, draft) == [False, False, False]
+
+
+def test_a_draft_is_moved_by_the_payers_answer_and_by_its_referrer_alone(ward: Ward, pending: Handoff) -> None:
+    offered = {offer.action for who in (ward.referrer, ward.boss) for offer in workflow.available(who, pending)}
+    assert offered == {"authorise", "refuse-authorisation", "cancel", "add-performer", "hold", "transfer"}
+    with pytest.raises(Incorrect):
+        workflow.perform(pending.id, "report", SYSTEM, data={"report": "DocumentReference/1"})
