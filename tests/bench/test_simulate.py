@@ -1,20 +1,28 @@
 """Many small years against the oracle, and the proof that the oracle sees what is wrong."""
 
 import ast
+import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.db import connection, transaction
 
 from bench import oracle
-from bench.simulate import run, shrink
+from bench.simulate import run, shards, shrink
+from bench.simulate.compare import Finding
 from bench.simulate.play import Play
 from bench.simulate.run import FAILURES, Plan
+from bench.simulate.steps import Step
 from bench.simulate.world import START
+from config import scratch
+from config.management.commands import simulate
 from referrals import escalation, lifecycle
 from referrals.deadlines import DEFAULTS, hours
 from referrals.worklists import filters, lists
@@ -126,6 +134,38 @@ def test_a_failure_comes_with_the_shortest_history_that_fails(monkeypatch: pytes
     assert history[0].action == "order"
     assert 2 <= len(history) < len(whole) + 1
     assert shrink._fails(history, finding)
+
+
+@pytest.mark.django_db
+def test_a_failure_prints_its_result_and_says_what_was_found_and_how_it_comes_about(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forget_the_decision(monkeypatch)
+    monkeypatch.setattr(scratch, "databases", lambda *_given: nullcontext([{}]))
+    monkeypatch.setattr(
+        simulate, "_play", lambda parts, *_given: [shards.play(part, lambda _days: None) for part in parts]
+    )
+    said, explained = StringIO(), StringIO()
+    with pytest.raises(CommandError, match="seed 1"):
+        call_command("simulate", days=40, loops=20, seed=1, processes=1, json=True, stdout=said, stderr=explained)
+    assert json.loads(said.getvalue())["missed"] > 0
+    lines = explained.getvalue().splitlines()
+    history = lines[lines.index("The shortest history:") + 1 :]
+    assert lines[0] == "seed 1"
+    assert " missed: " in lines[1]
+    assert ": order s0r" in history[0]
+    assert len(history) >= 2
+
+
+@pytest.mark.django_db
+def test_a_history_that_needs_steps_of_others_is_not_cut_to_what_cannot_be_played() -> None:
+    play = run.prepare(Plan(days=5, loops=4, seed=1))
+    orders = [step for _at, _number, step in sorted(play._queue) if step.action == "order"]
+    finding = Finding("missed", START, orders[0].case, "")
+    merge = Step(START, "", "merge", "s0r0-oak-c0", data={"source": "s0r0-p7", "target": "s0r0-p8"})
+    unknown = Step(START, "", "leave", "s0r0-nobody", data={"to": "s0r0-oak-d0"})
+    assert not shrink._fails([orders[0], merge], finding)
+    assert not shrink._fails([orders[0], unknown], finding)
 
 
 @contextmanager
