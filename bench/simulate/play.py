@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Any
 
-from bench.oracle import Case, Item, Oracle
+from bench.oracle import TABLE, Case, Item, Oracle
 from bench.simulate import faults, habits, staffing
 from bench.simulate.compare import Judge
 from bench.simulate.faults import Window
@@ -167,15 +167,22 @@ class Play:
 
     def _act(self, item: Item, step: Step) -> None:
         is_allowed = self.oracle.allows(item, step.action)
+        if step.meddles and is_allowed:
+            return
         try:
             outcome = self._perform(item, step)
         except BatonError as refusal:
             if is_allowed:
                 self.judge.find("disagrees", self.now, item.case.name, f"refused: {step} ({refusal})")
+            self._look(item.case)  # nothing has changed
             return
-        if not is_allowed:
+        if is_allowed:
+            self._go_on(item, step, outcome)
+        else:
             self.judge.find("disagrees", self.now, item.case.name, f"accepted at {item.stage}: {step}")
-            return
+
+    def _go_on(self, item: Item, step: Step, outcome: workflow.Outcome) -> None:
+        """What has been done has its consequences for both sides."""
         opened = self.oracle.happened(item, step.action, step.said or self.now, self._told(step))
         if "slot_end" in step.data:
             self._slots[item.case.name] = step.data["slot_end"]
@@ -287,6 +294,14 @@ class Play:
         )
         if item.key in self._handoffs:
             self.push(self._sent(item, self._signed(item, step, choice.who)))
+            if self.random.random() < faults.MEDDLED:
+                self.push([self._meddled(item, at)])
+
+    def _meddled(self, item: Item, at: datetime) -> Step:
+        """Somebody who doesn't know how things stand tries anything; where it isn't possible it must change nothing."""
+        action = self.random.choice(sorted({known for _kind, _handoff, known in TABLE}))
+        who = self.random.choice(self.world.at(item.case.placer, "coordinator")).name
+        return Step(at, item.case.name, action, who, item.key, self._details(item, action, at), meddles=True)
 
     def _details(self, item: Item, action: str, at: datetime) -> dict[str, Any]:
         told = habits.details(item, action, self.steps, at, self.random)

@@ -17,6 +17,7 @@ class Step:
 
     ``who`` is a person's or a partner's name. ``said`` is when it happened, where the message comes later. ``seen`` is
     how the item looked to whoever decided: a person lets it be when it has changed, a message (None) comes anyway.
+    Who ``meddles`` tries only what isn't possible.
     """
 
     at: datetime
@@ -28,6 +29,7 @@ class Step:
     said: datetime | None = None
     attested: bool = False
     seen: Token | None = None
+    meddles: bool = False
 
     def moved(self, region: str, other: str) -> "Step":
         """The same in another region, done by whoever does it whatever it looks like there."""
