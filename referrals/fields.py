@@ -62,7 +62,7 @@ def _datetime(_field: Field, raw: Any) -> datetime:
     value = raw if isinstance(raw, datetime) else _iso(raw)
     if value.tzinfo is None:
         raise ValueError(_("A time needs its time zone."))
-    return _within_reach(value)
+    return within_reach(value)
 
 
 def _iso(raw: Any) -> datetime:
@@ -77,10 +77,11 @@ def _date(_field: Field, raw: Any) -> date:
         value = raw if isinstance(raw, date) else date.fromisoformat(raw)
     except (ValueError, TypeError) as error:
         raise ValueError(_("Please give a date such as 2026-05-04.")) from error
-    return _within_reach(value)
+    return within_reach(value)
 
 
-def _within_reach(value: Day) -> Day:
+def within_reach(value: Day) -> Day:
+    """The day or moment itself; `ValueError` for one that no clock here reaches."""
     if not EARLIEST.year <= value.year < LATEST.year:
         years = {"first": EARLIEST.year, "last": LATEST.year - 1}
         raise ValueError(_("Please give a year between %(first)d and %(last)d.") % years)

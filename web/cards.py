@@ -98,11 +98,21 @@ def _card(
         "owner": view.owner_name,
         "list": handoff.list.name if handoff.list_id != handoff.owner_id else "",
         "unknown_since": reading.when(view.unknown_since),
+        "reconfirm_at": reading.when(handoff.reconfirm_at),
+        "escalated": _escalated(actor, handoff),
         "reason": ": ".join(str(part) for part in (view.reason_label, handoff.reason_text) if part),
         "offers": offers,
         "heard": any(offer["attested"] for offer in offers),
         "heard_open": any(offer["attested"] and offer["is_open"] for offer in offers),
     }
+
+
+def _escalated(actor: Actor, handoff: Handoff) -> str:
+    """Who of the reader's house has heard that it is late."""
+    if not handoff.is_open or not handoff.escalation_level:
+        return ""
+    heard = handoff.escalations.filter(due_at=handoff.due_at, owner__organization=actor.organization)
+    return ", ".join(heard.order_by("level").values_list("owner__name", flat=True))
 
 
 def _offer(offer: Offer, handoff: Handoff, choices: Known, bound: OfferForm | None) -> dict[str, Any]:
@@ -150,13 +160,12 @@ def journal(actor: Actor, view: LoopView, proofs: Iterable[linked.Linked] = ()) 
     Who only performs is told of none but their own people: not of the other performers, nor of the placer's staff.
     """
     known_proofs = {one.reference: one for one in proofs}
-    names = sentences.names_of(view.events, only=_limit(actor, view)) | {
-        key: one.title for key, one in known_proofs.items()
-    }
+    limit = _limit(actor, view)
+    names = sentences.names_of(view.events, only=limit) | {key: one.title for key, one in known_proofs.items()}
     return [
         {
-            "sentence": sentences.sentence(event, view.row.kind),
-            "said": sentences.said(event, names),
+            "sentence": sentences.sentence(event, view.row.kind, rivals=not limit),
+            "said": sentences.said(event, names, rivals=not limit),
             "at": event.at,
             "recorded_at": event.recorded_at,
             "attested": event.attested,

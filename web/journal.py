@@ -97,6 +97,13 @@ SENTENCES: dict[str, Words] = {
     "transfer": gettext_lazy("%(who)s transferred the whole loop."),
     "refute": gettext_lazy("%(who)s found that the patient lives."),
 }
+# How who performs is told of what concerns other performers.
+OF_RIVALS: dict[str, Words] = {
+    "add-performer": gettext_lazy("%(who)s wrote to the performers."),
+    "start-anyway": gettext_lazy("%(who)s started."),
+    "redirect": gettext_lazy("%(who)s decided what comes next."),
+}
+RIVALRY = frozenset({"bidding"})
 # What the lines of a journal tell in their own way, or show as a link to what proves them.
 TOLD_ELSEWHERE = frozenset({"reason", "reason_text", "slot_start", "slot_end", "appointment", "report"})
 OWNED = frozenset({"owner", "colleague", "owners"})
@@ -115,16 +122,18 @@ def _fields() -> dict[tuple[str, str], dict[str, Field]]:
 FIELDS = _fields()
 
 
-def sentence(event: EventView, loop_kind: str) -> str:
-    """What happened, as one sentence."""
+def sentence(event: EventView, loop_kind: str, *, rivals: bool = True) -> str:
+    """What happened, as one sentence; without ``rivals`` for who performs and knows of no other performer."""
     where = event.handoff_kind or loop_kind
+    if not rivals and event.action in OF_RIVALS:
+        return str(OF_RIVALS[event.action]) % {"who": event.actor}
     words = SENTENCES.get(f"{where}/{event.action}") or SENTENCES.get(event.action)
     if words:
         return str(words) % {"who": event.actor}
     return _("%(who)s: %(what)s.") % {"who": event.actor, "what": event.label}
 
 
-def said(event: EventView, names: Names) -> list[str]:
+def said(event: EventView, names: Names, *, rivals: bool = True) -> list[str]:
     """What the action carried, as lines to read: the reason, the slot, and each field by its label.
 
     ``names`` are how owners and resources are called (see `names_of`); what has no name there is left out.
@@ -136,7 +145,8 @@ def said(event: EventView, names: Names) -> list[str]:
     if details.get("slot_start") or details.get("slot_end"):
         lines.append(reading.period({"start": details.get("slot_start"), "end": details.get("slot_end")}))
     for field in _carried(event):
-        value = _words(field, details[field.name], names)
+        is_hidden = not rivals and field.name in RIVALRY
+        value = "" if is_hidden else _words(field, details[field.name], names)
         lines += [f"{field.label}: {value}"] if value else []
     return [line for line in lines if line]
 
@@ -179,6 +189,8 @@ def _several(value: Any) -> list[Any]:
 
 def _words(field: Field, value: Any, names: Names) -> str:
     if field.kind == "boolean":
+        if not value and not field.required:
+            return ""
         return str(_("yes") if value else _("no"))
     if field.kind == "code":
         return str(dict(field.codes).get(value, value))

@@ -1,6 +1,7 @@
 """One loop's page: whom it is about, how far it is, what may be done, and what happened."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.test import Client
@@ -9,8 +10,9 @@ from fhir_bridge.models import Link, Partner
 from records import clock, store
 from records.access import SYSTEM, Actor
 from records.types import row_class
+from referrals import people
 from referrals.evidence import asking
-from referrals.models import Handoff, Loop, User
+from referrals.models import Escalation, Handoff, Loop, User
 from tests.web.conftest import Story, refer
 
 pytestmark = pytest.mark.django_db
@@ -311,3 +313,38 @@ def test_after_the_end_the_report_can_still_be_declared_void_or_amended_on_the_p
     said = {"version": str(review.version), f"{review.id}-void-reason": "wrong-patient"}
     assert as_ana.post(f"/loops/{story.loop.id}/handoffs/{review.id}/void/", said).status_code == 302
     assert later.handoffs.filter(kind="decide-next-step", stage="right-result", closed_at=None).exists()
+
+
+def test_a_day_beyond_every_calendar_is_an_error_at_its_field(as_clara: Client, story: Story) -> None:
+    answer = act(as_clara, story, "book", slot_end="9999-12-31T23:59")
+    page = answer.content.decode()  # type: ignore[attr-defined]
+    assert answer.status_code == 422  # type: ignore[attr-defined]
+    assert "Please give a year between" in page
+    assert 'value="9999-12-31T23:59"' in page
+
+
+def test_what_happened_yesterday_at_a_performer_outside_starts_its_clock_yesterday(
+    as_ana: Client, story: Story, ana: User, maria: str
+) -> None:
+    store.write({"resourceType": "Organization", "id": "org-outside", "name": "Dr. Outside"}, actor=SYSTEM)
+    long_ago = clock.now() - timedelta(days=3)
+    told = Story(refer(ana, maria, "org-outside", ordered_at=long_ago), ana, story.clara)
+    handoff = told.handoff()
+    yesterday = (clock.now() - timedelta(days=1)).replace(second=0, microsecond=0)
+    field = f"{handoff.id}-accept-told"
+    said = {"channel": "phone", "spoken_to": "Dr. Outside", "told_at": yesterday.strftime("%Y-%m-%dT%H:%M")}
+    entered = {"version": str(handoff.version), "attested": "yes"} | {f"{field}-{key}": v for key, v in said.items()}
+    address = f"/loops/{told.loop.id}/"
+    assert as_ana.post(f"{address}handoffs/{handoff.id}/accept/", entered).status_code == 302
+    assert (told.handoff().stage_since, told.loop.events.get(action="accept").at) == (yesterday, yesterday)
+    assert "To be confirmed once more by" in as_ana.get(address).content.decode()
+
+
+def test_the_card_says_who_has_heard_that_it_is_late(as_ana: Client, as_clara: Client, story: Story) -> None:
+    handoff = story.handoff()
+    now = clock.now()
+    Handoff.objects.filter(pk=handoff.pk).update(escalation_level=2)
+    heard = people.owner_for("person", story.ana.practitioner, organization=story.loop.placer)
+    Escalation.objects.create(handoff=handoff, due_at=handoff.due_at, level=2, owner=heard, recorded_at=now)
+    assert "Escalated to" in as_ana.get(f"/loops/{story.loop.id}/").content.decode()
+    assert "Escalated to" not in as_clara.get(f"/loops/{story.loop.id}/").content.decode()

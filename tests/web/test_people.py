@@ -135,3 +135,11 @@ def test_the_forms_of_a_loop_name_the_colleagues(story: Story, dana: User, as_an
     page: Any = as_ana.get(f"/loops/{story.loop.id}/").content.decode()
     assert "Hand over to a colleague" in page
     assert "Dana Deputy" in page
+
+
+def test_what_could_not_be_handed_over_is_named_in_words(story: Story, dana: User) -> None:
+    task = story.handoff()
+    given = {"handoff": [task.id], "owner": f"Practitioner/{dana.practitioner}"}
+    page = browser_of(story.ana).post("/reassign/", given, follow=True).content.decode()
+    assert "Do what was asked · Cardiology stays:" in page
+    assert f"Task {task.id}" not in page

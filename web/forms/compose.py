@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from records import clock
 from referrals.models.loops import Priority
+from web.forms import moments
 
 PRIORITIES = [
     (Priority.ROUTINE, _("routine")),
@@ -19,8 +20,7 @@ PRIORITIES = [
 
 def day_field(label: Any, *, required: bool = False, hint: Any = "") -> forms.DateField:
     """A date by the browser's own picker, ISO on the wire."""
-    widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
-    return forms.DateField(label=label, required=required, help_text=hint, widget=widget, input_formats=["%Y-%m-%d"])
+    return moments.day(label=label, required=required, help_text=hint)
 
 
 def _words(label: Any, *, required: bool = True, hint: Any = "", rows: int = 4) -> forms.CharField:

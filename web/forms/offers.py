@@ -13,9 +13,12 @@ from django.utils.translation import gettext_lazy as _
 
 from records.errors import BatonError
 from referrals.vocabulary import Field, Offer, Words
+from web.forms import moments
 
 Choices = Sequence[tuple[str, Words]]
 REPORT_TEXT = "report_text"
+TOLD_AT = "told_at"
+ASIDE = frozenset({REPORT_TEXT, TOLD_AT})
 REPORT_LABEL = _("Text of the report")
 Known = Mapping[str, Choices]
 # What is said of a report that is here already, which nobody writes anew for that.
@@ -26,6 +29,7 @@ LONG = frozenset({"note", "message", "reason", "text", "plan", "answer", "questi
 class OfferForm(forms.Form):
     """A form for one offer; the concrete fields are added by `offer_form`.
 
+    ``TOLD_AT`` stands in what is entered for a performer: when it happened there.
     ``REPORT_TEXT`` stands beside a field for a report, for somebody who writes it here and has no document to point to.
     """
 
@@ -42,10 +46,16 @@ class OfferForm(forms.Form):
         """Whether there is such a report."""
         return bool(self.report_text)
 
+    @property
+    def told_at(self) -> datetime | None:
+        """When what somebody was told has happened; None for now."""
+        found: datetime | None = self.cleaned_data.get(TOLD_AT)
+        return found.astimezone(UTC) if found else None
+
     def answers(self) -> dict[str, Any]:
         """What was entered, without what was left empty."""
         cleaned = {name: value for name, value in self.cleaned_data.items() if value not in (None, "")}
-        return {name: _plain(value) for name, value in cleaned.items() if name != REPORT_TEXT}
+        return {name: _plain(value) for name, value in cleaned.items() if name not in ASIDE}
 
     def clean(self) -> dict[str, Any]:
         """A report is chosen or written."""
@@ -68,6 +78,10 @@ def offer_form(offer: Offer, known: Known, prefix: str, data: Mapping[str, Any] 
             form.fields[field.name] = MAKERS[field.kind](field, known)
         if field.name == "report" and offer.action not in OF_AN_EARLIER_REPORT:
             _let_write(form, field)
+    if offer.attested:
+        form.fields[TOLD_AT] = moments.moment(
+            label=_("When it happened"), required=False, help_text=_("Left empty: now. The clock starts at that time.")
+        )
     return form
 
 
@@ -101,13 +115,11 @@ def _code(field: Field, _known: Known) -> forms.Field:
 
 
 def _moment(field: Field, _known: Known) -> forms.Field:
-    widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
-    return forms.DateTimeField(widget=widget, input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"], **_common(field))
+    return moments.moment(**_common(field))
 
 
 def _date(field: Field, _known: Known) -> forms.Field:
-    widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
-    return forms.DateField(widget=widget, input_formats=["%Y-%m-%d"], **_common(field))
+    return moments.day(**_common(field))
 
 
 def _yes_or_no(field: Field, _known: Known) -> forms.Field:

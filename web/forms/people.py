@@ -7,6 +7,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from records.errors import BatonError
+from web.forms import moments
 
 Choices = Sequence[tuple[str, str]]
 
@@ -23,8 +24,7 @@ class PeopleForm(forms.Form):
 
 
 def _moment(label: Any) -> forms.DateTimeField:
-    widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
-    return forms.DateTimeField(label=label, widget=widget, input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
+    return moments.moment(label=label)
 
 
 def _choice(label: Any, known: Choices, empty: Any, *, required: bool) -> forms.ChoiceField:

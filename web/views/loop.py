@@ -136,7 +136,7 @@ def _attempt(request: StaffRequest, view: worklists.LoopView, handoff: Handoff, 
             report = _take_in(request, view, offer, form)
             # A performer's own report has moved the loop already; what somebody was told proves nothing by itself.
             if not report or offer.attested:
-                _perform(request, handoff, offer, form.answers() | report)
+                _perform(request, handoff, offer, form, report)
     except (Incorrect, Forbidden) as error:
         form.refuse(error)
         return False
@@ -150,13 +150,14 @@ def _take_in(request: StaffRequest, view: worklists.LoopView, offer: Offer, form
     return {"report": written.take_in(view.row, form.report_text, offer.action, request.actor)}
 
 
-def _perform(request: StaffRequest, handoff: Handoff, offer: Offer, data: Mapping[str, Any]) -> None:
+def _perform(request: StaffRequest, handoff: Handoff, offer: Offer, form: OfferForm, report: Mapping[str, str]) -> None:
     workflow.perform(
         handoff.id,
         offer.action,
         request.actor,
         version=handoff.version,
-        data=data,
+        at=form.told_at,
+        data=form.answers() | report,
         attested=offer.attested,
     )
 

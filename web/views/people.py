@@ -1,5 +1,6 @@
 """People: being away and standing in; and for who manages people, giving all of somebody's work away and leaving."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.contrib import messages
@@ -14,7 +15,9 @@ from records.access import Actor
 from records.errors import Conflict, Forbidden, Incorrect, Issue, NotFound
 from referrals import leaving, people, reassigning
 from referrals.models import Handoff, Membership, Owner, User
+from referrals.pathways import HANDOFFS
 from referrals.reassigning import Handed
+from web import words
 from web.forms.people import AbsenceForm, HandOverForm, SurrogateForm
 from web.workplace import StaffRequest, page
 
@@ -92,9 +95,16 @@ def tell(request: StaffRequest, done: list[Handed]) -> None:
     if moved:
         told = ngettext("%(count)d task was handed over.", "%(count)d tasks were handed over.", moved)
         messages.success(request, told % {"count": moved})
-    for one in done:
-        if one.refused:
-            messages.error(request, _("Task %(id)s stays: %(why)s") % {"id": one.handoff, "why": one.refused})
+    stay = {one.handoff: one.refused for one in done if one.refused}
+    called = _called(stay)
+    for key, why in stay.items():
+        messages.error(request, _("%(task)s stays: %(why)s") % {"task": called.get(key, _("A task")), "why": why})
+
+
+def _called(keys: Collection[str]) -> dict[str, str]:
+    """How these handoffs are called, without whom they are about; one query."""
+    rows = Handoff.objects.filter(pk__in=keys).select_related("loop")
+    return {one.pk: f"{HANDOFFS[one.kind].label} · {words.title(one.loop.kind, one.loop.title)}" for one in rows}
 
 
 def _announce(request: StaffRequest, form: AbsenceForm) -> bool:
