@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from records.access import Actor
-from records.errors import BatonError, Incorrect, Issue
+from records.errors import BatonError, Forbidden, Incorrect, Issue
 from referrals import workflow, worklists
 from referrals.models import Handoff, Loop, Owner
 from referrals.people import colleague, type_of
@@ -84,6 +84,8 @@ def _try(act: Act, actor: Actor) -> Handed:
     try:
         with transaction.atomic():
             workflow.perform_many([act], actor)
+    except Forbidden:
+        return Handed(act.handoff_id, _("only its owner, or whoever oversees their work, hands it over."))
     except BatonError as error:
         return Handed(act.handoff_id, error.message)
     return Handed(act.handoff_id)

@@ -16,7 +16,7 @@ from referrals.models import Owner
 from referrals.pathways import ATTESTATION, TRANSITIONS
 from referrals.vocabulary import Field, Words
 from referrals.worklists import EventView
-from web import reading
+from web import patients, reading
 
 SENTENCES: dict[str, Words] = {
     "referral/open": gettext_lazy("%(who)s ordered it."),
@@ -158,7 +158,7 @@ def text_labels(handoff_kind: str, action: str) -> dict[str, Words]:
 
 
 def names_of(events: Iterable[EventView], *, only: str = "") -> dict[str, str]:
-    """How the owners that the actions named are called, in one query; those of the organisation ``only``, if given."""
+    """How the owners and services that the actions named are called; owners of the organisation ``only``, if given."""
     named = {
         str(one)
         for event in events
@@ -171,7 +171,9 @@ def names_of(events: Iterable[EventView], *, only: str = "") -> dict[str, str]:
     numbers = [int(one) for one in named if one.isdecimal()]
     owners = Owner.objects.filter(Q(pk__in=numbers) | Q(key__in=[one.partition("/")[2] for one in named]))
     shown = [owner for owner in owners if only in ("", owner.organization)]
-    return {one: owner.name for owner in shown for one in named if one in (str(owner.pk), _reference(owner))}
+    found = {one: owner.name for owner in shown for one in named if one in (str(owner.pk), _reference(owner))}
+    in_directory = named - found.keys() if not only else set()
+    return found | {one: patients.name_of({"reference": one}) for one in sorted(in_directory) if "/" in one}
 
 
 def _reference(owner: Owner) -> str:

@@ -233,7 +233,7 @@ def test_a_loop_that_does_not_get_through_to_its_partner_says_so(as_ana: Client,
 
 
 def test_it_is_sent_to_several_services_by_ticking_them_with_their_waits(
-    as_ana: Client, story: Story, hospital: str, cardiology: str
+    as_ana: Client, as_clara: Client, story: Story, hospital: str, cardiology: str
 ) -> None:
     own = {"resourceType": "HealthcareService", "id": "own", "name": "Own clinic"}
     store.write(own | {"providedBy": {"reference": f"Organization/{hospital}"}}, actor=SYSTEM)
@@ -246,6 +246,11 @@ def test_it_is_sent_to_several_services_by_ticking_them_with_their_waits(
     both = ["HealthcareService/own", f"HealthcareService/{cardiology}"]
     answer = act(as_ana, story, "redirect", "decide-next-step", performer=both, bidding="on")  # type: ignore[arg-type]
     assert answer.status_code == 302  # type: ignore[attr-defined]
+    page = as_ana.get(f"/loops/{story.loop.id}/").content.decode()
+    assert "Performer: Own clinic, Heart failure clinic" in page, "the journal says to whom"
+    theirs = as_clara.get(f"/loops/{story.loop.id}/").content.decode()
+    assert "first of them to accept" not in theirs
+    assert "another performer" not in theirs
     offers = Handoff.objects.filter(loop=story.loop, kind="fulfil", closed_at=None)
     assert {(one.owner.organization, one.is_offer) for one in offers} == {
         (hospital, True),

@@ -150,7 +150,7 @@ def _take_in(request: StaffRequest, view: worklists.LoopView, offer: Offer, form
     return {"report": written.take_in(view.row, form.report_text, offer.action, request.actor)}
 
 
-def _perform(request: StaffRequest, handoff: Handoff, offer: Offer, form: OfferForm, report: Mapping[str, str]) -> None:
+def _perform(request: StaffRequest, handoff: Handoff, offer: Offer, form: OfferForm, report: dict[str, str]) -> None:
     workflow.perform(
         handoff.id,
         offer.action,
