@@ -25,16 +25,15 @@ class Asking:
         ``staying`` are the `fulfil` that stay open. Raises `Incorrect` for who performs it already.
         """
         named: list[int | str] = decision.data.get("performer", [])
-        chosen = [people.named_performer(one, loop.accountable.organization) for one in named]
-        owners, before = list(dict.fromkeys(chosen)), audience(loop)
-        if {one.owner_id for one in staying} & {owner.pk for owner in owners}:
-            raise people.nobody_new()
+        owners = [people.named_performer(one, loop.accountable.organization) for one in named]
+        before = audience(loop)
+        _refuse_twice(named, owners, {one.owner_id for one in staying})
         request = self._request(loop, decision, staying)
         known = before if request == loop.request_reference else frozenset()
         is_draft = decision.data.get("authorisation_needed", False)
         newcomers = sorted({owner.organization for owner in owners} - known - {""}) if not is_draft else ()
         self._asked += [(loop, organization, request) for organization in newcomers]
-        asked = [*owners] or [loop.performer_owner]
+        asked: list[Owner | None] = [*owners] or [loop.performer_owner]
         self._clocks.learn(*owners)
         if "performer" in decision.transition.sets and (owners or is_draft):
             performing = {one.owner_id for one in staying}
@@ -78,6 +77,14 @@ class Asking:
         self._ledger.requests.append((loop, last, "revoked"))
         decision.data["request"] = f"ServiceRequest/{following['id']}"
         return f"ServiceRequest/{following['id']}"
+
+
+def _refuse_twice(named: Sequence[int | str], chosen: Sequence[Owner], performing: set[int]) -> None:
+    """Raise `Incorrect` for who is asked a second time, or has been already."""
+    for name, owner in zip(named, chosen, strict=True):
+        if owner.pk in performing:
+            raise people.nobody_new(name)
+        performing.add(owner.pk)
 
 
 def _named(decision: Decision, owners: Sequence[Owner]) -> Owner | None:

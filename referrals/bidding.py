@@ -22,6 +22,12 @@ def rivals(handoff: Handoff, others: Iterable[Handoff]) -> list[Handoff]:
     return [one for one in others if one.is_offer and one.opened_by_id == handoff.opened_by_id]
 
 
+def joining(handoff: Handoff, performing: Iterable[Handoff]) -> list[Handoff]:
+    """Who has been asked already and hasn't accepted: they bid with whoever is asked besides for the first to take it."""
+    asked = [one for one in performing if one.opened_by_id == handoff.opened_by_id]
+    return [one for one in asked if one.task_status not in ACCEPTANCES]
+
+
 def winner(stages: Mapping[str, str], everyone: Iterable[Handoff]) -> Handoff | None:
     """The offer that these new stages accept."""
     return next((one for one in everyone if one.is_offer and _accepts(one, stages.get(one.id, ""))), None)

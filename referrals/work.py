@@ -14,7 +14,7 @@ from records import clock
 from records.access import Actor
 from records.errors import NotFound
 from records.json import Resource
-from referrals import holding
+from referrals import bidding, holding
 from referrals.asking import Asking, last_request
 from referrals.clocks import APPOINTED, STOPPED, Clocks
 from referrals.fields import as_details
@@ -130,6 +130,7 @@ class Work:
             for opening in decision.opens
             for opener, owner, about in self._openers(opening, handoff, owners)
         ]
+        self._let_bid(handoff, decision, staying)
         opened += [self._ask_to_cancel(loop, self._handoffs[key], decision, at) for key in decision.asks]
         self._hand_over(loop, handoff, decision)
         if decision.winner:
@@ -147,6 +148,14 @@ class Work:
         """The offer has been taken: it is an order now, and its owner whom the loop names."""
         winner.is_offer = False
         self._ledger.change_loop(loop, performer_owner=winner.owner, performer=winner.owner.organization)
+
+    def _let_bid(self, handoff: Handoff, decision: Decision, staying: Iterable[Handoff]) -> None:
+        """What others are asked for besides is an offer now, at whoever hasn't accepted it yet."""
+        is_meant = decision.data.get("bidding") and any(opening.beside for opening in decision.opens)
+        for one in bidding.joining(handoff, staying) if is_meant else ():
+            one.is_offer = True
+            one.version += one.id != handoff.id
+            self._ledger.put_handoff(one)
 
     def open_handoff(
         self,

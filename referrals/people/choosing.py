@@ -14,6 +14,7 @@ from referrals.people.owners import (
     LONGEST_NUMBER,
     TYPES,
     key_of,
+    name_of,
     nobody,
     owner_for,
     owner_of_reference,
@@ -88,9 +89,11 @@ def reference_of(named: int | str) -> str:
     return f"{type_of(owner.kind)}/{owner.key}"
 
 
-def nobody_new() -> Incorrect:
-    """The refusal to ask somebody who has been asked already."""
-    text = _("It is with this performer already.")
+def nobody_new(named: int | str) -> Incorrect:
+    """The refusal to ask somebody who has been asked already, perhaps by another name: as another of its services."""
+    type_, _slash, key = reference_of(named).partition("/")
+    words = {"name": name_of(type_, key)}
+    text = _("Whoever performs it for %(name)s has been asked already: an organisation is asked once.") % words
     return Incorrect(text, Issue(text, "performer", "business-rule"))
 
 

@@ -131,3 +131,21 @@ def test_of_two_acceptances_at_once_exactly_one_wins() -> None:
     stages = sorted(Handoff.objects.filter(loop=loop, kind="fulfil").values_list("stage", flat=True))
     assert stages == ["awaiting-booking", "cancelled"]
     assert Event.objects.filter(loop=loop, action="accept").count() == 1
+
+
+def test_whoever_was_asked_before_bids_with_those_who_are_asked_besides(ward: Ward) -> None:
+    loop, clinic = ward.sent()
+    ward.does(ward.referrer, clinic, "add-performer", performer="Organization/elsewhere", bidding=True)
+    elsewhere = of(loop, "elsewhere")
+    assert (again(clinic).is_offer, elsewhere.is_offer) == (True, True)
+    ward.does(ward.partner, elsewhere, "accept")
+    assert again(clinic).reason_code == "not-selected"
+    assert Loop.objects.get(pk=loop.pk).performer == "elsewhere"
+
+
+def test_whoever_has_accepted_already_bids_no_more(ward: Ward) -> None:
+    loop, clinic = ward.sent()
+    ward.does(ward.clinic, clinic, "accept")
+    ward.does(ward.referrer, clinic, "add-performer", performer="Organization/elsewhere", bidding=True)
+    ward.does(ward.partner, of(loop, "elsewhere"), "accept")
+    assert again(clinic).is_open

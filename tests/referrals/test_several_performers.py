@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from records import access, clock
+from records import access, clock, store
+from records.access import SYSTEM
 from records.errors import Incorrect
 from records.models import Tenant
 from referrals import people, worklists
@@ -158,3 +159,20 @@ def store_tenant(key: str) -> None:
     keep({"resourceType": "Organization", "id": key, "name": key.title()})
     Tenant.objects.create(organization=key, name=key.title())
     default_pool(key)
+
+
+def test_two_services_of_one_organisation_are_one_performer_and_the_refusal_names_the_second(ward: Ward) -> None:
+    services = [f"HealthcareService/{keep_service(name)}" for name in ("Lipid clinic", "Heart failure clinic")]
+    dispatch = ward.only(ward.order(), "dispatch")
+    with pytest.raises(Incorrect, match="Heart failure clinic"):
+        ward.does(ward.referrer, dispatch, "send", performer=services)
+    loop, fulfil = ward.sent()
+    with pytest.raises(Incorrect, match="Lipid clinic"):
+        ward.does(ward.referrer, fulfil, "add-performer", performer=services[0])
+    assert ward.open_kinds(loop) == ["fulfil"]
+
+
+def keep_service(name: str) -> str:
+    by = {"reference": "Organization/clinic"}
+    body = {"resourceType": "HealthcareService", "name": name, "providedBy": by}
+    return store.write(body, actor=SYSTEM).id
