@@ -168,7 +168,9 @@ class Oracle:
     def ordered(self, case: Case, at: datetime) -> list[Item]:
         """A care request came to be, or (kind u) something that names none; gives what has to be done first."""
         opened = [self._open(BEGINS.get(case.kind, "dispatch"), case, at)]
-        return opened + ([self._open("contact-patient", case, at, opened[0])] if case.kind == "f" else [])
+        return opened + (
+            [self._open("contact-patient", case, at, opened[0])] if case.kind == "f" and not case.knows else []
+        )
 
     def allows(self, item: Item, action: str) -> bool:
         """Whether that can be done to it now."""
@@ -328,7 +330,9 @@ def _is_theirs(item: Item) -> bool:
 
 def _current(case: Case) -> Case:
     while case.items and not case.open():  # an outcome that comes after the end begins a new one
-        case.later = case.later or replace(case, name=f"{case.name}+", knows="", items=[])
+        case.later = case.later or replace(
+            case, name=f"{case.name}+", knows=case.knows if case.knows == "died" else "", items=[]
+        )
         case = case.later
     return case
 

@@ -67,6 +67,11 @@ def is_theirs_to_end(handoff: Handoff) -> bool:
     return handoff.kind == "fulfil" and handoff.is_outside and handoff.task_status in STARTED
 
 
+def is_of_the_dead(loop: Loop) -> bool:
+    """Whether the patient's death stands for telling them (PATHWAYS §7)."""
+    return "patient-died" in (loop.end_reason, loop.told_reason)
+
+
 def is_about_a_visit(asked: Handoff) -> bool:
     """Whether a request to cancel is about an appointment alone, and not about all that its performer does."""
     return asked.focus.startswith("Appointment/")
@@ -191,7 +196,7 @@ CONDITIONS: dict[str, Callable[[Situation], bool]] = {
     "patient-told": _patient_told,
     "handover-open": lambda situation: situation.has_open("confirm-handover"),
     "ends-with-patient": lambda situation: not _goes_on_elsewhere(situation),
-    "patient-died": lambda situation: situation.loop.end_reason == "patient-died",
+    "patient-died": lambda situation: is_of_the_dead(situation.loop),
     "urgent": lambda situation: situation.loop.priority in URGENT,
     "other-reason": lambda situation: situation.data.get("reason") == "other",
     "no-performer": lambda situation: situation.loop.performer_owner_id is None,

@@ -17,7 +17,7 @@ from records.access import Actor
 from records.errors import Incorrect, Issue, NotFound
 from records.json import Resource
 from referrals import lifecycle, people
-from referrals.conditions import Situation
+from referrals.conditions import Situation, is_of_the_dead
 from referrals.models import Event, Handoff, Loop, Owner
 from referrals.opening import Order, new_loop, new_loop_for, successor_of
 from referrals.parties import held, local, same_patient
@@ -143,7 +143,8 @@ def open_loop(order: Order, actor: Actor, *, at: datetime | None = None) -> Loop
         held_at = order.held_at or loop.ordered_at
         if order.kind == "follow-up":
             visit = work.open_handoff(loop, Opening("fulfil", "performer"), at=work.now)
-            work.open_handoff(loop, Opening("contact-patient", "accountable"), at=work.now, opener=visit)
+            if not is_of_the_dead(loop):
+                work.open_handoff(loop, Opening("contact-patient", "accountable"), at=work.now, opener=visit)
         elif order.is_sent or order.answer_only:
             work.open_handoff(loop, Opening("fulfil", "performer"), at=held_at, key=order.task_id)
         else:
@@ -276,7 +277,7 @@ def _loop_for(work: Work, handoff: Handoff, act: Act) -> tuple[Loop, bool]:
 
 def _is_to_tell_again(work: Work, loop: Loop, before: Loop) -> bool:
     """Whether a living patient was told, in the loop ``before``, of a report that has changed since."""
-    if "patient-died" in (before.end_reason, before.told_reason):
+    if is_of_the_dead(before) or is_of_the_dead(loop):
         return False
     if any(one.kind == "notify-patient" for one in work.open_handoffs(loop)):
         return False

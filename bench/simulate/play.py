@@ -48,6 +48,7 @@ class Play:
         self.random, self.ids = Random(f"habits {seed}"), Random(f"ids {seed}")
         self.histories: dict[str, list[Step]] = {}
         self.patients: dict[str, str] = {}
+        self.dead: set[str] = set()
         self.outages: list[Window] = []
         self.silences: dict[str, list[Window]] = {}
         self.is_alive = True
@@ -160,6 +161,7 @@ class Play:
             needed_by=window[1],
         )
         self.patients[step.case] = facts["patient"]
+        case.knows = "died" if facts["patient"] in self.dead else ""
         with clock.at(self.now, self.ids):
             loop = workflow.open_loop(order, self.world.people[step.who].actor)
         opened = list(Handoff.objects.filter(loop=loop).order_by("id"))
@@ -198,10 +200,11 @@ class Play:
         return told
 
     def _confirm_death(self, item: Item) -> None:
-        """It has reached every open loop of the patient in the same transaction."""
+        """It has reached every open loop of the patient in the same transaction, and stands for all that comes later."""
         patient = self.patients[family(item.case.name)]
+        self.dead.add(patient)
         for loop, case in list(self.judge.cases.items()):
-            if case.open() and case.kind in KINDS and self.patients[family(case.name)] == patient:
+            if case.kind in KINDS and self.patients[family(case.name)] == patient:
                 new = Handoff.objects.filter(loop=loop, closed_at=None).exclude(id__in=self._handoffs.values())
                 self.took(case, loop, self.oracle.died(case, self.now), list(new))
 

@@ -16,10 +16,11 @@ from referrals import workflow
 from referrals.conditions import outlives
 from referrals.lifecycle import WITH_REQUEST
 from referrals.models import Event, Handoff, Loop, Owner
+from referrals.mortality import KNOWN, last_asked
+from referrals.parties import current_patient, held
 from referrals.workflow import Act
 
 REASON = {"reason": "patient-died"}
-KNOWN = ("to-confirm-death", "death-confirmed")
 
 
 def is_flagged(patient: Resource) -> bool:
@@ -29,15 +30,16 @@ def is_flagged(patient: Resource) -> bool:
 
 def is_silenced(patient_id: str) -> bool:
     """Whether nothing may be sent to this patient: the death was reported, and nobody has refuted it since."""
-    last = _last_asked(patient_id)
+    last = last_asked(patient_id)
     return last is not None and last.stage in KNOWN
 
 
 @transaction.atomic
 def report(patient_id: str, actor: Actor) -> Loop | None:
     """Ask a person to confirm that the patient has died, once; None when nobody here has anything to do with it."""
-    pool = None if is_silenced(patient_id) else _asked(patient_id, actor)
-    return _open(patient_id, pool, actor) if pool else None
+    patient = current_patient(patient_id)
+    pool = None if is_silenced(patient) else _asked(patient, actor)
+    return _open(patient, pool, actor) if pool else None
 
 
 @transaction.atomic
@@ -46,27 +48,32 @@ def refute(patient_id: str, actor: Actor) -> list[Loop]:
 
     Gives the loops in which the referrer now has to decide: new ones based on those that ended, and those still open.
     """
-    last = _last_asked(patient_id)
+    last = last_asked(patient_id)
     if last is None or last.stage not in KNOWN:
         return []
     # What was confirmed keeps its end: a question of its own is refuted then.
-    later = None if last.is_open else _open(patient_id, last.accountable, actor, based_on=last.loop)
+    later = None if last.is_open else _open(last.loop.patient_id, last.accountable, actor, based_on=last.loop)
     asked = last if later is None else later.handoffs.get()
     workflow.perform(asked.id, "refute", _baton_for(actor))
     return [] if later is None else _taken_up(last, actor)
 
 
 def follow(events: Sequence[Event]) -> None:
-    """What a person has confirmed is done to all loops of the patient, in the same transaction (a reaction)."""
+    """What a person has confirmed is done to all loops of the patient, in the same transaction (a reaction).
+
+    An order for somebody whose record said before it that they have died asks, as the flag does where there are loops.
+    """
     for event in events:
+        if event.action == "open" and event.loop.kind in WITH_REQUEST:
+            _ask_about(event.loop.patient_id, Actor(id=event.actor_id, kind="system", display=event.actor_display))
         if event.action == "confirm" and event.handoff is not None and event.handoff.kind == "confirm-death":
             who = Actor(id=event.actor_id, kind="system", display=event.actor_display)
             _end_all(event.loop.patient_id, f"Task/{event.handoff.id}", who)
 
 
-def _last_asked(patient_id: str) -> Handoff | None:
-    asked = Handoff.objects.filter(kind="confirm-death", loop__about=f"Patient/{patient_id}")
-    return asked.select_related("loop", "accountable").order_by("-opened_at", "-id").first()
+def _ask_about(patient_id: str, actor: Actor) -> None:
+    if is_flagged(held("Patient", current_patient(patient_id))) and last_asked(patient_id) is None:
+        report(patient_id, actor)
 
 
 def _open(patient_id: str, pool: Owner, actor: Actor, based_on: Loop | None = None) -> Loop:
