@@ -161,7 +161,7 @@ class Play:
             needed_by=window[1],
         )
         self.patients[step.case] = facts["patient"]
-        case.knows = "died" if facts["patient"] in self.dead else ""
+        case.knows = "died" if self.merged.get(facts["patient"], facts["patient"]) in self.dead else ""
         with clock.at(self.now, self.ids):
             loop = workflow.open_loop(order, self.world.people[step.who].actor)
         opened = list(Handoff.objects.filter(loop=loop).order_by("id"))

@@ -124,6 +124,7 @@ def _merge(play: "Play", step: Step, person: Person) -> None:
     source, target = step.data["source"], step.data["target"]
     merge.merge(source, target, person.actor)
     play.merged[source] = target
+    play.dead |= {target} if source in play.dead else set()
     for name, patient in play.patients.items():
         if patient == source:
             play.patients[name] = target
