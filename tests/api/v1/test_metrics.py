@@ -29,7 +29,14 @@ def test_the_period_is_of_whole_days_and_both_count(town: Town) -> None:
 
 
 def test_what_makes_no_sense_is_named(town: Town) -> None:
-    for name, value in (("kind", "upkeep"), ("since", "soon"), ("by", "patient"), ("direction", "up"), ("pool", "x")):
+    for name, value in (
+        ("kind", "upkeep"),
+        ("since", "soon"),
+        ("by", "patient"),
+        ("direction", "up"),
+        ("pool", "x"),
+        ("until", "9999-12-31"),
+    ):
         answer = town.placer.get("metrics", **{name: value})
         assert answer.status_code == 400, answer.content
         assert answer.json()["issues"][0]["expression"] == name
