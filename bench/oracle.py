@@ -1,9 +1,7 @@
 """A second opinion on who must do what by when: a model of the pathways that shares nothing with `referrals`.
 
-It is told what happened in the world (`ordered`, `happened`) and answers from its own tables, copied by hand from the
-specification of the pathways (§2-§5, §7), what must stand on whose list at any instant (`standing`) and who must hear of
-it when it is overdue (`hears`). Who holds something is a word: ``practice/pool``, ``practice/anna``, or ``clinic/`` (an
-organisation that nobody signs in at).
+Told what happened (`ordered`, `happened`), it answers from tables of its own, copied by hand from the specification (§2-§5,
+§7). Who holds something is a word: ``practice/pool``, ``practice/anna``, or ``clinic/`` (where nobody signs in).
 """
 
 from collections.abc import Iterator
@@ -112,31 +110,21 @@ class Case:
         return [one for one in self.items if one.is_open and one is not beside and (not kinds or one.kind in kinds)]
 
 
-@dataclass(eq=False)
 class Item:
     """One responsibility; where it stopped (``before``) and with how much ``left``; whether the performer has ``started``."""
 
-    key: str
-    case: Case
-    kind: str
-    stage: str
-    owner: str
-    list: str
-    opener: "Item | None" = None
-    rank: int = 3
-    about: str = ""
-    due: datetime = NEVER
-    half: datetime = NEVER
-    confirm_by: datetime = NEVER
-    is_open: bool = True
-    attempts: int = 0
-    before: str = ""
-    left: timedelta | None = None
-    started: bool = False
+    def __init__(
+        self, key: str, case: Case, kind: str, stage: str, owner: str, on: str, by: "Item | None" = None
+    ) -> None:
+        self.key, self.case, self.kind, self.stage = key, case, kind, stage
+        self.owner, self.list, self.opener = owner, on, by
+        self.rank, self.attempts, self.is_open, self.started, self.about, self.before = 3, 0, True, False, "", ""
+        self.due = self.half = self.confirm_by = NEVER
+        self.left: timedelta | None = None
 
     @property
     def is_outside(self) -> bool:
-        """Whether another organisation than the pool's holds it."""
+        """Whether another organisation holds it."""
         return _home(self.owner) != _home(self.case.pool)
 
     def is_near(self, other: "Item") -> bool:
