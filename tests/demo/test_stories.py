@@ -18,8 +18,8 @@ from referrals.models import Event, Handoff, Loop, User
 from referrals.pathways import LOOP_STAGES, STAGES
 from tests.demo.conftest import AT
 
-# Nothing leads there yet: a payer's answer and a second person's "no activity" belong to later screens.
-NOT_PLAYED = {"authorisation-pending", "entered-in-error"}
+# No payer, no order for advice alone and no mistake is in the demo.
+NOT_PLAYED = {"authorisation-pending", "referral-proposed", "entered-in-error"}
 
 
 def test_every_stage_of_the_three_kinds_is_there(region: Region) -> None:

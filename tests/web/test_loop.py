@@ -119,7 +119,7 @@ def test_what_was_typed_into_an_old_page_is_not_lost(as_clara: Client, story: St
 
     story.does(story.clara, "decline", reason="no-capacity", reason_text="Full")
     gone = on_the_old_page("ask-information", question="Which <b>drugs</b>?")
-    assert "<textarea" not in gone
+    assert not re.search(r"<textarea[^>]*>\s*Which", gone)
     assert "Which &lt;b&gt;drugs&lt;/b&gt;?" in gone
 
 
