@@ -28,9 +28,9 @@ from tests.referrals.exchange import (
 from tests.referrals.region import Region
 
 MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-LAB = {"code": {"text": "CBC"}, "category": [concept("108252007")]}
-BENS = {"subject": {"reference": "Patient/ben"}}
-WITH_BEN = {"participant": [{"actor": {"reference": "Patient/ben"}, "status": "accepted"}]}
+LAB: dict[str, Any] = {"code": {"text": "CBC"}, "category": [concept("108252007")]}
+BENS: dict[str, Any] = {"subject": {"reference": "Patient/ben"}}
+WITH_BEN: dict[str, Any] = {"participant": [{"actor": {"reference": "Patient/ben"}, "status": "accepted"}]}
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
 
 
