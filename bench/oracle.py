@@ -47,7 +47,10 @@ t|fulfil|collect|ordered collection-booked|specimen-collected||; rft|decide-next
 t|fulfil|receive-specimen|ordered collection-booked specimen-collected|in-lab||; d|confirm-death|confirm refute||done||
 t|fulfil|reject-specimen|specimen-collected in-lab preliminary|failed|recollect decide-next-step|HANGING
 rft|fulfil|request-cancellation|STARTED||request-cancellation|; f|fulfil|supersede||superseded|decide-next-step|HANGING
-rft|fulfil|cancel|CANCELLABLE|cancelled|to-tell-today|HANGING; rft|fulfil|amend|ENDED||review-report|review-report
+rft|fulfil|cancel|CANCELLABLE|cancelled|to-tell-today|HANGING; rf|fulfil|amend|ENDED||review-report|review-report
+t|fulfil|amend|ENDED||review-report|review-report recollect; t|recollect|patient-declines||declined|decide-next-step|
+t|recollect|decline fail||failed|decide-next-step to-tell-today|; rft|decide-next-step|hold||||
+t|recollect|cancel||cancelled|to-tell-today|decide-next-step; t|recollect|hold|||in-question|
 t|recollect|recollected||recollected|again|decide-next-step; rft|decide-next-step|keep||kept||
 rft|request-cancellation|accept-cancellation||cancellation-accepted|to-tell-today|provide-information contact-patient
 rt|contact-patient|give-up patient-declines||not-reached|in-question|; r|provide-information|answer||answered||
@@ -91,7 +94,7 @@ class House(NamedTuple):
 
 @dataclass(eq=False)
 class Case:
-    """One care request of kind r, f, t, or u and d without one; what stands for its patient knowing how it ended (``knows``)."""
+    """One care request of kind r, f, t, or u and d without one; what its patient ``knows`` it by; if ``read``."""
 
     name: str
     kind: str
@@ -102,6 +105,7 @@ class Case:
     priority: str = "routine"
     window: tuple[datetime | None, datetime | None] = (None, None)
     knows: str = ""
+    read: bool = False
     items: "list[Item]" = field(default_factory=list)
     later: "Case | None" = None
 
@@ -177,7 +181,7 @@ class Oracle:
         """Somebody did that to it at ``at``, and told this of it; gives what that opened."""
         told = {"reason": item.about, **told, "action": action}
         (_sources, target, opens, closes), case = TABLE[item.case.kind, item.kind, action], _current(item.case)
-        others = [one for one in case.open("fulfil", beside=item) if one is not item.opener]
+        others = [one for one in case.open("fulfil", "recollect", beside=item) if one is not item.opener]
         asked = _asked(item, action)
         is_last = item.kind in ("decide-next-step", "dispatch") or not (others or case.open("review-report"))
         is_end = action in ENDING and is_last and not (asked and action == "close")
@@ -192,10 +196,13 @@ class Oracle:
         opened += [self._open(word, case, at, item, told, sooner) for word in wanted]
         if case is not item.case and len(case.items) == len(opened) and item.case.knows == "heard":
             opened.append(self._open("notify-patient", case, at, item))
-        is_unread = bool(case.open("review-report"))
+        is_unread, has_outcome = bool(case.open("review-report")), case.read and case.knows == "heard"
+        case.read = not is_unread and (case.read or action == "acknowledge")
         if case.knows != "died" and "review-report" in wanted:  # the patient doesn't know of a new report yet
             case.knows = ""
-        elif (action in ("tell", "not-reached") and not is_unread) or (is_end and told["reason"] in KNOWN_TO_PATIENT):
+        elif (action in ("tell", "not-reached") and not is_unread) or (
+            is_end and not has_outcome and told["reason"] in KNOWN_TO_PATIENT
+        ):
             case.knows = case.knows if case.knows == "died" else "heard" if action == "tell" else "otherwise"
         return opened
 
@@ -319,7 +326,7 @@ def _is_theirs(item: Item) -> bool:
 def _current(case: Case) -> Case:
     while case.items and not case.open():  # an outcome that comes after the end begins a new one
         case.later = case.later or replace(
-            case, name=f"{case.name}+", knows=case.knows if case.knows == "died" else "", items=[]
+            case, name=f"{case.name}+", knows=case.knows if case.knows == "died" else "", read=False, items=[]
         )
         case = case.later
     return case
@@ -331,6 +338,8 @@ def _is_wanted(word: str, item: Item, case: Case, told: dict[str, Any]) -> bool:
     knows, action = told["reason"] in KNOWN_TO_PATIENT, told["action"]
     if case.knows == "died" and word in ("notify-patient", "contact-patient", "to-tell-today"):
         return False
+    if item.kind == "recollect" and word == "decide-next-step":
+        return not any(one.stage == word for one in case.open())
     if word == "request-cancellation":
         return not any(one.opener is item for one in case.open(word))
     if (word == "to-tell-today" and knows) or (action == "close" and (knows or case.knows)):

@@ -22,6 +22,8 @@ BEGUN = frozenset(
     }
 )
 NOT_BEGUN = frozenset({"no-show", "appointment-cancelled", "planned", "booked"})
+# States of a report that brings nothing which somebody might still be waiting for.
+WITHOUT_A_RESULT = frozenset({"cancelled", "superseded"})
 URGENT = frozenset({"stat", "asap", "urgent"})
 
 
@@ -54,12 +56,10 @@ class Situation:
         return any(other.opened_by_id == performing.id for other in asked)
 
     def is_about_the_same(self, other: Handoff) -> bool:
-        """Whether the action's report is what the other one is to read; True for all that isn't about one report."""
-        return other.kind != "review-report" or other.focus in {
-            "",
-            self.data.get("report"),
-            self.data.get("replaces"),
-        }
+        """Whether the action's report is what the other one is to read, or waits for; True for all that isn't about one."""
+        if other.kind != "review-report":
+            return self.data.get("state") not in WITHOUT_A_RESULT
+        return other.focus in {"", self.data.get("report"), self.data.get("replaces")}
 
 
 def is_theirs_to_end(handoff: Handoff) -> bool:
@@ -175,6 +175,7 @@ CONDITIONS: dict[str, Callable[[Situation], bool]] = {
     "right-result-open": lambda situation: any(other.stage == "right-result" for other in situation.others),
     "asked-again": _asked_again,
     "deciding": lambda situation: situation.has_open("decide-next-step"),
+    "to-decide-open": lambda situation: any(other.stage == "to-decide" for other in situation.others),
     "telling-open": lambda situation: situation.has_open("notify-patient"),
     "telling-today-open": _telling_today_open,
     "contact-open": lambda situation: situation.has_open("contact-patient"),

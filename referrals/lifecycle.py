@@ -246,8 +246,11 @@ def _is_overtaken(other: Handoff, transition: Transition, situation: Situation) 
         return other.kind != "notify-patient" or holds("patient-knows", situation)
     if transition.handoff == "decide-next-step" and "ended" in transition.sets:
         # It ends once another performer has agreed; whoever need not be asked stops now.
-        return other.kind in ("fulfil", "dispatch", "recollect")
+        return other.kind in _PERFORMING
     return other.kind in transition.closes and situation.is_related(other) and situation.is_about_the_same(other)
+
+
+_PERFORMING = frozenset({"dispatch", "fulfil", "recollect"})
 
 
 def _leaves_unread(transition: Transition, situation: Situation) -> bool:
@@ -263,10 +266,10 @@ def _ends_loop(transition: Transition, situation: Situation) -> bool:
         return bool(transition.target) and not any(outlives(other) for other in situation.others)
     if "ended" not in transition.sets:
         return False
-    if transition.handoff not in {"dispatch", "fulfil", "request-cancellation"}:
+    if transition.handoff not in _PERFORMING | {"request-cancellation"}:
         return not holds("cancellation-needed", situation)
     taken_along = {key for move in transition.moves for key in _moved(move, situation)}
-    performing = {other.id for other in situation.others if other.kind in ("dispatch", "fulfil")} - taken_along
+    performing = {other.id for other in situation.others if other.kind in _PERFORMING} - taken_along
     # What had ended here already and only stops there now is no end of the rest.
     is_answer = transition.handoff == "request-cancellation" and not taken_along and bool(situation.others)
     return not performing and not is_answer and not holds("reported", situation)
@@ -307,7 +310,7 @@ def _loop_changes(transition: Transition, situation: Situation, opens: Iterable[
         changes |= _ACKNOWLEDGED if holds("patient-died", situation) else _UNREAD
     if "acknowledged" in sets:
         changes |= _recorded("acknowledged", ask, "")
-    if _ends_loop(transition, situation):
+    if _ends_loop(transition, situation) and not _has_its_outcome(situation):
         end = _end_reason(situation)
         changes |= {"end_reason": end} | _recorded("acknowledged", ask, end)
         if holds("patient-knows", situation) and not holds("patient-told", situation):
@@ -321,6 +324,12 @@ def _end_reason(situation: Situation) -> str:
     """Why the loop ends: whoever only answers a request to stop doesn't change why it had ended for everybody else."""
     is_answer = situation.handoff.kind == "request-cancellation"
     return (is_answer and situation.loop.end_reason) or situation.reason
+
+
+def _has_its_outcome(situation: Situation) -> bool:
+    """Whether what was reported was read and the patient told, or about to be: the reason then ends what is left, not that."""
+    read, told = situation.loop.acknowledged_at is not None, situation.loop.told_at is not None
+    return read and (told or not holds("patient-knows", situation))
 
 
 def _by_death(transition: Transition, situation: Situation, ask: Ask) -> dict[str, Any]:

@@ -44,7 +44,7 @@ rft|notify-patient||76 tell@coordinator; 24 attempt@coordinator
 f|contact-patient||55 book@coordinator; 20 attempt@coordinator; 15 reached@coordinator; 4 patient-declines@coordinator; 6 give-up@coordinator
 r|contact-patient||40 book@coordinator; 25 attempt@coordinator; 25 reached@coordinator; 4 patient-declines@coordinator; 6 give-up@coordinator
 rft|request-cancellation||60 accept-cancellation@performer; 40 refuse-cancellation@performer
-t|recollect||100 recollected@performer
+t|recollect||90 recollected@performer; 4 fail@performer; 3 cancel@referrer; 3 patient-declines@coordinator
 d|confirm-death||85 confirm@coordinator; 15 refute@coordinator
 u|match-evidence||100 refuse@coordinator
 """

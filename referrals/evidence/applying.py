@@ -10,13 +10,13 @@ from records.json import Resource, loads
 from records.types import row_class
 from referrals import workflow
 from referrals.conditions import Situation, holds
-from referrals.evidence import appointments, messages
+from referrals.evidence import appointments, messages, specimens
 from referrals.evidence.asking import ask_for_match, is_news, receiver
 from referrals.evidence.letters import is_letter
 from referrals.evidence.naming import Named, line_of, named_loops, performers_of, succeeded
 from referrals.evidence.parting import acting_for, is_of_its_patient, part
 from referrals.evidence.saying import happened_at, told
-from referrals.evidence.table import EVIDENCE, OUTPUTS, REPORTS, TYPES, Rule, is_finished, status_of
+from referrals.evidence.table import AGAIN, EVIDENCE, OUTPUTS, REPORTS, TYPES, Rule, is_finished, status_of
 from referrals.models import Event, Handoff, Loop
 from referrals.pathways import STAGES, transitions_from
 from referrals.people import default_pool, roles_in
@@ -54,7 +54,8 @@ def _apply_to(named: Named, resource: Resource, previous: Resource, actor: Actor
     loop = named.loop
     if resource["resourceType"] == "Communication":
         return messages.apply(loop, resource, actor)
-    handoff = performing(loop, actor)
+    again = specimens.awaiting(loop, resource, actor.organization) if resource["resourceType"] == "Specimen" else None
+    handoff = again or performing(loop, actor)
     at = happened_at(resource, actor)
     if resource["resourceType"] == "Appointment":
         resource = appointments.deciding(loop, resource, actor)
@@ -63,17 +64,20 @@ def _apply_to(named: Named, resource: Resource, previous: Resource, actor: Actor
         # Before the order is sent nobody can have performed it: a report of it is as unexpected as somebody else's.
         is_unexpected = handoff is None and is_finished(resource) and not _is_attachment(loop, resource, actor)
         return ask_for_match(resource, loop.accountable, actor) if is_unexpected else loop.id
-    if _is_elsewhere(handoff, resource, actor):
+    if again is None and _is_elsewhere(handoff, resource, actor):
         return _ask_referrer(handoff, resource, actor)
     if _performs(actor, handoff) or not _is_outcome(path, resource, is_applied=named.is_applied):
-        return take(handoff, path, resource, actor, at)
+        taken = take(handoff, path, resource, actor, at)
+        # A specimen that is in the laboratory already was collected again first.
+        return _apply_to(named, resource, previous, actor) if again else taken
     return loop.id if _is_attachment(loop, resource, actor) else ask_for_match(resource, loop.accountable, actor)
 
 
 def proven(handoff: Handoff, resource: Resource, previous: Resource, at: datetime) -> Path:
     """The steps that it proves and that are possible now; empty for what says nothing new here."""
     loop = handoff.loop
-    rule = EVIDENCE.get((resource["resourceType"], status_of(resource), loop.kind))
+    word = AGAIN if handoff.kind == "recollect" else status_of(resource)
+    rule = EVIDENCE.get((resource["resourceType"], word, loop.kind))
     if rule is None or _is_known(handoff, rule, resource, previous) or _is_replaced(resource):
         return ()
     path = _path(handoff, rule, resource)
@@ -131,7 +135,7 @@ def _path(handoff: Handoff, rule: Rule, resource: Resource) -> Path:
 
 def _first(handoff: Handoff, stage: str, actions: Sequence[str]) -> Transition | None:
     possible: Mapping[str, Transition] = {
-        row.action: row for row in transitions_from("fulfil", stage, handoff.loop.kind)
+        row.action: row for row in transitions_from(handoff.kind, stage, handoff.loop.kind)
     }
     return next((possible[one] for one in actions if one in possible), None)
 
@@ -182,7 +186,7 @@ def _performs(actor: Actor, handoff: Handoff) -> bool:
 def _is_outcome(path: Path, resource: Resource, *, is_applied: bool) -> bool:
     """Whether it would be the performer's outcome: an end, or a report that the performer hasn't given before."""
     target = path[-1].target
-    ends = bool(target) and STAGES["fulfil", target].is_end
+    ends = path[-1].handoff == "fulfil" and bool(target) and STAGES["fulfil", target].is_end
     return ends or (resource["resourceType"] in REPORTS | OUTPUTS and not is_applied)
 
 
@@ -199,6 +203,9 @@ def _is_known(handoff: Handoff, rule: Rule, resource: Resource, previous: Resour
     """Whether it has been applied to this loop in this state, and says nothing else since."""
     if resource["resourceType"] == "Appointment":
         return appointments.is_applied(handoff, resource, rule.actions)
+    if resource["resourceType"] == "Specimen":
+        # Once rejected it says nothing of the next one.
+        return specimens.is_known(handoff.loop, resource, "reject-specimen")
     if resource["resourceType"] not in STATES:
         return False
     reference = f"{resource['resourceType']}/{resource['id']}"

@@ -9,6 +9,8 @@ REPORTS = frozenset({"DiagnosticReport", "DocumentReference"})
 OUTPUTS = frozenset({"Observation", "QuestionnaireResponse", "Composition", "Bundle"})
 """An outcome only where a Task names it as its output: one value of a panel that names the order ends nothing."""
 FINISHED = frozenset({"final", "corrected", "amended", "appended"})
+AGAIN = "available again"
+"""A specimen that was taken after another one had been rejected (`referrals.evidence.specimens`)."""
 AFTERWARDS = {"cancelled": "amend", "entered-in-error": "withdraw-report"}
 
 
@@ -61,6 +63,7 @@ EVIDENCE: Table = {
     **_rules("Encounter", "finished", referral="seen", follow_up="complete"),
     **_rules("Procedure", "completed", referral="seen", test_order="collect"),
     **_rules("Specimen", "available", test_order="collect"),
+    **_rules("Specimen", AGAIN, handoff="recollect", test_order="recollected"),
     **_rules("Specimen", "received", test_order="receive-specimen"),
     **_rules("Specimen", "unsatisfactory", "collect", test_order="reject-specimen"),
     **_rules("Communication", "question", referral="ask-information"),

@@ -22,6 +22,7 @@ from referrals.parties import held, local, same_patient
 from referrals.workflow import Order
 
 ENDED = frozenset({"revoked", "entered-in-error"})
+PERFORMING = ("dispatch", "fulfil", "recollect")
 # How a request is taken back, the plainest way that is possible first; and without a trace of doubt, with its reason.
 WITHDRAWING = ("withdraw", "cancel", "request-cancellation", "close")
 ERASING = {"enter-in-error": "entered-in-error", "withdraw": "ordered-in-error"}
@@ -144,12 +145,24 @@ def _follow(loop: Loop, request: Resource, previous: Resource, actor: Actor) -> 
 
 
 def _act(loop: Loop, request: Resource, act: Callable[[Handoff, Resource, Actor], None], actor: Actor) -> None:
-    """Do something to whatever is to be sent or performed; where neither is, to what the referrer has to decide."""
+    """Do something to whatever is to be sent or performed; where neither is, to what the referrer has to decide.
+
+    Raises `Incorrect` where all has been performed: what is left is to read its outcome, and to tell the patient.
+    """
     standing = _standing_under(loop, request).filter(closed_at=None).order_by("opened_at")
-    found = list(standing.filter(kind__in=["dispatch", "fulfil"])) or list(standing.filter(kind="decide-next-step"))
+    found = list(standing.filter(kind__in=PERFORMING)) or list(standing.filter(kind="decide-next-step"))
+    if not found and _is_the_latest(loop, request):
+        text = _("This has been performed: nothing is left to be withdrawn or held.")
+        raise Incorrect(text, Issue(text, "ServiceRequest.status", "business-rule"))
     for handoff in found:
         if Handoff.objects.filter(pk=handoff.pk, closed_at=None).exists():
             act(handoff, request, actor)
+
+
+def _is_the_latest(loop: Loop, request: Resource) -> bool:
+    """Whether no later request of the loop has taken its place."""
+    last = loop.handoffs.filter(kind__in=PERFORMING).order_by("opened_at", "id").last()
+    return last is not None and _standing_under(loop, request).filter(pk=last.pk).exists()
 
 
 def _revise(loop: Loop, request: Resource, previous: Resource, actor: Actor) -> None:

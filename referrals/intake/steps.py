@@ -32,6 +32,9 @@ ANSWERS = {
     ("request-cancellation", "completed"): "accept-cancellation",
     ("request-cancellation", "rejected"): "refuse-cancellation",
     ("recollect", "completed"): "recollected",
+    ("recollect", "rejected"): "decline",
+    ("recollect", "failed"): "fail",
+    ("recollect", "cancelled"): "fail",
 }
 STARTED_ANYWAY = "start-anyway"
 STOPPED_ANYWAY = "stop-anyway"

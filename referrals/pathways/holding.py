@@ -8,6 +8,8 @@ from referrals.pathways.parts import IN_QUESTION, NOTE, RECIPIENT, STAFF
 from referrals.pathways.stages import FOLLOW_UP, REFERRAL, TEST_ORDER
 from referrals.vocabulary import Role, Transition
 
+_WITH_REQUEST = frozenset({REFERRAL, FOLLOW_UP, TEST_ORDER})
+
 
 def _hold(handoff: str, who: frozenset[Role], *sources: str) -> Transition:
     return Transition(
@@ -17,9 +19,10 @@ def _hold(handoff: str, who: frozenset[Role], *sources: str) -> Transition:
         "",
         who,
         sources=frozenset(sources),
-        loop_kinds=frozenset({REFERRAL, FOLLOW_UP, TEST_ORDER}),
+        loop_kinds=_WITH_REQUEST,
         fields=(NOTE,),
-        opens=(replace(IN_QUESTION, unless=("deciding",)),),
+        # Where that is what the referrer has to decide anyway, the journal says so and nothing else is asked.
+        opens=() if handoff == "decide-next-step" else (replace(IN_QUESTION, unless=("deciding",)),),
     )
 
 
@@ -27,4 +30,6 @@ HOLDING = (
     _hold("fulfil", RECIPIENT | STAFF),
     _hold("fulfil", STAFF, "authorisation-pending"),
     _hold("dispatch", STAFF),
+    _hold("recollect", RECIPIENT | STAFF),
+    _hold("decide-next-step", STAFF),
 )

@@ -21,6 +21,7 @@ from referrals.pathways.parts import (
     reason,
     reason_and_words,
 )
+from referrals.pathways.recollecting import RECOLLECTION
 from referrals.pathways.reporting import AFTERWARDS, CANCELLED_BY_THE_LABORATORY
 from referrals.pathways.stages import FOLLOW_UP, REFERRAL, TEST_ORDER
 from referrals.vocabulary import Field, Move, Opening, Role, Transition, Words
@@ -346,20 +347,6 @@ CANCELLATION_ANSWERS = (
         "cancellation-refused",
         RECIPIENT,
         fields=reason("keep-going"),
-    ),
-)
-
-RECOLLECTION = (
-    Transition(
-        "recollected",
-        "recollect",
-        _("Specimen collected again"),
-        "recollected",
-        RECIPIENT | STAFF,
-        fields=(NOTE,),
-        opens=(Opening("fulfil", "same", stage="specimen-collected"),),
-        closes=("decide-next-step",),
-        is_primary=True,
     ),
 )
 

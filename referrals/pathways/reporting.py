@@ -23,21 +23,29 @@ _ENDS = frozenset(stage.code for stage in FULFIL if stage.is_end)
 _WITH_REQUEST = frozenset({REFERRAL, FOLLOW_UP, TEST_ORDER})
 _REPLACED = Field("replaces", "reference", _("Report that it replaces"), required=False, types=REPORT.types)
 
-# A report that comes, or comes again, once `fulfil` has ended. In an ended loop `workflow` opens a new one for it.
-AFTERWARDS = (
-    Transition(
+
+def _amend(loop_kinds: frozenset[str], *moves: Move) -> Transition:
+    return Transition(
         "amend",
         "fulfil",
         _("A new, corrected or cancelled report"),
         "",
         RECIPIENT,
         sources=_ENDS,
-        loop_kinds=_WITH_REQUEST,
+        loop_kinds=loop_kinds,
         fields=(REPORT, REPORT_STATE, SEVERITY, _REPLACED),
         opens=(REVIEW,),
+        moves=moves,
         closes=("review-report",),
         sets=frozenset({"received"}),
-    ),
+    )
+
+
+# A report that comes, or comes again, once `fulfil` has ended. In an ended loop `workflow` opens a new one for it.
+AFTERWARDS = (
+    _amend(frozenset({REFERRAL, FOLLOW_UP})),
+    # A result after all: nothing has to be collected again.
+    _amend(frozenset({TEST_ORDER}), Move("recollect", frozenset({"to-recollect"}), "overtaken")),
     Transition(
         "withdraw-report",
         "fulfil",

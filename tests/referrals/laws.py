@@ -116,7 +116,14 @@ def law_4_what_came_later_is_based_on_the_end(_witness: Witness) -> None:
 def law_5_what_ends_without_an_outcome_opens_a_decision(_witness: Witness) -> None:
     for event in Event.objects.filter(action__in=WITHOUT_OUTCOME).select_related("handoff"):
         opened = Handoff.objects.filter(id__in=event.details["opened"], kind="decide-next-step")
-        assert opened.exists() or _is_bid_among_others(event)
+        assert opened.exists() or _is_bid_among_others(event) or _was_asked_before(event)
+
+
+def _was_asked_before(event: Event) -> bool:
+    """Whether the rejected specimen had asked the referrer already when nobody collected it again."""
+    asked = Handoff.objects.filter(loop=event.loop_id, kind="decide-next-step", opened_at__lte=event.at)
+    is_recollection = event.handoff is not None and event.handoff.kind == "recollect"
+    return is_recollection and asked.exclude(closed_at__lt=event.at).exists()
 
 
 def _is_bid_among_others(event: Event) -> bool:

@@ -111,7 +111,11 @@ def test_nobody_but_the_clinician_acknowledges_and_no_machine_decides() -> None:
     acknowledging = [one for one in TRANSITIONS if "acknowledged" in one.sets]
     assert [one.who for one in acknowledging] == [{"requester", "supervisor"}]
     by_patient = {(one.handoff, one.action) for one in TRANSITIONS if "patient" in one.who}
-    assert by_patient == {("fulfil", "cancel-appointment"), ("contact-patient", "patient-declines")}
+    assert by_patient == {
+        ("fulfil", "cancel-appointment"),
+        ("contact-patient", "patient-declines"),
+        ("recollect", "patient-declines"),
+    }
 
 
 def test_reasons_end_a_loop_in_an_end_stage() -> None:
