@@ -37,6 +37,8 @@ def meant(loop: Loop, opening: Opening, opener: Handoff | None, chosen: Owner | 
     named = numbered(data.get("holder")) if opening.owner == "discharger" else None
     if named is not None:
         return named
+    if opening.owner == "referrer" and loop.answer_only:
+        return people.owner_for("organisation", loop.placer, organization=loop.placer)
     if opening.owner in ("referrer", "reviewer", "discharger"):
         return loop.responsible if loop.responsible and loop.responsible.internal else loop.accountable
     if opening.owner == "same" and opener is not None:

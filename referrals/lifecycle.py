@@ -387,6 +387,6 @@ def _end_stage(loop: Loop, end_reason: str, last_stage: str) -> str:
         return last_stage
     if loop.kind == "upkeep":
         return "settled"
-    if loop.answer_only:
+    if loop.answer_only and not end_reason:
         return "answered"
     return REASONS[end_reason].loop_end if end_reason else "closed"

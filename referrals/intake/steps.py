@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from records.errors import Incorrect, Issue
 from records.json import Resource
 from referrals.bidding import ACCEPTANCES, NOT_SELECTED
+from referrals.conditions import Situation, holds
 from referrals.models import Handoff
 from referrals.parties import local
 from referrals.pathways import REASONS, STAGES, transitions_from
@@ -225,8 +226,11 @@ def _reached(handoff: Handoff) -> str:
 
 
 def unreachable(handoff: Handoff, element: str = "Task.status") -> Incorrect:
-    """The refusal of a status that no step leads to, saying what is possible; ``element`` is what stands in the way."""
-    possible = ", ".join(_rows(handoff)) or _("nothing")
+    """The refusal of a status that no step leads to, saying what the sender may do; ``element`` is what stands in the way."""
+    situation = Situation(handoff.loop, handoff, (), {})
+    theirs = (row for row in _rows(handoff).values() if "performer" in row.who)
+    may = [row.action for row in theirs if all(holds(one, situation) for one in row.needs)]
+    possible = ", ".join(may) or _("nothing")
     text = _("This status can't follow on the stage “%(stage)s”. Possible now: %(actions)s.") % {
         "stage": handoff.stage,
         "actions": possible,

@@ -8,6 +8,7 @@ import pytest
 
 from records import access, clock, store
 from records.errors import Forbidden, Incorrect
+from records.json import Resource
 from records.types import row_class
 from referrals import workflow
 from referrals.models import Calendar, Event, Loop
@@ -96,6 +97,35 @@ def test_what_only_our_clinic_has_to_perform_is_answered_not_closed(here: Region
     loop = the_loop()
     assert (loop.answer_only, loop.placer, loop.accountable.organization) == (True, HOSPITAL, CLINIC)
     assert open_kinds(loop) == ["fulfil"]
+
+
+@pytest.fixture
+def theirs(here: Region) -> Resource:
+    """A request that the hospital has placed with our clinic."""
+    placed = request(
+        requester={"reference": f"Organization/{HOSPITAL}"}, performer=[{"reference": f"Organization/{CLINIC}"}]
+    )
+    take(placed, here.partner)
+    return placed
+
+
+def test_a_question_about_what_was_placed_elsewhere_is_the_placers_and_waits_on_our_list(
+    here: Region, theirs: Resource
+) -> None:
+    clinic = region.client("clinic", CLINIC)
+    workflow.perform(the(the_loop(), "fulfil").id, "ask-information", clinic, data={"question": "Since when?"})
+    asked = the(the_loop(), "provide-information")
+    assert (asked.owner.organization, asked.is_outside, asked.list) == (HOSPITAL, True, the_loop().accountable)
+    assert "answer" in {one.action for one in workflow.available(here.partner, asked)}
+
+
+def test_what_its_placer_elsewhere_holds_is_in_the_journal_and_what_it_revokes_is_cancelled(
+    here: Region, theirs: Resource
+) -> None:
+    take({**theirs, "status": "on-hold"}, here.partner)
+    assert Event.objects.get(action="hold").evidence == "ServiceRequest/sr"
+    take({**theirs, "status": "revoked"}, here.partner)
+    assert (the_loop().stage, the_loop().end_reason) == ("cancelled", "withdrawn")
 
 
 def test_what_concerns_none_of_us_is_a_record(here: Region) -> None:

@@ -163,6 +163,14 @@ def test_what_can_not_follow_is_refused_whole(here: Region, fulfil: Handoff, sta
     assert task_of(fulfil) == held
 
 
+def test_a_refusal_lists_what_the_sender_may_do_and_nothing_else(here: Region, fulfil: Handoff) -> None:
+    with pytest.raises(Incorrect) as refused:
+        tell(here, fulfil, "draft", after(hours=1))
+    listed = set(str(refused.value).rpartition("Possible now: ")[2].rstrip(".").split(", "))
+    assert {"receive", "accept", "decline"} <= listed
+    assert listed <= {one.action for one in workflow.available(here.partner, the(fulfil.loop, "fulfil"))}
+
+
 def test_notes_identifiers_and_unknown_elements_join_and_ours_stay(here: Region, fulfil: Handoff) -> None:
     theirs = {"system": "urn:hospital", "value": "T-9"}
     tell(
