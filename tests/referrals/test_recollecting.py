@@ -17,7 +17,11 @@ from tests.referrals.exchange import answer, concept, open_kinds, request, resul
 from tests.referrals.region import Region
 
 MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-LABORATORY = {"code": {"text": "CBC"}, "category": [concept("108252007")], "authoredOn": MONDAY.isoformat()}
+LABORATORY: dict[str, Any] = {
+    "code": {"text": "CBC"},
+    "category": [concept("108252007")],
+    "authoredOn": MONDAY.isoformat(),
+}
 pytestmark = [pytest.mark.django_db]
 
 
