@@ -179,7 +179,8 @@ class Histories(RuleBasedStateMachine):
         return [*Handoff.objects.order_by("id").values_list(*columns), *Loop.objects.order_by("id").values_list()]
 
     def _any(self, data: st.DataObject) -> Handoff:
-        return _one(data, Handoff.objects.select_related("loop").order_by("opened_at", "id"))
+        found: Handoff = _one(data, Handoff.objects.select_related("loop").order_by("opened_at", "id"))
+        return found
 
     def _evidence(self, loop: Loop, type_: str, status: str, *, hours: int) -> Resource:
         at = self.now - timedelta(hours=hours)
