@@ -117,9 +117,7 @@ class Case:
 class Item:
     """One responsibility; where it stopped (``before``) and with how much ``left``; whether the performer has ``started``."""
 
-    def __init__(
-        self, key: str, case: Case, kind: str, stage: str, owner: str, on: str, by: "Item | None" = None
-    ) -> None:
+    def __init__(self, key: str, case: Case, kind: str, stage: str, owner: str, on: str, by: Any = None) -> None:
         self.key, self.case, self.kind, self.stage = key, case, kind, stage
         self.owner, self.list, self.opener = owner, on, by
         self.rank, self.attempts, self.is_open, self.started, self.about, self.before = 3, 0, True, False, "", ""
@@ -325,9 +323,8 @@ def _is_theirs(item: Item) -> bool:
 
 def _current(case: Case) -> Case:
     while case.items and not case.open():  # an outcome that comes after the end begins a new one
-        case.later = case.later or replace(
-            case, name=f"{case.name}+", knows=case.knows if case.knows == "died" else "", read=False, items=[]
-        )
+        knows = "died" if case.knows == "died" else ""
+        case.later = case.later or replace(case, name=f"{case.name}+", knows=knows, read=False, items=[])
         case = case.later
     return case
 
@@ -342,9 +339,8 @@ def _is_wanted(word: str, item: Item, case: Case, told: dict[str, Any]) -> bool:
         return not any(one.stage == word for one in case.open())
     if word == "request-cancellation":
         return not any(one.opener is item for one in case.open(word))
-    if (word == "to-tell-today" and knows) or (action == "close" and (knows or case.knows)):
-        return False
-    return not (is_there and word in ONCE) and not (action == "hold" and case.open("decide-next-step"))
+    is_needless = (word == "to-tell-today" and knows) or (action == "close" and (knows or case.knows))
+    return not (is_needless or (is_there and word in ONCE) or (action == "hold" and case.open("decide-next-step")))
 
 
 def _asked(item: Item, action: str) -> list[Item]:
