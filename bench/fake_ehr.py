@@ -131,7 +131,7 @@ class FakeEhr:
             if refused:
                 return refused
             kind, _slash, rest = request.path.partition("/")
-            if request.verb == "POST" and request.body is not None:
+            if request.verb == "POST" and kind and request.body is not None:
                 return self._create(request, request.body)
             if request.verb == "PUT" and request.body is not None:
                 return self._update(request, (kind, rest), request.body)

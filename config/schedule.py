@@ -30,6 +30,7 @@ SCHEDULE = (
     Job("push", timedelta(seconds=5), "fhir_bridge.tasks.push_due"),
     Job("pull", timedelta(seconds=10), "fhir_bridge.tasks.pull_due"),
     Job("sweep", timedelta(hours=1), "fhir_bridge.tasks.sweep_due"),
+    Job("discover", timedelta(hours=1), "fhir_bridge.tasks.discover_due"),
 )
 JOBS = {job.name: job for job in SCHEDULE}
 

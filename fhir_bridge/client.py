@@ -7,7 +7,6 @@ proxies and ``.netrc`` of the machine, stops at a size and at a deadline, and ha
 the partner's OperationOutcome without values, since diagnostics repeat a patient's data.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,13 +14,14 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, ClassVar
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urljoin
 
 import requests
 from fhirclient.auth import FHIRAuth
 from fhirclient.server import FHIRJSONMimeType, FHIRServer
 
-from fhir_bridge.retries import Unreachable, Unreadable
+from fhir_bridge.connecting import wire
+from fhir_bridge.retries import Unreadable
 from records import clock, errors, store
 from records.json import Resource, dumps
 
@@ -76,13 +76,6 @@ class BearerAuth(FHIRAuth):
 FHIRAuth.register.__func__(BearerAuth)
 
 
-class _Session(requests.Session):
-    """A session that knows no redirects; `requests` would read one's whole body even when told not to follow."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """None."""
-
-
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A successful answer. ``resource`` is None for an empty body; ``sent_at`` is the partner's Date header."""
@@ -101,12 +94,10 @@ class Server(FHIRServer):
     def __init__(self, base_url: str, token: str = "", *, total_seconds: float = TOTAL_SECONDS) -> None:
         super().__init__(None, base_uri=base_url)
         self.base_url = base_url.rstrip("/")
-        self.origin = _origin(self.base_url)
+        self.origin = wire.origin(self.base_url)
         self.total_seconds = total_seconds
         self.auth = FHIRAuth.create("bearer" if token else "none", {"token": token, "app_id": None})
-        self.session = _Session()
-        self.session.trust_env = False
-        self.session.headers["User-Agent"] = "Baton"
+        self.session = wire.session()
         self._before: Callable[[], None] | None = None
 
     @contextmanager
@@ -158,9 +149,9 @@ class Server(FHIRServer):
     def exchange(
         self, verb: str, path: str, body: Resource | None = None, headers: Mapping[str, str] | None = None
     ) -> Reply:
-        """One request and its answer, or the category of what went wrong."""
-        url = urljoin(f"{self.base_url}/", path)
-        if _origin(url) != self.origin:
+        """One request (to the base itself without a ``path``) and its answer, or the category of what went wrong."""
+        url = urljoin(f"{self.base_url}/", path) if path else self.base_url
+        if wire.origin(url) != self.origin:
             raise errors.Forbidden("The partner's link leads to another server; it was not followed.")
         if self._before is not None:
             self._before()
@@ -171,6 +162,18 @@ class Server(FHIRServer):
             raise _failure(response, content)
         return Reply(response.status_code, response.headers, _resource(response, content), _date(response))
 
+    def configuration(self, path: str) -> dict[str, Any]:
+        """A small JSON document that is no resource, read without our credentials; it stands below the base."""
+        url = f"{self.base_url}/{path}"
+        limits = wire.Limits(self.time_outs, wire.SMALL_SECONDS, wire.SMALL_BYTES)
+        response, content = wire.send(self.session, "GET", url, None, {"Accept": "application/json"}, limits)
+        if response.status_code >= HTTPStatus.BAD_REQUEST:
+            raise _failure(response, content)
+        found = wire.plain(content) if response.status_code == HTTPStatus.OK else None
+        if found is None:
+            raise Unreadable("The partner's configuration can't be read.")
+        return found
+
     def _send(
         self, verb: str, url: str, body: Resource | None, headers: Mapping[str, str]
     ) -> tuple[requests.Response, bytes]:
@@ -179,57 +182,14 @@ class Server(FHIRServer):
             signed |= {"Content-Type": f"{FHIRJSONMimeType}; charset=UTF-8", "Prefer": "return=representation"}
         if self.auth.can_sign_headers():
             signed = self.auth.signed_headers(signed)
-        deadline = time.monotonic() + self.total_seconds
-        try:
-            with self.session.request(
-                verb,
-                url,
-                data=dumps(body).encode() if body is not None else None,
-                headers=signed,
-                timeout=self.time_outs,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                return response, _content(response, deadline)
-        except (requests.ConnectTimeout, requests.exceptions.SSLError) as error:
-            raise Unreachable("The partner can't be reached.") from error
-        except requests.ConnectionError as error:
-            raise _lost(error) from error
-        except (requests.RequestException, OSError) as error:
-            raise errors.Unavailable("The partner's answer was lost.") from error
-
-
-def _lost(error: requests.ConnectionError) -> errors.Unavailable:
-    """Whether the connection was never made (nothing happened there), or broke (unknown)."""
-    reason = getattr(error.args[0] if error.args else None, "reason", None)
-    if type(reason).__name__ in {"NewConnectionError", "NameResolutionError"}:
-        return Unreachable("The partner can't be reached.")
-    return errors.Unavailable("The partner's answer was lost.")
-
-
-def _content(response: requests.Response, deadline: float) -> bytes:
-    """The body, decoded; stops at `MAX_BYTES` and at the deadline, so that a slow drip or a bomb costs little."""
-    pieces, size = [], 0
-    for piece in response.iter_content(65_536):
-        pieces.append(piece)
-        size += len(piece)
-        if size > MAX_BYTES:
-            raise Unreadable("The partner's answer is too big.")
-        if time.monotonic() > deadline:
-            raise errors.Unavailable("The partner's answer took too long.")
-    return b"".join(pieces)
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port, with the default port written out; credentials in the URL make it nobody's."""
-    parts = urlsplit(url)
-    if "@" in parts.netloc or "\\" in url:
-        return ("", "", None)
-    try:
-        port = parts.port
-    except ValueError:
-        return ("", "", None)
-    return (parts.scheme, (parts.hostname or "").lower(), port or {"http": 80, "https": 443}.get(parts.scheme))
+        return wire.send(
+            self.session,
+            verb,
+            url,
+            dumps(body).encode() if body is not None else None,
+            signed,
+            wire.Limits(self.time_outs, self.total_seconds, MAX_BYTES),
+        )
 
 
 def _resource(response: requests.Response, content: bytes) -> Resource | None:

@@ -15,7 +15,6 @@ from fhir_bridge.status import TROUBLED
 from records import clock
 from records.access import SYSTEM, Actor
 from records.errors import Incorrect, NotFound
-from records.json import Resource
 from referrals.models import Event
 
 log = logging.getLogger(__name__)
@@ -91,30 +90,17 @@ def resume(partner: Partner, actor: Actor) -> None:
 
 
 def test(partner: Partner) -> dict[str, str]:
-    """Ask a partner for its CapabilityStatement, and note what it promises; raise the category of what fails.
+    """Ask a partner what it can do, and note it; raise the category of what fails.
 
-    Gives what a person wants to see: software, FHIR version, and the two promises.
+    Gives what a person wants to see: software, FHIR version, and how we deal with its Tasks, each with the reason.
     """
-    statement = partners.connect(partner).exchange("GET", "metadata").resource or {}
-    promises = _promises(statement)
-    Partner.objects.filter(pk=partner.pk).update(last_success_at=clock.now(), **promises)
-    software = statement.get("software", {})
-    return {
-        "software": f"{software.get('name', '')} {software.get('version', '')}".strip(),
-        "fhir": str(statement.get("fhirVersion", "")),
-        **{name: "yes" if kept else "no" for name, kept in promises.items()},
-    }
-
-
-def _promises(statement: Resource) -> dict[str, bool]:
-    """What a CapabilityStatement says of Task: If-Match on update, If-None-Exist on create."""
-    rest = statement.get("rest")
-    servers = [each for each in rest if isinstance(each, dict)] if isinstance(rest, list) else []
-    told = [each for server in servers for each in server.get("resource", []) if each.get("type") == "Task"]
-    return {
-        "takes_if_match": any(each.get("versioning") == "versioned-update" for each in told),
-        "takes_if_none_exist": any(each.get("conditionalCreate") is True for each in told),
-    }
+    seen = partners.discover(partner)
+    ways = partner.ways()
+    told = {"software": seen.software, "fhir": seen.fhir_version, "known by": seen.source}
+    for name in ways.__slots__:
+        choice = getattr(ways, name)
+        told[name] = f"{choice.way}: {choice.reason}"
+    return told
 
 
 def _find(key: str) -> Link | Inbox:

@@ -15,6 +15,8 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from fhir_bridge.client import Server
+from fhir_bridge.connecting import discovery
+from fhir_bridge.connecting.abilities import Abilities
 from fhir_bridge.models import Partner
 from records import access, clock, store
 from records.access import Actor
@@ -23,7 +25,7 @@ from records.models import Tenant
 from referrals.models import Owner
 from referrals.people import default_pool, owner_for
 
-__all__ = ["Partner", "actor", "add", "base_of", "by_name", "connect", "secret_of", "set_secret"]
+__all__ = ["Partner", "actor", "add", "base_of", "by_name", "connect", "discover", "secret_of", "set_secret"]
 
 _HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(?:\.(?!-)[a-z0-9-]{1,63})*", re.ASCII)
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*", re.ASCII)
@@ -38,6 +40,17 @@ def actor(partner: Partner) -> Actor:
 def connect(partner: Partner) -> Server:
     """A client for this partner's base URL with its credentials."""
     return Server(partner.base_url, secret_of(partner) if partner.auth == Partner.Auth.BEARER else "")
+
+
+def discover(partner: Partner) -> Abilities:
+    """Ask the partner what it can do, and keep it in its row with the time. Raise the category of what fails."""
+    partner.abilities = discovery.ask(Server(partner.base_url), partner.can()).stored()
+    seen = discovery.complete(partner.can(), connect(partner))
+    partner.abilities, partner.abilities_seen_at = seen.stored(), clock.now()
+    Partner.objects.filter(pk=partner.pk).update(
+        abilities=partner.abilities, abilities_seen_at=partner.abilities_seen_at, last_success_at=clock.now()
+    )
+    return seen
 
 
 def by_name(name: str) -> Partner:

@@ -22,6 +22,7 @@ from django.conf import settings
 
 from fhir_bridge import conflicts, inbox, profiles, references
 from fhir_bridge.client import Reply, Server, condition, token
+from fhir_bridge.connecting.choices import Create, Update
 from fhir_bridge.models import Inbox, Link
 from fhir_bridge.retries import Clash, Unreadable, Waiting
 from records import errors, json, store
@@ -79,7 +80,7 @@ def send(server: Server, link: Link, *, is_doubtful: bool) -> Sent:
             return _adopt(server, link, ours, version, found)
         return Sent(Copy.of(_body(server, link, found)), Link.Origin.OURS, version)
     theirs = json.loads(link.base) if link.base else None
-    is_stale = is_doubtful or not link.remote_version or not link.partner.takes_if_match
+    is_stale = is_doubtful or not link.remote_version or link.partner.ways(link.type).update.way == Update.READ_FIRST
     return _update(server, link, ours, version, None if is_stale else theirs)
 
 
@@ -96,6 +97,13 @@ def compose(link: Link) -> tuple[int, Resource]:
         kept = next((each for each in ours.get("identifier", []) if _is(each, own)), own)
         ours["identifier"] = [*named, kept]
     return stored.version, ours
+
+
+def _has(resource: Resource, system: str, value: str) -> bool:
+    """Whether it bears that identifier; a server that overlooks a parameter answers a search with strangers."""
+    named = resource.get("identifier")
+    wanted = {"system": system, "value": value}
+    return any(isinstance(each, dict) and _is(each, wanted) for each in (named if isinstance(named, list) else []))
 
 
 def _is(identifier: Resource, own: Mapping[str, str]) -> bool:
@@ -132,12 +140,13 @@ def identities(link: Link, ours: Resource) -> list[tuple[str, str]]:
 def _look_up(server: Server, link: Link, ours: Resource, *, is_doubtful: bool) -> Resource | None:
     """The one resource at the partner with one of the identities; two are work for a person."""
     names = identities(link, ours)
-    if not is_doubtful and link.partner.takes_if_none_exist and len(names) == 1:
+    is_conditional = link.partner.ways(link.type).create.way == Create.CONDITIONAL
+    if not is_doubtful and is_conditional and len(names) == 1:
         return None
     for system, value in reversed(names):
         found: dict[str, Resource] = {}
         for _reply, matches in server.search(link.type, [("identifier", token(system, value)), ("_count", "2")]):
-            found |= {str(match.get("id")): match for match in matches}
+            found |= {str(match.get("id")): match for match in matches if _has(match, system, value)}
         if len(found) > 1:
             raise errors.Incorrect("The partner has more than one resource with this identifier.")
         if found:

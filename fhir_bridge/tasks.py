@@ -1,10 +1,11 @@
 """Celery's entry points: wake-ups that carry a partner's number. What is to be done are rows (law 8)."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from celery import shared_task
+from django.db.models import Q
 
-from fhir_bridge import applying, inbound, outbound
+from fhir_bridge import applying, inbound, outbound, partners
 from fhir_bridge.models import Partner
 from records.errors import BatonError
 
@@ -58,6 +59,16 @@ def sweep_due(_now: datetime) -> None:
     """Sweep every active partner."""
     for number in Partner.objects.filter(state=Partner.State.ACTIVE).values_list("pk", flat=True):
         sweep(number)
+
+
+def discover_due(now: datetime) -> None:
+    """Ask every active partner once a day what it can do; a server is replaced or upgraded without a word."""
+    old = Q(abilities_seen_at=None) | Q(abilities_seen_at__lt=now - timedelta(days=1))
+    for partner in Partner.objects.filter(old, state=Partner.State.ACTIVE):
+        try:
+            partners.discover(partner)
+        except BatonError as error:
+            inbound.note_failure(partner, error)
 
 
 def _active(partner_id: int) -> list[Partner]:

@@ -9,7 +9,7 @@ from pytest_django import Settings
 from bench.fake_ehr import FakeEhr
 from fhir_bridge import operations, partners
 from fhir_bridge.models import Partner
-from tests.fhir_bridge.story import HOSPITAL, Story, build
+from tests.fhir_bridge.story import HOSPITAL, Story, build, promise
 
 
 @pytest.fixture
@@ -38,7 +38,6 @@ def ehr() -> Iterator[FakeEhr]:
 def hospital(story: Story, ehr: FakeEhr) -> Partner:
     """The hospital, with the fake EHR; it promises what it keeps."""
     partner = partners.add("Hospital", ehr.base_url, organization=HOSPITAL, steward_pool=story.pool)
-    partner.takes_if_match = partner.takes_if_none_exist = True
     partner.lag_seconds = -2.0  # it counts whole seconds in its Date; here nobody commits late
-    partner.save()
+    promise(partner)
     return partner

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from fhir_bridge.connecting.abilities import Abilities, TypeAbilities
+from fhir_bridge.models import Partner
 from records import clock, store
 from records.access import SYSTEM, Actor
 from records.json import Resource
@@ -47,6 +49,19 @@ class Story:
         loop = workflow.open_loop(order, self.gp)
         self.sent.append(loop)
         return Handoff.objects.get(loop=loop, kind="fulfil")
+
+
+def promise(partner: Partner, *, if_match: bool = True, if_none_exist: bool = True) -> None:
+    """The partner's server says so of every type; the rest of what we need is there."""
+    every = TypeAbilities(
+        interactions=frozenset({"read", "create", "update", "search-type"}),
+        params=frozenset({"_lastUpdated", "identifier", "patient"}),
+        versioning="versioned-update" if if_match else "versioned",
+        conditional_create=if_none_exist,
+    )
+    partner.abilities = Abilities(source="statement", fhir_version="4.0.1", others=every).stored()
+    partner.abilities_seen_at = clock.now()
+    partner.save()
 
 
 def build(run: str) -> Story:

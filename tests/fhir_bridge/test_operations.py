@@ -88,17 +88,6 @@ def test_silence_is_an_alarm(hospital: Partner) -> None:
         assert status.of(hospital).silent_since == hospital.created_at
 
 
-def test_what_a_server_promises_is_noted(hospital: Partner, ehr: FakeEhr) -> None:
-    resource = {"type": "Task", "versioning": "versioned-update", "conditionalCreate": False}
-    statement = {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1", "rest": [{"resource": [resource]}]}
-    with ehr.refusing(Answer(200, statement), "GET", "metadata"):
-        told = operations.test(hospital)
-
-    hospital.refresh_from_db()
-    assert told["fhir"] == "4.0.1"
-    assert (hospital.takes_if_match, hospital.takes_if_none_exist) == (True, False)
-
-
 def test_mended_by_a_persons_word_is_tried_again_and_comes_back_when_it_still_fails(
     story: Story, hospital: Partner, ehr: FakeEhr
 ) -> None:

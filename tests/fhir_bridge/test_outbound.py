@@ -15,7 +15,7 @@ from records import clock, store
 from records.access import SYSTEM
 from referrals import workflow
 from referrals.models import Handoff, Loop
-from tests.fhir_bridge.story import ANA, HOSPITAL, MRN, REGISTER, Story
+from tests.fhir_bridge.story import ANA, HOSPITAL, MRN, REGISTER, Story, promise
 
 SENT_ONCE = ["Organization", "Organization", "Patient", "Practitioner", "ServiceRequest", "Task"]
 
@@ -143,8 +143,8 @@ def test_two_patients_with_the_same_number_are_a_persons_work(story: Story, hosp
 def test_a_lost_reply_is_looked_up_and_never_sent_twice(
     kind: str, takes_if_none_exist: bool, story: Story, hospital: Partner, ehr: FakeEhr, later: Any
 ) -> None:
-    ehr.takes_if_none_exist = hospital.takes_if_none_exist = takes_if_none_exist
-    hospital.save()
+    ehr.takes_if_none_exist = takes_if_none_exist
+    promise(hospital, if_none_exist=takes_if_none_exist)
     story.refer()
 
     with ehr.faulty(lose_replies_to("POST", kind)):
@@ -179,8 +179,8 @@ def test_a_change_of_theirs_in_between_is_merged_and_not_overwritten(
     stale_status: int, takes_if_match: bool, story: Story, hospital: Partner, ehr: FakeEhr
 ) -> None:
     ehr.stale_status = stale_status
-    ehr.takes_if_match = hospital.takes_if_match = takes_if_match
-    hospital.save()
+    ehr.takes_if_match = takes_if_match
+    promise(hospital, if_match=takes_if_match)
     handoff = story.refer()
     outbound.run_once(hospital)
     ehr.put(ehr.all("Task")[0] | {"status": "accepted", "note": [{"text": "theirs"}]})

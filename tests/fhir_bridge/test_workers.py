@@ -19,7 +19,7 @@ from fhir_bridge import applying, inbound, outbound, partners
 from fhir_bridge.models import Inbox, Link, Partner
 from records import clock
 from referrals.models import Handoff
-from tests.fhir_bridge.story import HOSPITAL, Story, build
+from tests.fhir_bridge.story import HOSPITAL, Story, build, promise
 
 ROOT = Path(__file__).resolve().parents[2]
 SENT_ONCE = ["Organization", "Organization", "Patient", "Practitioner", "ServiceRequest", "Task"]
@@ -31,8 +31,8 @@ def committed(commits: None, settings: Settings, ehr: FakeEhr) -> Story:
     """The story as other processes see it: committed, and emptied afterwards."""
     settings.BATON_BASE_URL = "https://baton.example"
     story = build("workers")
-    partners.add("Hospital", ehr.base_url, organization=HOSPITAL, steward_pool=story.pool)
-    Partner.objects.update(takes_if_match=True, takes_if_none_exist=True, lag_seconds=-2.0)
+    promise(partners.add("Hospital", ehr.base_url, organization=HOSPITAL, steward_pool=story.pool))
+    Partner.objects.update(lag_seconds=-2.0)
     return story
 
 
