@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 
-from fhir_bridge import conflicts, inbox, mending, partners, references
+from fhir_bridge import conflicts, inbox, mending, partners, profiles, references
 from fhir_bridge.client import Server
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import release
@@ -25,6 +25,7 @@ from fhir_bridge.sending import DIRECTORY, Copy
 from records import clock, errors, json, store
 from records.json import Resource
 from referrals import intake
+from referrals.models import Handoff
 
 log = logging.getLogger(__name__)
 Progress = Callable[[Inbox], None]
@@ -46,6 +47,7 @@ TAKEN = DIRECTORY | {
     "Specimen",
     "Procedure",
     "QuestionnaireResponse",
+    "Bundle",
 }
 # Of a person or place that is ours and only recognised at the partner, these news are taken and nothing else
 RELAYED = {"Patient": ("deceasedBoolean", "deceasedDateTime")}
@@ -136,7 +138,7 @@ class _Application:
         link = Link.objects.filter(partner=self.partner, type=item.type, remote_id=item.remote_id).first()
         if link is not None and _is_late(link, row):
             return _close(row, Inbox.State.DISCARDED, "It came after a newer version.")
-        translated = self._translated(body)
+        translated = self._in_core(self._translated(body), link)
         _needs_its_request(link, translated, self.partner)
         if link is None:
             self._first(row, body, translated)
@@ -152,6 +154,15 @@ class _Application:
         return references.inward(
             body, lambda type_, id_: known.get((type_, id_)), settings.BATON_BASE_URL, self.partner.base_url
         )
+
+    def _in_core(self, translated: Resource, link: Link | None) -> Resource:
+        """A partner's Task in the words of core; of which kind of loop its codes speak, our handoff says."""
+        profile = profiles.PROFILES[self.partner.profile]
+        if translated["resourceType"] != "Task" or not profile.reads:
+            return translated
+        handoff = Handoff.objects.filter(pk=link.local_id if link else own_id(translated))
+        kind = handoff.values_list("loop__kind", flat=True).first() or "referral"
+        return profiles.inward(translated, profile, settings.BATON_BASE_URL, kind)
 
     def _first(self, row: Inbox, body: Resource, translated: Resource) -> None:
         """A resource that is not linked yet: one that we know by its identifiers, or a new one."""

@@ -88,7 +88,7 @@ def compose(link: Link) -> tuple[int, Resource]:
     """(local version, body for the partner): in its references, without what never leaves, with our identifier."""
     stored = store.read(link.type, link.local_id)
     origin = settings.BATON_BASE_URL
-    body = profiles.outward(json.loads(stored.body), link.partner.profile, origin)
+    body = profiles.outward(json.loads(stored.body), profiles.PROFILES[link.partner.profile], origin)
     known = _remote_ids(link, body)
     ours = references.outward(body, lambda type_, id_: known.get((type_, id_)), origin, f"{origin}/fhir")
     if link.type not in _WITHOUT_IDENTIFIER and link.origin == Link.Origin.OURS:
@@ -156,8 +156,9 @@ def _look_up(server: Server, link: Link, ours: Resource, *, is_doubtful: bool) -
 
 def _create(server: Server, link: Link, ours: Resource) -> Reply | Resource:
     """POST; give the reply for a new resource, or the resource that was there already."""
+    meta = profiles.PROFILES[link.partner.profile].meta if link.type == "Task" else {}
     try:
-        reply = server.create(ours, condition(*identities(link, ours)[0]))
+        reply = server.create({**ours, "meta": meta} if meta else ours, condition(*identities(link, ours)[0]))
     except errors.Stale as error:
         raise errors.Incorrect("The partner has more than one resource with this identifier.") from error
     except (errors.NotFound, errors.Gone) as error:
@@ -216,21 +217,15 @@ def _write(server: Server, link: Link, ours: Resource, version: int, theirs: Res
     merge = conflicts.merge(base, ours, theirs, side)
     if merge.clashes:
         raise Clash(f"Both sides changed {', '.join(merge.clashes)}.")
-    body = _step(link, merge.body, theirs)
-    is_complete = body.get("status") == merge.body.get("status")
+    body, is_complete = merge.body, True
+    if side == "performer":
+        body, is_complete = profiles.towards(profiles.PROFILES[link.partner.profile], theirs, merge.body)
     if conflicts.says_nothing_new(body, theirs):
         return Sent(Copy.of(theirs, ours), Link.Origin(link.origin), version)
     _hear_first(link, theirs)
     reply = server.update(_addressed(body, theirs), inbox.version_of(theirs))
     copy = Copy.of(_body(server, link, reply), ours)
     return Sent(copy, Link.Origin(link.origin), version, is_complete=is_complete)
-
-
-def _step(link: Link, body: Resource, theirs: Resource) -> Resource:
-    if link.type != "Task" or "status" not in theirs:
-        return body
-    status = profiles.next_status(link.partner.profile, str(theirs["status"]), str(body.get("status")))
-    return {**body, "status": status}
 
 
 def _addressed(body: Resource, theirs: Resource) -> Resource:

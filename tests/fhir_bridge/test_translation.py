@@ -84,7 +84,7 @@ def test_our_extensions_and_the_parent_never_leave() -> None:
         "extension": [{"url": f"{US}/StructureDefinition/stage"}, {"url": "https://guide.example/x", "valueCode": "y"}],
     }
 
-    assert profiles.outward(task, "core", US) == {
+    assert profiles.outward(task, profiles.PROFILES["core"], US) == {
         "resourceType": "Task",
         "identifier": [{"system": f"{US}/id/task", "value": "t1"}],
         "extension": [{"url": "https://guide.example/x", "valueCode": "y"}],
@@ -92,11 +92,12 @@ def test_our_extensions_and_the_parent_never_leave() -> None:
 
 
 def test_a_status_is_reached_step_by_step_along_the_legal_path() -> None:
+    core = profiles.PROFILES["core"]
     status, path = "requested", []
     while status != "completed":
-        status = profiles.next_status("core", status, "completed")
+        status = profiles.next_status(core, status, "completed")
         path.append(status)
 
     assert path == ["received", "accepted", "in-progress", "completed"]
-    assert profiles.next_status("core", "accepted", "failed") == "failed"
-    assert profiles.next_status("core", "in-progress", "in-progress") == "in-progress"
+    assert profiles.next_status(core, "accepted", "failed") == "failed"
+    assert profiles.next_status(core, "in-progress", "in-progress") == "in-progress"

@@ -1,0 +1,46 @@
+"""A partner's Task, translated to core: our coding of the stage put beside theirs in businessStatus. Pure."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fhir_bridge.profiles.table import Profile
+from records.json import Resource
+from referrals.pathways import STAGES
+
+STAGE_SYSTEM = "CodeSystem/stage"
+
+
+def inward(task: Resource, profile: Profile, origin: str, kind: str = "referral") -> Resource:
+    """A copy with our coding of the stage that its businessStatus names, for a loop of this ``kind``; else as it is.
+
+    Nothing of theirs is removed. A code whose status doesn't allow its stage is given its stage all the same: it is
+    read as contradictory, kept and shown, and the status wins (PATHWAYS §3). A Task that names a stage of ours
+    itself is left alone.
+    """
+    said = task.get("businessStatus")
+    if task.get("resourceType") != "Task" or not isinstance(said, dict):
+        return task
+    ours = f"{origin}/{STAGE_SYSTEM}"
+    codings = [each for each in said.get("coding", []) if isinstance(each, dict)]
+    if any(each.get("system") == ours for each in codings):
+        return task
+    stage = next(_stages(codings, profile, kind, task), "")
+    if not stage:
+        return task
+    return {**task, "businessStatus": {**said, "coding": [*said["coding"], {"system": ours, "code": stage}]}}
+
+
+def _stages(codings: list[dict[str, Any]], profile: Profile, kind: str, task: Resource) -> Iterator[str]:
+    """The stage that each of the dialect's codings names, for as far as it names one of this kind of loop."""
+    for coding in codings:
+        named = (
+            profile.reads.get(str(coding.get("code")).lower(), ()) if coding.get("system") in profile.systems else ()
+        )
+        of_kind = [code for code in named if kind in STAGES["fulfil", code].loop_kinds]
+        allowed = [code for code in of_kind if task.get("status") in STAGES["fulfil", code].reads]
+        yield from _with_outcome(allowed or of_kind, task)[:1]
+
+
+def _with_outcome(stages: list[str], task: Resource) -> list[str]:
+    """Without an output, what was completed has no report."""
+    return stages if task.get("output") else sorted(stages, key=lambda code: code != "completed-no-report")
