@@ -26,6 +26,7 @@ hypothesis.settings.load_profile("baton")
 
 OURS = ("records", "referrals", "fhir_bridge", "api", "oauth2_provider")
 ROOT = Path(__file__).resolve().parent.parent
+PARTNER_SECONDS = 900
 _parts = pytest.StashKey[ExitStack]()
 
 
@@ -148,8 +149,10 @@ def fhir_partner() -> Iterator[str]:
         yield url
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need the partner run in one process, so that one partner is started."""
+    """Tests that need the partner run in one process, so that one partner is started; it is slow while it is cold."""
     for item in items:
         if "fhir_partner" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("partner"))
+            item.add_marker(pytest.mark.timeout(PARTNER_SECONDS))

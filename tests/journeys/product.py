@@ -80,7 +80,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(data: Path) -> Iterator[Product]:
-    """Start everything, wait until it says that it is ready, and stop it as Ctrl-C does."""
+    """Start everything, wait until it says that it is ready, and stop it as a service manager does."""
     port = free_port()
     mine = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL"}}
     environment = mine | {"BATON_DATA": str(data), "PORT": str(port)}
@@ -95,7 +95,7 @@ def running(data: Path) -> Iterator[Product]:
     try:
         yield Product(f"http://127.0.0.1:{port}", environment, process.pid, _greeting(process))
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()  # a background job of a shell doesn't hear SIGINT
         process.communicate(timeout=60)
 
 

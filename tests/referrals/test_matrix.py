@@ -21,6 +21,7 @@ from tests.referrals import matrix
 from tests.referrals.matrix import ACTIONS, CONTEXTS, LETTERS, Matrix, Place
 
 FILE = Path(__file__).with_name("matrix.txt")
+pytestmark = pytest.mark.xdist_group("matrix")  # what all of them look at is made once, and takes long
 Case = tuple[Place, str, str, str, Decision]
 
 
