@@ -14,7 +14,7 @@ from rest_framework.parsers import FormParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.fhir import addresses, bundles, capability, conditional, headers, keeping
+from api.fhir import addresses, bundles, capability, conditional, headers, keeping, posted
 from api.fhir.base import FhirView
 from api.fhir.outcomes import outcome
 from records import access, store
@@ -55,7 +55,7 @@ class TypeView(FhirView):
 
     def get(self, request: Request, type_name: str) -> Response:
         """Search by the query."""
-        return _found(self.actor, request, type_name, _pairs(request.query_params))
+        return _found(self.actor, request, type_name, [])
 
     def post(self, request: Request, type_name: str) -> Response:
         """Create; the server chooses the id, whatever the body says."""
@@ -78,8 +78,7 @@ class SearchView(FhirView):
 
     def post(self, request: Request, type_name: str) -> Response:
         """Search by query and form together."""
-        params = [*_pairs(request.query_params), *_pairs(request.data)]
-        return _found(self.actor, request, type_name, params)
+        return _found(self.actor, request, type_name, _pairs(request.data))
 
 
 class InstanceView(FhirView):
@@ -156,9 +155,13 @@ def _pairs(params: Any) -> list[tuple[str, str]]:
     return [(name, value) for name, given in lists for value in given]
 
 
-def _found(actor: Actor, request: Request, type_name: str, params: list[tuple[str, str]]) -> Response:
+def _found(actor: Actor, request: Request, type_name: str, form: posted.Pairs) -> Response:
+    """What query and form together find; a page key may keep the form of the page before."""
+    address, kept = posted.opened(_pairs(request.query_params))
+    hidden = [*kept, *form]
     strict = headers.preferences(request).get("handling") == "strict"
-    return Response(bundles.searchset(type_name, search(actor, type_name, params, strict=strict)))
+    found = search(actor, type_name, [*address, *hidden], strict=strict)
+    return Response(bundles.searchset(type_name, found, hidden))
 
 
 def _received(actor: Actor, body: Resource, if_match: int | None = None) -> Written:
