@@ -96,6 +96,16 @@ SENTENCES: dict[str, Words] = {
     "reassign": gettext_lazy("%(who)s handed it over to a colleague."),
     "transfer": gettext_lazy("%(who)s transferred the whole loop."),
     "refute": gettext_lazy("%(who)s found that the patient lives."),
+    "refute-death": gettext_lazy("%(who)s found that the patient lives."),
+    "patient-died": gettext_lazy("%(who)s noted that the patient has died."),
+    "note-death": gettext_lazy("%(who)s noted that the patient has died."),
+    "patient-moves": gettext_lazy("%(who)s noted that the patient has moved."),
+    "seen-elsewhere": gettext_lazy("%(who)s noted that the patient was seen elsewhere."),
+    "lose-endpoint": gettext_lazy("%(who)s noted that the performer can no longer be reached."),
+    "discharge": gettext_lazy("%(who)s noted that the patient was discharged before the result."),
+    "hold": gettext_lazy("%(who)s put it on hold; its clock runs on."),
+    "merge-patient": gettext_lazy("%(who)s merged the patient's records."),
+    "unmerge-patient": gettext_lazy("%(who)s undid the merging of the patient's records."),
 }
 # How who performs is told of what concerns other performers.
 OF_RIVALS: dict[str, Words] = {

@@ -5,15 +5,13 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from django.utils import formats
 from django.utils.translation import gettext as _
 
-from records import access
 from records.access import Actor
 from referrals.pathways import HANDOFFS, STAGES, transitions_from
 from referrals.vocabulary import Words
 from referrals.worklists import LoopView, Row
-from web import dues, organisations, words
+from web import dues, organisations, reading, words
 from web.forms.worklist import LABELS
 
 CHIPS = {
@@ -30,14 +28,13 @@ CHIPS = {
 
 
 def lines(actor: Actor, rows: Iterable[Row], now: datetime) -> list[dict[str, Any]]:
-    """The rows of a worklist; two queries for all of them together."""
+    """The rows of a worklist; one query for all of them together."""
     shown = list(rows)
-    births = _births(actor, {row.patient_id for row in shown if row.patient_id})
     names = organisations.names(actor, {row.placer for row in shown} | {row.performer for row in shown})
-    return [_line(actor, row, now, births, names) for row in shown]
+    return [_line(actor, row, now, names) for row in shown]
 
 
-def _line(actor: Actor, row: Row, now: datetime, births: Mapping[str, str], names: Mapping[str, str]) -> dict[str, Any]:
+def _line(actor: Actor, row: Row, now: datetime, names: Mapping[str, str]) -> dict[str, Any]:
     due = dues.due(row.due_at, now)
     return {
         "id": row.handoff_id,
@@ -48,7 +45,7 @@ def _line(actor: Actor, row: Row, now: datetime, births: Mapping[str, str], name
         "way": _way(actor, row, names),
         "patient_id": row.patient_id,
         "patient_name": row.patient_name or _("Not known"),
-        "patient_sub": births.get(row.patient_id, ""),
+        "patient_sub": reading.day(row.patient_born),
         "due_at": row.due_at,
         "due_words": due.words,
         "tone": due.tone,
@@ -63,6 +60,7 @@ def _line(actor: Actor, row: Row, now: datetime, births: Mapping[str, str], name
         "stead": _stead(row),
         "list": row.list_name if row.list_name != row.owner_name else "",
         "next": next_action(row.handoff, row.stage, row.kind),
+        "may_hand_over": row.may_hand_over,
     }
 
 
@@ -98,13 +96,6 @@ def _way(actor: Actor, row: Row, names: Mapping[str, str]) -> str:
     if row.performer and row.performer != row.placer:
         return _("to %(name)s") % {"name": names.get(row.performer, row.performer)}
     return ""
-
-
-def _births(actor: Actor, patients: set[str]) -> dict[str, str]:
-    """Each patient's date of birth, which tells namesakes apart."""
-    held = access.visible(actor, "Patient").filter(pk__in=patients, birthdate_low__isnull=False)
-    rows = held.values_list("id", "birthdate_low")
-    return {key: formats.date_format(born, "DATE_FORMAT") for key, born in rows}
 
 
 def timeline_item(view: LoopView, now: datetime) -> dict[str, Any]:

@@ -109,14 +109,14 @@ def _refuse_nul(arguments: Mapping[str, str]) -> None:
 
 def enter(request: StaffRequest) -> HttpResponse | None:
     """Set ``request.actor`` by the chosen membership; a redirect to the chooser when several are possible."""
-    held = Membership.objects.filter(user=request.user).order_by("organization")
-    request.memberships = list(held.values_list("organization", flat=True))
+    held = {one.organization: one for one in Membership.objects.filter(user=request.user).order_by("organization")}
+    request.memberships = [*held]
     chosen = request.session.get(CHOSEN, "")
     if chosen not in request.memberships:
         if len(request.memberships) > 1:
             return redirect("workplace")
         chosen = request.memberships[0] if request.memberships else None
-    request.actor = people.actor_for(request.user, chosen)
+    request.actor = people.actor_as(request.user, held.get(chosen or ""))
     return None
 
 

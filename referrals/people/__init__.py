@@ -31,10 +31,12 @@ from referrals.people.pools import (
 from referrals.people.reading import Lists, lists_at, lists_of
 from referrals.people.roles import (
     MANAGING,
+    OVERSEEING,
     PERFORMED,
     ROLES,
     WORKING,
     Standing,
+    actor_as,
     actor_for,
     may_manage,
     roles_in,
@@ -43,12 +45,14 @@ from referrals.people.roles import (
 
 __all__ = [
     "MANAGING",
+    "OVERSEEING",
     "PERFORMED",
     "ROLES",
     "WORKING",
     "Lists",
     "Standing",
     "absences_of",
+    "actor_as",
     "actor_for",
     "announce",
     "care_team",

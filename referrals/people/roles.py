@@ -44,6 +44,11 @@ def actor_for(user: User, organization: str | None = None) -> Actor:
     )
     if organization is not None and membership is None:
         raise Forbidden("You do not work for that organisation.")
+    return actor_as(user, membership)
+
+
+def actor_as(user: User, membership: Membership | None) -> Actor:
+    """Who ``user`` is by that membership of theirs, which is loaded already."""
     return Actor(
         id=f"user:{user.pk}",
         kind="person",

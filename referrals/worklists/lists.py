@@ -19,9 +19,9 @@ from django.utils.translation import gettext as _
 from records.access import Actor
 from records.errors import Malformed
 from referrals import people
-from referrals.people import Lists
+from referrals.people import OVERSEEING, WORKING, Lists
 from referrals.worklists.filters import LABELS, WATCHING, Filters, Parameters, Scope, label, where
-from referrals.worklists.patients import display_names
+from referrals.worklists.patients import identities
 
 MOST_ROWS = 200
 MOST_COUNTED = 1_000
@@ -34,6 +34,7 @@ class Row:
     ``via`` says why it is on the reader's list although it stands on another one: "away" (its owner is), "half" of its
     time is over and the reader stands in for its owner (both "pooled" where a pool does), "late"; "" where it is
     theirs. ``effective_owner_name`` is whoever works for an owner who is away, else the owner.
+    ``patient_born`` is a FHIR date; ``may_hand_over``: whether the reader may give it to a colleague.
     """
 
     handoff_id: str
@@ -50,6 +51,7 @@ class Row:
     owner_id: int
     owner_name: str
     owner_kind: str
+    owner_organization: str
     list_id: int
     list_name: str
     pool_id: int
@@ -62,13 +64,16 @@ class Row:
     via: str
     labels: frozenset[str]
     patient_name: str = ""
+    patient_born: str = ""
     effective_owner_id: int = 0
     effective_owner_name: str = ""
+    may_hand_over: bool = False
 
 
 _COLUMNS = """
 h.id, h.loop_id, h.version, l.kind, h.kind, h.stage, l.stage, l.priority, h.priority_rank, l.title, l.patient_id,
-h.owner_id, o.name, o.kind, h.list_id, s.name, h.pool_id, l.placer, l.performer, l.ordered_at, h.opened_at, h.stage_since, h.due_at
+h.owner_id, o.name, o.kind, o.organization, h.list_id, s.name, h.pool_id, l.placer, l.performer, l.ordered_at,
+h.opened_at, h.stage_since, h.due_at
 """
 _VIA = "listed.via"
 
@@ -97,10 +102,13 @@ TILES: dict[str, Filters] = {
 }
 
 
-def rows(actor: Actor, filters: Filters, *, now: datetime, after: str = "", limit: int = 50) -> Page:
+def rows(
+    actor: Actor, filters: Filters, *, now: datetime, after: str = "", limit: int = 50, lists: Lists | None = None
+) -> Page:
     """One page of a list, most urgent first, then by due time; ``after`` is the key that the page before gave.
 
-    A row whose due time changes between two pages may come again. Raises `Malformed` for a key that we never gave.
+    A row whose due time changes between two pages may come again. ``lists`` are those that the actor reads now, for who
+    knows them already (`people.lists_at`). Raises `Malformed` for a key that we never gave.
     """
     wanted = min(max(limit, 1), MOST_ROWS)
     parameters = Parameters()
@@ -108,13 +116,13 @@ def rows(actor: Actor, filters: Filters, *, now: datetime, after: str = "", limi
     conditions = list(where(filters, actor, now, parameters))
     if after:
         conditions.append(_beyond(after, parameters))
-    lists = people.lists_at(actor, now)
+    lists = lists or people.lists_at(actor, now)
     branches = _branches(filters, lists, ", ".join(columns), conditions, parameters, wanted + 1, now)
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT * FROM ({branches}) AS row {_ORDER} LIMIT {wanted + 1}", parameters)  # noqa: S608
         found = [_row(line) for line in cursor.fetchall()]
-    names = display_names(actor, {row.patient_id for row in found})
-    page = [_named(row, names, lists) for row in found[:wanted]]
+    patients = identities(actor, {row.patient_id for row in found})
+    page = [_named(row, patients, lists, actor) for row in found[:wanted]]
     return Page(page, _key(page[-1]) if len(found) > wanted else "")
 
 
@@ -123,9 +131,11 @@ def tiles_of(scope: Scope) -> dict[str, Filters]:
     return {name: one if name == one.scope else replace(one, scope=scope) for name, one in TILES.items()}
 
 
-def tiles(actor: Actor, now: datetime, shown: Mapping[str, Filters] = TILES) -> dict[str, int]:
-    """The number of rows behind each tile, in one statement; counted up to `MOST_COUNTED` + 1."""
-    lists, parameters = people.lists_at(actor, now), Parameters()
+def tiles(
+    actor: Actor, now: datetime, shown: Mapping[str, Filters] = TILES, lists: Lists | None = None
+) -> dict[str, int]:
+    """The number of rows behind each tile, in one statement; counted up to `MOST_COUNTED` + 1. ``lists`` as in `rows`."""
+    lists, parameters = lists or people.lists_at(actor, now), Parameters()
     counts = [
         f"(SELECT count(*) FROM (SELECT FROM ({branches}) AS row LIMIT {MOST_COUNTED + 1}) AS counted)"  # noqa: S608
         for filters in shown.values()
@@ -226,19 +236,35 @@ _JOINS = {
 }
 
 
-def _named(row: Row, patients: Mapping[str, str], lists: Lists) -> Row:
-    """The row with its patient's name and with whoever works instead of an owner who is away."""
+def _named(row: Row, patients: Mapping[str, tuple[str, str]], lists: Lists, actor: Actor) -> Row:
+    """The row with its patient, with whoever works instead of an owner who is away, and what the reader may do with it."""
     effective, name = row.owner_id, row.owner_name
     if row.list_id == row.owner_id and row.list_id in lists.stead:
         reader = lists.stead[row.list_id]
         effective = row.pool_id if reader is None else reader
         name = lists.names.get(effective, name)
+    patient, born = patients.get(row.patient_id, ("", ""))
     return replace(
         row,
-        patient_name=patients.get(row.patient_id, ""),
+        patient_name=patient,
+        patient_born=born,
         effective_owner_id=effective,
         effective_owner_name=name,
+        may_hand_over=_may_hand_over(actor, row, lists),
     )
+
+
+def _may_hand_over(actor: Actor, row: Row, lists: Lists) -> bool:
+    """Whether the reader holds it (`people.roles_in`), told from what the list knows, without a look at each row.
+
+    Where half of its time counts for who stands in, the list of the house doesn't say so; the own one does.
+    """
+    # Until the payer agrees it has been sent to nobody, and only its placer can do anything with it.
+    is_theirs = row.owner_organization == actor.organization and row.stage != "authorisation-pending"
+    if actor.kind != "person":
+        return actor.kind == "client" and is_theirs
+    is_own = row.owner_id in (*lists.mine, *lists.away) or row.via == "half"
+    return is_theirs and bool(actor.roles & (WORKING if is_own else OVERSEEING))
 
 
 def _row(line: tuple[object, ...]) -> Row:

@@ -13,11 +13,17 @@ _USES = ("usual", "official", "nickname", "anonymous", "maiden", "temp", "old")
 
 def display_names(actor: Actor, ids: Collection[str]) -> dict[str, str]:
     """The name of each Patient that the actor may see."""
+    return {key: name for key, (name, _born) in identities(actor, ids).items()}
+
+
+def identities(actor: Actor, ids: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Name and date of birth (as the record writes it) of each Patient that the actor may see."""
     wanted = sorted(set(ids) - {""})
     if not wanted:
         return {}
     found = access.visible(actor, "Patient").filter(id__in=wanted).values_list("id", "body")
-    return {key: display_name(loads(body)) for key, body in found}
+    bodies = ((key, loads(body)) for key, body in found)
+    return {key: (display_name(body), str(body.get("birthDate", ""))) for key, body in bodies}
 
 
 def display_name(patient: Resource) -> str:

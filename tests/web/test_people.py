@@ -81,6 +81,7 @@ def test_chosen_rows_are_handed_over_without_javascript(
     boris.save()
     page = as_boris.get("/?scope=organisation").content.decode()
     assert f'name="handoff" value="{mine.id}"' in page
+    assert f'name="handoff" value="{outside.id}"' not in page
     form = {
         "handoff": [mine.id, outside.id],
         "owner": f"Practitioner/{dana.practitioner}",

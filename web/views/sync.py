@@ -1,5 +1,6 @@
 """How the exchange with each partner stands, and the buttons to try again."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -69,6 +70,8 @@ def _partner(one: PartnerStatus) -> dict[str, Any]:
         "state": _("silent") if silent else STATES.get(one.state, one.state),
         "tone": "danger" if silent else "good" if one.state == "active" else "warn",
         "error": one.last_error,
+        "failed_at": one.last_failure_at,
+        "worked_at": _worked_since(one),
         "troubled": one.troubled,
         "counts": [
             (_("in step"), one.links.get("clean", 0), ""),
@@ -83,6 +86,13 @@ def _partner(one: PartnerStatus) -> dict[str, Any]:
             ),
         ],
     }
+
+
+def _worked_since(one: PartnerStatus) -> datetime | None:
+    """When the partner last answered, if that was after its last error: what went wrong then is over."""
+    if one.last_success_at is None or (one.last_failure_at is not None and one.last_success_at <= one.last_failure_at):
+        return None
+    return one.last_success_at
 
 
 def _trouble(one: Trouble) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from records.errors import Incorrect
 from referrals import people, reassigning, worklists
 from referrals.vocabulary import Words
 from referrals.worklists import MOST_COUNTED, Filters
-from web.context import organisation_name
 from web.forms import worklist as filtering
 from web.forms.people import HandOverForm
 from web.forms.worklist import DEFAULTS, FilterForm
@@ -46,11 +45,11 @@ def worklist(request: StaffRequest) -> HttpResponse:
         return redirect(reverse("worklist") + filtering.address(_chosen(request, filters), request.session))
     now = clock.now()
     shown = worklists.tiles_of(filters.scope)
-    counts = worklists.tiles(request.actor, now, shown)
+    lists = people.lists_at(request.actor, now)
+    counts = worklists.tiles(request.actor, now, shown, lists)
     is_unknown = filtering.is_unknown(request.GET, request.session)
-    found = (
-        NOTHING if is_unknown else worklists.rows(request.actor, filters, now=now, after=request.GET.get("after", ""))
-    )
+    after = request.GET.get("after", "")
+    found = NOTHING if is_unknown else worklists.rows(request.actor, filters, now=now, after=after, lists=lists)
     context = {
         "filters": filters,
         "tiles": _tiles(shown, counts, filters),
@@ -58,14 +57,13 @@ def worklist(request: StaffRequest) -> HttpResponse:
             (code, label, filtering.address(_scoped(filters, code), request.session), _count(counts.get(code)))
             for code, label in SCOPES
         ],
-        "scope_words": organisation_name(request.actor.organization),
         "form": FilterForm(initial={name: getattr(filters, name) for name in FilterForm.base_fields}),
         "lines": lines(request.actor, found.rows, now),
         "is_unknown": is_unknown,
         "is_filtered": is_unknown or replace(filters, scope=DEFAULTS.scope) != DEFAULTS,
         "reset_url": filtering.address(Filters(scope=filters.scope)),
         "organisation_url": filtering.address(Filters(scope="organisation")),
-        "reassign_form": _hand_over_form(request),
+        "reassign_form": _hand_over_form(request, found),
         "more_url": filtering.address(filters, request.session, after=found.next) if found.next else "",
     }
     return render(request, "web/worklist.html", context)
@@ -91,9 +89,9 @@ def reassign(request: StaffRequest) -> HttpResponse:
     return answer
 
 
-def _hand_over_form(request: StaffRequest) -> HandOverForm | None:
-    """For who works here; the rights for each row are looked at when it is given away."""
-    if not request.actor.roles & people.WORKING:
+def _hand_over_form(request: StaffRequest, found: worklists.Page) -> HandOverForm | None:
+    """Where there is anything that this person may give away; the rights are looked at again when it is done."""
+    if not any(row.may_hand_over for row in found.rows):
         return None
     return HandOverForm([*people.colleagues(request.actor.organization)])
 
