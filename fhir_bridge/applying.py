@@ -8,18 +8,19 @@ An item that can't be applied is quarantined in full with a `mend-exchange`, and
 
 import hashlib
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from fhir_bridge import conflicts, inbox, mending, partners, profiles, references
 from fhir_bridge.client import Server
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import release
-from fhir_bridge.retries import Unreachable, Unreadable, Waiting
+from fhir_bridge.retries import AWAY, Unreadable, Waiting
 from fhir_bridge.routing import RANKS
 from fhir_bridge.sending import DIRECTORY, Copy
 from records import clock, errors, json, store
@@ -51,34 +52,56 @@ TAKEN = DIRECTORY | {
 }
 # Of a person or place that is ours and only recognised at the partner, these news are taken and nothing else
 RELAYED = {"Patient": ("deceasedBoolean", "deceasedDateTime")}
-# The partner as a whole can't be asked now: nothing is wrong with the item
-AWAY = (Unreachable, errors.Throttled, errors.Unauthenticated)
 OPEN = (Inbox.State.PENDING, Inbox.State.WAITING)
+ORDER = (F("last_updated").asc(nulls_last=True), "id")
 
 
-def apply_pending(partner: Partner, *, server: Server | None = None, progress: Progress | None = None) -> Counter[str]:
-    """Apply what is pending and try again what waits; give how many items ended in each state."""
+def apply_pending(
+    partner: Partner,
+    *,
+    server: Server | None = None,
+    progress: Progress | None = None,
+    seconds: float = float("inf"),
+) -> Counter[str]:
+    """Apply what is pending and try again what waits; give how many items ended in each state.
+
+    After ``seconds`` no further item is begun. Several workers share the items of a partner; of one resource an older
+    version is always applied before a newer one.
+    """
     outcome: Counter[str] = Counter()
     connected = server or partners.connect(partner)
+    until = time.monotonic() + seconds
     for item in _open_items(partner):
         state = _Application(partner, connected).apply(item)
         if state:
             outcome[state] += 1
             if progress:
                 progress(item)
+        if time.monotonic() > until:
+            break
     return outcome
 
 
 def _open_items(partner: Partner) -> Iterator[Inbox]:
     """Every open item once, oldest change first; those that waited come again after something was applied."""
     rows = Inbox.objects.filter(partner=partner, state__in=OPEN)
-    order = (F("last_updated").asc(nulls_last=True), "id")
-    seen = list(rows.order_by(*order).values_list("pk", flat=True)[:BATCH])
-    for pk in seen:
-        yield from rows.filter(pk=pk)
-    waiting = rows.filter(pk__in=seen, state=Inbox.State.WAITING)
-    if len(seen) > waiting.count():
-        yield from waiting.order_by(*order)
+    tried, passed = set[int](), 0
+    while batch := [pk for pk in _first_versions(rows, BATCH + len(tried)) if pk not in tried][:BATCH]:
+        for pk in batch:
+            yield from rows.filter(pk=pk)
+        tried = set(rows.filter(pk__in=tried | set(batch)).values_list("pk", flat=True))
+        passed += len(batch)
+    if passed > len(tried):
+        yield from rows.filter(pk__in=tried, state=Inbox.State.WAITING).order_by(*ORDER)
+
+
+def _first_versions(rows: QuerySet[Inbox], most: int) -> list[int]:
+    """The open items in order, without those for which an older version of the same resource is pending."""
+    same = Inbox.objects.filter(partner=OuterRef("partner"), type=OuterRef("type"), remote_id=OuterRef("remote_id"))
+    is_earlier = Q(last_updated__lt=OuterRef("last_updated"))
+    is_earlier |= Q(last_updated=OuterRef("last_updated"), pk__lt=OuterRef("pk"))
+    older = same.filter(is_earlier, state=Inbox.State.PENDING)
+    return list(rows.filter(~Exists(older)).order_by(*ORDER).values_list("pk", flat=True)[:most])
 
 
 class _Application:

@@ -139,7 +139,7 @@ class Server(FHIRServer):
                 raise Unreadable("The partner answered a search without a Bundle.")
             yield reply, _matches(bundle, type_)
             seen.add(url)
-            url = _next(bundle)
+            url = next_link(bundle)
             if not url:
                 return
             if url in seen:
@@ -276,7 +276,8 @@ def _matches(bundle: Resource, type_: str) -> list[Resource]:
     return found
 
 
-def _next(bundle: Resource) -> str:
+def next_link(bundle: Resource) -> str:
+    """The address of a Bundle's next page, empty where there is none."""
     links = bundle.get("link")
     for link in links if isinstance(links, list) else []:
         if isinstance(link, dict) and link.get("relation") == "next":
@@ -300,4 +301,4 @@ def _escaped(text: str) -> str:
     return text
 
 
-__all__ = ["Reply", "Server", "condition", "token"]
+__all__ = ["Reply", "Server", "condition", "next_link", "token"]

@@ -1,67 +1,87 @@
 """What the partners have changed: polled by their clock into the Inbox, then applied one by one.
 
-Reading and applying are apart. `poll` reads a window of ``_lastUpdated`` per type, from ten minutes before the watermark
-to shortly before the partner's own present, stores what concerns us (`relevant`) in full, and moves the watermark only
-when the whole window is stored. `fhir_bridge.applying` does the rest. `sweep` reads every open item by its id, which
-finds deletions, and changes that a poll can't show.
+Reading and applying are apart. `poll` reads a window of ``_lastUpdated`` per type (`fhir_bridge.windows`), from some time before
+the watermark to shortly before the partner's own present, stores what concerns us (`fhir_bridge.relevance`) in full, and
+moves the mark with each page that is stored (`fhir_bridge.watermarks`). `fhir_bridge.applying` does the rest. `sweep` reads
+every open item by its id, which finds deletions, and changes that a poll can't show.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from django.conf import settings
-from django.db.models import Q
+from django.db import transaction
 
-from fhir_bridge import inbox, mending, partners, references
-from fhir_bridge.client import PAGE, Reply, Server
+from fhir_bridge import bypatient, inbox, mending, partners, watermarks, windows
+from fhir_bridge.client import Server
+from fhir_bridge.connecting.choices import Hear
 from fhir_bridge.models import Link, Partner, Watermark
-from records import access, clock, errors
-from records.json import Resource
+from fhir_bridge.relevance import POLLED, fresh, relevant
+from fhir_bridge.retries import AWAY, LONGEST_RETRY_AFTER_SECONDS
+from records import clock, errors
 from referrals.models import Handoff
 from referrals.upheavals import silence
 
-Target = tuple[str, str]
-
-# Short: a poller that was killed holds nobody up for long. Two at once do no harm, the Inbox is unique.
-POLL_LEASE_SECONDS = 30.0
 SWEEP_BATCH = 500
-
-# What is polled. "patient": of a linked patient is enough, as it may be an outcome that names no order; "request": only
-# what names a linked request, Task or one of their own evidence. See docs/decisions/0005.
-POLLED: Mapping[str, str] = {
-    "ServiceRequest": "request",
-    "Appointment": "request",
-    "Encounter": "request",
-    "Procedure": "request",
-    "Observation": "request",
-    "Specimen": "request",
-    "Communication": "request",
-    "QuestionnaireResponse": "request",
-    "DocumentReference": "patient",
-    "DiagnosticReport": "patient",
-    "Task": "request",
-    "Patient": "linked",
-}
-NAMED = frozenset({"ServiceRequest", "Task", "Appointment", "Encounter", "DiagnosticReport", "DocumentReference"})
-# A request of a partner's for one of our organisations concerns us before anything of it is linked
-ADDRESSED = {"Task": ("owner",), "ServiceRequest": ("performer", "requester")}
+# A partner that can't be searched by time is asked for everything of each patient: less often
+BY_PATIENT_EVERY = timedelta(minutes=5)
 
 
-def poll(partner: Partner, *, server: Server | None = None) -> int:
-    """Store what is new at the partner; give how many versions. One poller per partner at a time."""
-    if not partner.is_active or not _lease(partner):
+def poll(partner: Partner, *, server: Server | None = None, unless_read_since: timedelta = timedelta(0)) -> int:
+    """Store what is new at the partner; give how many versions.
+
+    Several workers may poll one partner at once: each takes types that no other reads, and that nobody has read for
+    ``unless_read_since``.
+    """
+    if not partner.is_active or _is_held(partner):
         return 0
+    watermarks.ensure(partner, POLLED)
     try:
-        connected = server or partners.connect(partner)
-        upper = _present(partner, connected) - timedelta(seconds=partner.lag_seconds)
-        stored = sum(_poll_type(partner, connected, type_, upper) for type_ in POLLED)
+        stored = _poll_types(partner, server or partners.connect(partner), clock.now() - unless_read_since)
     except errors.BatonError as error:
         note_failure(partner, error)
         raise
-    finally:
-        Partner.objects.filter(pk=partner.pk).update(poll_lease_until=None)
+    return stored
+
+
+def _is_held(partner: Partner) -> bool:
+    return partner.not_before_at is not None and partner.not_before_at > clock.now()
+
+
+def _poll_types(partner: Partner, server: Server, read_before: datetime) -> int:
+    """Each type at most once. One that can't be read keeps none of the others from being read, and is told of last."""
+    upper = _present(partner, server) - timedelta(seconds=partner.lag_seconds)
+    stored, failures = 0, list[errors.BatonError]()
+    for mark in _claims(partner, upper, read_before):
+        try:
+            stored += _read(partner, server, mark)
+        except AWAY:
+            raise
+        except errors.BatonError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
     note_success(partner)
     return stored
+
+
+def _claims(partner: Partner, upper: datetime, read_before: datetime) -> Iterator[Watermark]:
+    """Types that nobody else reads, one claim after the other."""
+    hears = {type_: _hear(partner, type_) for type_ in POLLED}
+    rarely = min(read_before, clock.now() - BY_PATIENT_EVERY)
+    for way, before in ((Hear.POLL, read_before), (Hear.POLL_BY_PATIENT, rarely)):
+        waiting = {type_ for type_, hear in hears.items() if hear == way}
+        while waiting and (mark := watermarks.claim(partner, waiting, upper, read_before=before)):
+            waiting.remove(mark.type)
+            yield mark
+
+
+def _hear(partner: Partner, type_: str) -> str:
+    """How a type is polled; what is notified is polled too, and of whom we know nothing yet the usual way is tried."""
+    choice = partner.ways(type_).hear
+    if (choice.is_set or partner.can().source) and choice.way != Hear.SUBSCRIPTION:
+        return choice.way
+    by_time = not partner.can().source or "_lastUpdated" in partner.can().of(type_).params
+    return Hear.POLL if by_time else Hear.POLL_BY_PATIENT
 
 
 def note_success(partner: Partner) -> None:
@@ -72,106 +92,57 @@ def note_success(partner: Partner) -> None:
     silence.heard(partner.organization, now, silent_after=window, pool=partner.steward_pool, name=partner.name)
 
 
-def _lease(partner: Partner) -> bool:
-    """Whether this process is the partner's poller from now on."""
-    now = clock.now()
-    is_free = Q(poll_lease_until=None) | Q(poll_lease_until__lte=now)
-    is_free &= Q(not_before_at=None) | Q(not_before_at__lte=now)
-    until = now + timedelta(seconds=POLL_LEASE_SECONDS)
-    return Partner.objects.filter(is_free, pk=partner.pk).update(poll_lease_until=until) == 1
-
-
 def note_failure(partner: Partner, error: errors.BatonError) -> None:
     """What a failed read says about the partner as a whole."""
     changes: dict[str, object] = {"last_failure_at": clock.now(), "last_error": error.message}
     if isinstance(error, errors.Unauthenticated):
         changes |= {"state": Partner.State.PAUSED, "state_reason": error.message}
     if isinstance(error, errors.Throttled):
-        changes["not_before_at"] = clock.now() + timedelta(seconds=error.retry_after)
+        pause = min(max(error.retry_after, 1.0), LONGEST_RETRY_AFTER_SECONDS)
+        changes["not_before_at"] = clock.now() + timedelta(seconds=pause)
     Partner.objects.filter(pk=partner.pk).update(**changes)
 
 
 def _present(partner: Partner, server: Server) -> datetime:
     """The partner's present instant by its own Date header, which has whole seconds; ours where it sends none."""
-    for reply, _found in server.search("Task", [("_count", "1"), ("_elements", "id")]):
-        if reply.sent_at is not None:
-            partner.skew_seconds = (reply.sent_at - clock.now()).total_seconds()
-            Partner.objects.filter(pk=partner.pk).update(skew_seconds=partner.skew_seconds)
-            return reply.sent_at
-        break
-    return clock.now() + timedelta(seconds=partner.skew_seconds or 0.0)
+    try:
+        reply, _found = next(server.search("Task", [("_count", "1"), ("_elements", "id")]))
+    except (errors.NotFound, errors.Forbidden, errors.Unsupported):
+        reply = None
+    if reply is None or reply.sent_at is None:
+        return clock.now() + timedelta(seconds=partner.skew_seconds or 0.0)
+    partner.skew_seconds = (reply.sent_at - clock.now()).total_seconds()
+    Partner.objects.filter(pk=partner.pk).update(skew_seconds=partner.skew_seconds)
+    return reply.sent_at
 
 
-def _poll_type(partner: Partner, server: Server, type_: str, upper: datetime) -> int:
-    """Store one type's window, then move its watermark."""
-    mark = Watermark.objects.filter(partner=partner, type=type_).first()
-    overlap = timedelta(seconds=partner.overlap_seconds)
-    lower = (mark.until if mark else upper) - overlap
+def _read(partner: Partner, server: Server, mark: Watermark) -> int:
+    """Store one type's window page by page; when it can't be read to the end, the next reader goes on from there."""
+    if mark.reached is None or mark.upper is None:
+        return 0
     stored = 0
-    for _reply, page in _window(server, type_, lower, upper):
-        stored += inbox.put(partner, relevant(partner, fresh(partner, page)))
-    Watermark.objects.update_or_create(
-        partner=partner, type=type_, defaults={"until": max(upper, mark.until) if mark else upper}
-    )
+    try:
+        for stretch in _stretches(partner, server, mark, mark.reached, mark.upper):
+            stored += _store(partner, mark, stretch)
+        watermarks.finish(mark, mark.upper)
+    finally:
+        watermarks.let_go(mark)
     return stored
 
 
-def _window(server: Server, type_: str, lower: datetime, upper: datetime) -> Iterator[tuple[Reply, list[Resource]]]:
-    """The changes of a type from ``lower`` to before ``upper``; none for a type that the partner doesn't offer."""
-    params = [
-        ("_lastUpdated", f"ge{lower:%Y-%m-%dT%H:%M:%S.%fZ}"),
-        ("_lastUpdated", f"lt{upper:%Y-%m-%dT%H:%M:%S.%fZ}"),
-        ("_sort", "_lastUpdated"),
-        ("_count", str(PAGE)),
-    ]
-    try:
-        yield from server.search(type_, params)
-    except (errors.NotFound, errors.Unsupported):
-        return
+def _stretches(
+    partner: Partner, server: Server, mark: Watermark, lower: datetime, upper: datetime
+) -> Iterator[windows.Stretch]:
+    if _hear(partner, mark.type) == Hear.POLL:
+        yield from windows.read(server, windows.Window(mark.type, lower, upper, mark.is_linked))
+    else:
+        yield from (windows.Stretch(page, lower) for page in bypatient.pages(partner, server, mark.type))
 
 
-def fresh(partner: Partner, page: list[Resource]) -> list[Resource]:
-    """A page without the echoes of our own writes, and without versions that the link knows."""
-    ids = {str(resource.get("id")) for resource in page}
-    rows = Link.objects.filter(partner=partner, remote_id__in=ids).values_list(
-        "type", "remote_id", "remote_version", "remote_hash"
-    )
-    known = {(type_, id_): (version, hash_) for type_, id_, version, hash_ in rows}
-    return [
-        resource
-        for resource in page
-        if known.get((resource["resourceType"], str(resource.get("id"))))
-        != (inbox.version_of(resource), inbox.content_hash(resource))
-    ]
-
-
-def relevant(partner: Partner, page: list[Resource]) -> list[Resource]:
-    """Of a page, what has to do with anything that we exchange with this partner (minimum necessary)."""
-    named = {_key(resource) for resource in page}
-    named |= {target for resource in page for target in references.targets(resource, partner.base_url)}
-    rows = Link.objects.filter(partner=partner, remote_id__in={id_ for _type, id_ in named})
-    linked = {(type_, str(id_)): local for type_, id_, local in rows.values_list("type", "remote_id", "local_id")}
-    return [resource for resource in page if _concerns(partner, resource, linked)]
-
-
-def _key(resource: Resource) -> Target:
-    return resource["resourceType"], str(resource.get("id"))
-
-
-def _concerns(partner: Partner, resource: Resource, linked: Mapping[Target, str]) -> bool:
-    type_ = resource["resourceType"]
-    if _key(resource) in linked or references.is_named_by_us(resource, settings.BATON_BASE_URL):
-        return True
-    types = NAMED | ({"Patient"} if POLLED.get(type_) == "patient" or partner.tenant else set())
-    if any(each in linked and each[0] in types for each in references.targets(resource, partner.base_url)):
-        return True
-    addressed = (
-        linked[target]
-        for element in ADDRESSED.get(type_, ())
-        for target in references.targets(resource.get(element), partner.base_url)
-        if target[0] == "Organization" and target in linked
-    )
-    return any(access.is_tenant(access.root(organization)) for organization in addressed)
+@transaction.atomic
+def _store(partner: Partner, mark: Watermark, stretch: windows.Stretch) -> int:
+    watermarks.advance(mark, stretch.until, is_linked=stretch.is_linked)
+    return inbox.put(partner, relevant(partner, fresh(partner, stretch.resources)))
 
 
 def sweep(partner: Partner, *, server: Server | None = None) -> int:

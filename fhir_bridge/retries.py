@@ -35,6 +35,10 @@ class Clash(errors.Conflict):
     """Both sides changed what only a person can decide."""
 
 
+# The partner as a whole can't be asked now: nothing is wrong with what was asked for
+AWAY = (Unreachable, errors.Throttled, errors.Unauthenticated)
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What one category of error means for a write: the link's state, and what is done then."""

@@ -5,9 +5,14 @@ from datetime import datetime, timedelta
 from celery import shared_task
 from django.db.models import Q
 
-from fhir_bridge import applying, inbound, outbound, partners
+from fhir_bridge import applying, inbound, outbound, partners, wakeups
 from fhir_bridge.models import Partner
 from records.errors import BatonError
+
+# Two rounds at once share a partner's types instead of reading them twice
+READ_AGAIN_AFTER = timedelta(seconds=5)
+# Far from the time limit of a Celery task, with the longest exchange on top; what is left over is for the next round
+APPLYING_SECONDS = 120.0
 
 
 @shared_task(ignore_result=True)
@@ -16,7 +21,7 @@ def push(partner_id: int) -> None:
     for partner in _active(partner_id):
         outcome = outbound.run_once(partner)
         if outcome[outbound.WAITING]:  # perhaps for a change of theirs that was met on the way
-            applying.apply_pending(partner)
+            applying.apply_pending(partner, seconds=APPLYING_SECONDS)
             outbound.run_once(partner)
 
 
@@ -25,8 +30,8 @@ def pull(partner_id: int) -> None:
     """Read what one partner has changed, and apply it. An unreachable partner is noted on its row."""
     for partner in _active(partner_id):
         try:
-            inbound.poll(partner)
-            applying.apply_pending(partner)
+            inbound.poll(partner, unless_read_since=READ_AGAIN_AFTER)
+            applying.apply_pending(partner, seconds=APPLYING_SECONDS)
         except BatonError as error:
             inbound.note_failure(partner, error)
 
@@ -37,7 +42,7 @@ def sweep(partner_id: int) -> None:
     for partner in _active(partner_id):
         try:
             inbound.sweep(partner)
-            applying.apply_pending(partner)
+            applying.apply_pending(partner, seconds=APPLYING_SECONDS)
         except BatonError as error:
             inbound.note_failure(partner, error)
 
@@ -50,8 +55,10 @@ def push_due(_now: datetime) -> None:
 
 
 def pull_due(_now: datetime) -> None:
-    """Poll every active partner."""
-    for number in Partner.objects.filter(state=Partner.State.ACTIVE).values_list("pk", flat=True):
+    """Poll every active partner. Other workers are woken to help: each takes types that nobody reads now."""
+    numbers = list(Partner.objects.filter(state=Partner.State.ACTIVE).values_list("pk", flat=True))
+    wakeups.after_commit("pull", numbers[1:])
+    for number in numbers:
         pull(number)
 
 

@@ -136,11 +136,25 @@ class Inbox(models.Model):
 
 
 class Watermark(models.Model):
-    """Up to which instant, by the partner's clock, every change of a type has been stored."""
+    """How far a type has been read at a partner, all instants by the partner's clock, and who reads it now.
+
+    Everything that was changed before ``until`` has been stored. While a window is read, ``reached`` is how far; whoever
+    takes a dead reader's lease over goes on there, up to ``upper``. ``deep_until`` is the ``until`` of the last reading that went
+    back by the partner's whole overlap. ``read_at`` (our clock) is when a window was last read to its end.
+    ``is_linked``: its pages have been seen to give ``next`` links. ``fence`` counts the leases.
+    """
 
     partner = models.ForeignKey(Partner, on_delete=models.CASCADE, related_name="watermarks")
     type = models.CharField(max_length=64)
     until = models.DateTimeField()
+    reached = models.DateTimeField(null=True)
+    upper = models.DateTimeField(null=True)
+    deep_until = models.DateTimeField(null=True)
+    is_deep = models.BooleanField(default=False)
+    is_linked = models.BooleanField(default=False)
+    read_at = models.DateTimeField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    fence = models.PositiveIntegerField(default=0)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["partner", "type"], name="watermark_once")]

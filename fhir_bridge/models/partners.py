@@ -80,7 +80,6 @@ class Partner(models.Model):
     last_success_at = models.DateTimeField(null=True)
     last_failure_at = models.DateTimeField(null=True)
     last_error = models.TextField(blank=True, default="")
-    poll_lease_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
 
     class Meta:

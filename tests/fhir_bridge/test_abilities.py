@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.fake_ehr import Answer, FakeEhr, Request
-from fhir_bridge import inbound, outbound, partners, routing, sending, tasks
+from fhir_bridge import outbound, partners, relevance, routing, sending, tasks
 from fhir_bridge.connecting import choices, discovery
 from fhir_bridge.connecting.abilities import TYPES, Abilities, Smart, TypeAbilities
 from fhir_bridge.models import Partner
@@ -198,7 +198,7 @@ def test_a_choice_that_there_is_not_is_refused_by_what_there_is(aspect: str, way
 
 
 def test_whatever_we_exchange_is_among_what_we_keep() -> None:
-    assert {*routing.RANKS, *inbound.POLLED, *sending.DIRECTORY} <= TYPES
+    assert {*routing.RANKS, *relevance.POLLED, *sending.DIRECTORY} <= TYPES
 
 
 def test_what_is_stored_comes_back_the_same_and_what_is_unknown_is_left() -> None:

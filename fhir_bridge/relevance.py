@@ -1,0 +1,76 @@
+"""Of what a partner shows, what concerns us (minimum necessary), and what we know already (docs/decisions/0005)."""
+
+from collections.abc import Mapping
+
+from django.conf import settings
+
+from fhir_bridge import inbox, references
+from fhir_bridge.models import Link, Partner
+from records import access
+from records.json import Resource
+
+Target = tuple[str, str]
+
+# What is polled. "patient": of a linked patient is enough, as it may be an outcome that names no order; "request": only
+# what names a linked request, Task or one of their own evidence. See docs/decisions/0005.
+POLLED: Mapping[str, str] = {
+    "ServiceRequest": "request",
+    "Appointment": "request",
+    "Encounter": "request",
+    "Procedure": "request",
+    "Observation": "request",
+    "Specimen": "request",
+    "Communication": "request",
+    "QuestionnaireResponse": "request",
+    "DocumentReference": "patient",
+    "DiagnosticReport": "patient",
+    "Task": "request",
+    "Patient": "linked",
+}
+NAMED = frozenset({"ServiceRequest", "Task", "Appointment", "Encounter", "DiagnosticReport", "DocumentReference"})
+# A request of a partner's for one of our organisations concerns us before anything of it is linked
+ADDRESSED = {"Task": ("owner",), "ServiceRequest": ("performer", "requester")}
+
+
+def fresh(partner: Partner, page: list[Resource]) -> list[Resource]:
+    """A page without the echoes of our own writes, and without versions that the link knows."""
+    ids = {str(resource.get("id")) for resource in page}
+    rows = Link.objects.filter(partner=partner, remote_id__in=ids).values_list(
+        "type", "remote_id", "remote_version", "remote_hash"
+    )
+    known = {(type_, id_): (version, hash_) for type_, id_, version, hash_ in rows}
+    return [
+        resource
+        for resource in page
+        if known.get((resource["resourceType"], str(resource.get("id"))))
+        != (inbox.version_of(resource), inbox.content_hash(resource))
+    ]
+
+
+def relevant(partner: Partner, page: list[Resource]) -> list[Resource]:
+    """Of a page, what has to do with anything that we exchange with this partner (minimum necessary)."""
+    named = {_key(resource) for resource in page}
+    named |= {target for resource in page for target in references.targets(resource, partner.base_url)}
+    rows = Link.objects.filter(partner=partner, remote_id__in={id_ for _type, id_ in named})
+    linked = {(type_, str(id_)): local for type_, id_, local in rows.values_list("type", "remote_id", "local_id")}
+    return [resource for resource in page if _concerns(partner, resource, linked)]
+
+
+def _key(resource: Resource) -> Target:
+    return resource["resourceType"], str(resource.get("id"))
+
+
+def _concerns(partner: Partner, resource: Resource, linked: Mapping[Target, str]) -> bool:
+    type_ = resource["resourceType"]
+    if _key(resource) in linked or references.is_named_by_us(resource, settings.BATON_BASE_URL):
+        return True
+    types = NAMED | ({"Patient"} if POLLED.get(type_) == "patient" or partner.tenant else set())
+    if any(each in linked and each[0] in types for each in references.targets(resource, partner.base_url)):
+        return True
+    addressed = (
+        linked[target]
+        for element in ADDRESSED.get(type_, ())
+        for target in references.targets(resource.get(element), partner.base_url)
+        if target[0] == "Organization" and target in linked
+    )
+    return any(access.is_tenant(access.root(organization)) for organization in addressed)

@@ -1,0 +1,84 @@
+"""Who reads which type of a partner now, from where to where: rows with leases, so that many workers share the work.
+
+A claim is taken with ``FOR UPDATE SKIP LOCKED`` and committed; each stored page renews it and notes how far the window has been
+read. A reader that dies leaves a lease that runs out; the next one goes on in the middle of its window. One whose lease
+was taken over can't move the mark any more (``fence``).
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F, Q
+
+from fhir_bridge.client import TOTAL_SECONDS
+from fhir_bridge.models import Partner, Watermark
+from records import clock, errors
+
+# One exchange lasts no longer than `client.TOTAL_SECONDS`: so long does the type of a dead reader wait.
+LEASE_SECONDS = TOTAL_SECONDS + 15.0
+# The overlap is for those who commit late. Most do so within seconds; the rest is found by a deep reading.
+SHALLOW = timedelta(seconds=30)
+DEEP_EVERY = timedelta(minutes=5)
+
+
+def ensure(partner: Partner, types: Iterable[str]) -> None:
+    """A mark for each type. The first window begins when the partner was registered here."""
+    known = set(Watermark.objects.filter(partner=partner).values_list("type", flat=True))
+    registered = partner.created_at + timedelta(seconds=partner.skew_seconds or 0.0)
+    rows = [Watermark(partner=partner, type=each, until=registered) for each in types if each not in known]
+    Watermark.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+@transaction.atomic
+def claim(partner: Partner, types: Iterable[str], upper: datetime, *, read_before: datetime) -> Watermark | None:
+    """Take a type that nobody reads and that was last read before an instant (our clock), with its window set.
+
+    A window that was begun is gone on with; else a new one goes up to ``upper``.
+    """
+    now = clock.now()
+    is_free = Q(lease_until=None) | Q(lease_until__lte=now)
+    is_due = Q(read_at=None) | Q(read_at__lte=read_before)
+    rows = Watermark.objects.select_for_update(skip_locked=True).filter(is_free & is_due, partner=partner)
+    mark = rows.filter(type__in=types).order_by(F("read_at").asc(nulls_first=True), "pk").first()
+    if mark is None:
+        return None
+    if mark.reached is None or mark.upper is None:
+        _begin(mark, partner, upper)
+    mark.lease_until = now + timedelta(seconds=LEASE_SECONDS)
+    mark.fence += 1
+    mark.save()
+    return mark
+
+
+def _begin(mark: Watermark, partner: Partner, upper: datetime) -> None:
+    """Set a new window, one more overlap back. A clock that was ahead and is right again leads the mark back with it."""
+    overlap = timedelta(seconds=partner.overlap_seconds)
+    deep_from = min(mark.deep_until or mark.until, upper)
+    mark.is_deep = mark.deep_until is None or not timedelta(0) <= upper - mark.deep_until < DEEP_EVERY
+    lower = deep_from - overlap if mark.is_deep else min(mark.until, upper) - min(overlap, SHALLOW)
+    mark.reached, mark.upper = lower, upper
+
+
+def advance(mark: Watermark, until: datetime, *, is_linked: bool) -> None:
+    """Note, in the transaction that has stored what came, that all before ``until`` is stored; renew the lease."""
+    changes: dict[str, object] = {"reached": until, "is_linked": mark.is_linked or is_linked}
+    _change(mark, lease_until=clock.now() + timedelta(seconds=LEASE_SECONDS), **changes)
+
+
+def finish(mark: Watermark, until: datetime) -> None:
+    """Note that the whole window is stored, and give the type free."""
+    deep = {"deep_until": until} if mark.is_deep else {}
+    _change(mark, until=until, reached=None, upper=None, read_at=clock.now(), lease_until=None, **deep)
+
+
+def let_go(mark: Watermark) -> None:
+    """Give the type free in the middle of its window."""
+    Watermark.objects.filter(pk=mark.pk, fence=mark.fence).update(lease_until=None)
+
+
+def _change(mark: Watermark, **changes: object) -> None:
+    if not Watermark.objects.filter(pk=mark.pk, fence=mark.fence).update(**changes):
+        raise errors.Conflict("Another reader has taken this type over.")
+    for name, value in changes.items():
+        setattr(mark, name, value)

@@ -1,0 +1,208 @@
+"""Who reads what of a partner, from where to where: shared by workers, gone on with after a death, by the partner's clock."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from bench.fake_ehr import Answer, FakeEhr, Request
+from fhir_bridge import applying, inbound, outbound, relevance, watermarks
+from fhir_bridge.models import Inbox, Link, Partner, Watermark
+from records import clock, errors, store
+from tests.fhir_bridge.story import Story
+
+Put = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def put(story: Story, hospital: Partner, ehr: FakeEhr) -> Put:
+    """Write an observation about Ana's request at the hospital, of an instant of its clock."""
+    story.refer()
+    outbound.run_once(hospital)
+    request = Link.objects.get(type="ServiceRequest").remote_id
+
+    def write(id_: str, at: datetime | None = None, value: str = "first") -> dict[str, Any]:
+        body = ehr.put(
+            {
+                "resourceType": "Observation",
+                "id": id_,
+                "status": "final",
+                "code": {"text": value},
+                "basedOn": [{"reference": f"ServiceRequest/{request}"}],
+            }
+        )
+        if at is not None:
+            body["meta"]["lastUpdated"] = at.isoformat(timespec="milliseconds")
+        return body
+
+    return write
+
+
+def taken() -> list[str]:
+    return sorted(Inbox.objects.filter(type="Observation").values_list("remote_id", flat=True))
+
+
+def searches(ehr: FakeEhr, type_: str = "Observation") -> list[dict[str, str]]:
+    return [dict(request.query) for request in ehr.requests if (request.verb, request.path) == ("GET", type_)]
+
+
+@contextmanager
+def skewed(ehr: FakeEhr, by: timedelta) -> Iterator[None]:
+    """Within, its Date header is off."""
+
+    def date(_request: Request, honest: Answer) -> Answer:
+        shown = format_datetime(datetime.now(UTC) + by, usegmt=True)
+        return Answer(honest.status, honest.body, {**honest.headers, "Date": shown})
+
+    with ehr.faulty(date):
+        yield
+
+
+def test_a_reader_that_failed_is_taken_up_where_it_was(put: Put, hospital: Partner, ehr: FakeEhr) -> None:
+    ehr.page = 3
+    for number in range(9):
+        put(f"o{number}")
+    busy = Answer(429, headers={"Retry-After": "60"})
+
+    def third_fails(request: Request, honest: Answer) -> Answer:
+        return busy if request.path == "Observation" and len(searches(ehr)) >= 3 else honest
+
+    with ehr.faulty(third_fails), pytest.raises(errors.Throttled):
+        inbound.poll(hospital)
+    hospital.refresh_from_db()
+    before = taken()
+    mark = Watermark.objects.get(type="Observation")
+    assert (len(before), mark.lease_until) == (5, None)
+    assert inbound.poll(hospital) == 0, "it asked us to wait"
+
+    ehr.requests.clear()
+    with clock.at(clock.now() + timedelta(seconds=61)):
+        inbound.poll(hospital)
+    assert taken() == [f"o{number}" for number in range(9)]
+    assert mark.reached is not None
+    first = next(value for name, value in ehr.requests[1].query if name == "_lastUpdated")
+    assert datetime.fromisoformat(first[2:]) == mark.reached
+    mark.refresh_from_db()
+    assert mark.reached is None
+
+
+def test_a_type_of_a_dead_reader_is_taken_over_and_the_dead_can_not_move_the_mark(
+    put: Put, hospital: Partner, ehr: FakeEhr
+) -> None:
+    put("o1")
+    watermarks.ensure(hospital, relevance.POLLED)
+    now = clock.now()
+    dead = watermarks.claim(hospital, ["Observation"], now + timedelta(seconds=2), read_before=now)
+    assert dead is not None
+
+    inbound.poll(hospital)
+    assert taken() == [], "somebody reads it"
+    with clock.at(now + timedelta(seconds=watermarks.LEASE_SECONDS + 1)):
+        inbound.poll(hospital)
+        assert taken() == ["o1"]
+        with pytest.raises(errors.Conflict):
+            watermarks.finish(dead, now)
+
+
+def test_workers_at_once_do_not_read_a_type_twice(put: Put, hospital: Partner, ehr: FakeEhr) -> None:
+    put("o1")
+    inbound.poll(hospital)
+    ehr.requests.clear()
+    inbound.poll(hospital, unless_read_since=timedelta(seconds=5))
+    assert searches(ehr) == []
+
+
+def test_a_type_that_can_not_be_read_holds_up_no_other(put: Put, hospital: Partner, ehr: FakeEhr) -> None:
+    put("o1")
+    for _round in range(2):
+        with ehr.refusing(Answer(500), "GET", "Encounter"), pytest.raises(errors.Unavailable):
+            inbound.poll(hospital)
+    assert taken() == ["o1"]
+    assert Watermark.objects.get(type="Encounter").read_at is None
+
+
+@pytest.mark.parametrize("minutes", [-5, 5])
+def test_changes_are_read_by_the_clock_of_the_partner(minutes: int, put: Put, hospital: Partner, ehr: FakeEhr) -> None:
+    skew = timedelta(minutes=minutes)
+    with skewed(ehr, skew):
+        put("o1", clock.now() + skew)
+        inbound.poll(hospital)
+        put("o2", clock.now() + skew)
+        inbound.poll(hospital)
+    assert taken() == ["o1", "o2"]
+
+
+@pytest.mark.parametrize("minutes", [-5, 5])
+def test_a_database_of_theirs_with_another_clock_than_their_web_server_hides_nothing(
+    minutes: int, put: Put, hospital: Partner, ehr: FakeEhr
+) -> None:
+    inbound.poll(hospital)
+    put("o1", clock.now() + timedelta(minutes=minutes))
+    inbound.poll(hospital)
+    with clock.at(clock.now() + timedelta(minutes=6)), skewed(ehr, timedelta(minutes=6)):
+        inbound.poll(hospital)
+    assert taken() == ["o1"]
+
+
+def test_what_is_committed_late_is_found_by_a_deep_reading(put: Put, hospital: Partner, ehr: FakeEhr) -> None:
+    start = clock.now()
+    inbound.poll(hospital)
+    for minutes in (1, 4, 8, 12):
+        late = timedelta(minutes=minutes)
+        with clock.at(start + late), skewed(ehr, late):
+            if minutes == 8:
+                put("late", start)
+            inbound.poll(hospital)
+    assert taken() == ["late"]
+
+
+def test_a_clock_of_theirs_that_was_ahead_and_is_right_again_hides_nothing(
+    put: Put, hospital: Partner, ehr: FakeEhr
+) -> None:
+    with skewed(ehr, timedelta(hours=3)):
+        inbound.poll(hospital)
+    inbound.poll(hospital)
+    put("o1")
+    inbound.poll(hospital)
+    assert taken() == ["o1"]
+
+
+def test_the_first_reading_begins_when_the_partner_was_registered(put: Put, hospital: Partner, ehr: FakeEhr) -> None:
+    put("o1")
+    with clock.at(clock.now() + timedelta(hours=5)), skewed(ehr, timedelta(hours=5)):
+        inbound.poll(hospital)
+    assert taken() == ["o1"]
+
+
+def test_of_one_resource_an_older_version_is_applied_before_a_newer_one(
+    put: Put, hospital: Partner, ehr: FakeEhr
+) -> None:
+    inbound.poll(hospital)
+    for value in ("first", "second", "third"):
+        put("o1", value=value)
+        inbound.poll(hospital)
+
+    assert applying.apply_pending(hospital) == {"applied": 3}
+    held = store.get("Observation", Link.objects.get(type="Observation").local_id)
+    assert (held["code"]["text"], held["meta"]["versionId"]) == ("third", "3")
+
+
+def test_a_partner_that_can_not_be_searched_by_time_is_asked_for_each_patient_now_and_then(
+    put: Put, hospital: Partner, ehr: FakeEhr
+) -> None:
+    hospital.chosen = {"hear": "poll-by-patient"}
+    hospital.save()
+    put("o1")
+
+    inbound.poll(hospital)
+    inbound.poll(hospital)
+
+    assert taken() == ["o1"]
+    assert [query["patient"] for query in searches(ehr)] == [Link.objects.get(type="Patient").remote_id]
+    put("o2")
+    with clock.at(clock.now() + timedelta(minutes=6)):
+        inbound.poll(hospital)
+    assert taken() == ["o1", "o2"]
