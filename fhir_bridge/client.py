@@ -21,7 +21,7 @@ from fhirclient.auth import FHIRAuth
 from fhirclient.server import FHIRJSONMimeType, FHIRServer
 
 from fhir_bridge.connecting import wire
-from fhir_bridge.retries import Unreadable
+from fhir_bridge.retries import LONGEST_RETRY_AFTER_SECONDS, Unreadable
 from records import clock, errors, store
 from records.json import Resource, dumps
 
@@ -248,12 +248,13 @@ def _path(where: str) -> str:
 
 
 def _retry_after(response: requests.Response) -> float | None:
-    """Seconds of a Retry-After header (RFC 9110 §10.2.3: a number or a date), None when absent or absurd."""
+    """Seconds of a Retry-After header (RFC 9110 §10.2.3: a number or a date), at most a day; None when it is neither."""
     value = response.headers.get("Retry-After", "")
     if value.isascii() and value.isdigit():
-        return float(value[:9])
+        return min(float(value[:9]), LONGEST_RETRY_AFTER_SECONDS)
     try:
-        return max((parsedate_to_datetime(value) - clock.now()).total_seconds(), 0.0)
+        seconds = (parsedate_to_datetime(value) - clock.now()).total_seconds()
+        return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_SECONDS)
     except (ValueError, TypeError):
         return None
 

@@ -161,7 +161,9 @@ def test_the_words_of_a_refusal_name_places_and_no_values(server: Server, ehr: F
     assert caught.value.message == "The partner answered 422: required Task.intent, value."
 
 
-@pytest.mark.parametrize(("said", "seconds"), [("7", 7.0), ("-5", 30.0), ("soon", 30.0), ("", 30.0)])
+@pytest.mark.parametrize(
+    ("said", "seconds"), [("7", 7.0), ("-5", 30.0), ("soon", 30.0), ("", 30.0), ("9" * 40, 86_400.0)]
+)
 def test_retry_after_is_obeyed_where_it_makes_sense(said: str, seconds: float, server: Server, ehr: FakeEhr) -> None:
     replies(Answer(429, headers={"Retry-After": said}), ehr)
 
