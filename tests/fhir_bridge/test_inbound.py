@@ -1,5 +1,6 @@
 """What a partner says: taken once, in order, kept exactly; what can't be applied blocks nothing and is somebody's work."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -74,8 +75,7 @@ def test_a_late_message_never_undoes_a_newer_one(
     accepted = ehr.put(task | {"status": "accepted"})
     ehr.put(task | {"status": "in-progress"})
     take(hospital)
-    late = accepted | {"note": [{"text": "sent again"}]}
-    ehr.store["Task", task["id"]].append(late)
+    ehr.put(accepted | {"note": [{"text": "sent again"}]}, late=timedelta(seconds=60))
 
     take(hospital)
 
