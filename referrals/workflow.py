@@ -23,7 +23,7 @@ from referrals.opening import Order, new_loop, new_loop_for, successor_of
 from referrals.parties import held, local, same_patient
 from referrals.pathways import transitions_from
 from referrals.subjects import patient_of
-from referrals.vocabulary import Offer, Opening, Transition
+from referrals.vocabulary import Data, Offer, Opening, Transition
 from referrals.work import Work
 
 __all__ = [
@@ -182,8 +182,12 @@ def open_handoff_loop(  # noqa: PLR0913 (the columns of a loop without a request
     title: str = "",
     based_on: Loop | None = None,
     at: datetime | None = None,
+    details: Data | None = None,
 ) -> Loop:
-    """Open a loop without a request (`unsolicited` or `upkeep`) that holds one handoff on that pool's list."""
+    """Open a loop without a request (`unsolicited` or `upkeep`) that holds one handoff on that pool's list.
+
+    ``details`` are what the journal keeps of why, as JSON holds it.
+    """
     with transaction.atomic():
         work = Work(actor, clock.now())
         happened = at or work.now
@@ -191,7 +195,7 @@ def open_handoff_loop(  # noqa: PLR0913 (the columns of a loop without a request
         loop.patient_id, loop.priority, loop.title, loop.based_on = patient_id, priority, title, based_on
         work.open_loop(loop)
         work.open_handoff(loop, Opening(handoff_kind, "accountable"), at=happened)
-        work.note(loop, None, "open", at=happened)
+        work.note(loop, None, "open", at=happened).details = details or {}
         work.save()
     return loop
 

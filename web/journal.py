@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 from referrals import people
 from referrals.models import Owner
 from referrals.pathways import ATTESTATION, TRANSITIONS
+from referrals.upheavals import death
 from referrals.vocabulary import Field, Words
 from referrals.worklists import EventView
 from web import patients, reading
@@ -126,6 +127,8 @@ def _fields() -> dict[tuple[str, str], dict[str, Field]]:
     for row in TRANSITIONS:
         carried = {field.name: field for field in (*row.fields, *ATTESTATION) if field.name not in TOLD_ELSEWHERE}
         known.setdefault((row.handoff, row.action), {}).update(carried)
+    # What opens a loop stands beside no handoff: what somebody was told of a death.
+    known["fulfil", "open"] = {field.name: field for field in death.TOLD}
     return known
 
 

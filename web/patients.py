@@ -11,7 +11,7 @@ from records.access import Actor
 from records.errors import Gone, NotFound
 from records.json import Resource, loads
 from referrals import directory
-from web import reading
+from web import persons, reading
 from web.workplace import StaffRequest
 
 FIND = "find-patient"
@@ -34,7 +34,8 @@ def banner(actor: Actor, patient_id: str) -> Banner:
     if text is None:
         return Banner("", _("Patient not known"), [], "")
     body = loads(text)
-    return Banner(patient_id, reading.person_name(body) or _("Name not known"), _facts(body), _deceased(body))
+    deceased = _deceased(body) or persons.death_words(patient_id)
+    return Banner(patient_id, reading.person_name(body) or _("Name not known"), _facts(body), deceased)
 
 
 def _facts(body: Resource) -> list[tuple[str, str]]:

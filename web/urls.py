@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from web.views import account, adoption, composer, loop, patient, people, sync, worklist
+from web.views import account, adoption, composer, duplicates, loop, patient, people, sync, worklist
 
 urlpatterns = [
     path("", worklist.worklist, name="worklist"),
@@ -23,6 +23,11 @@ urlpatterns = [
     path("new/<slug:kind>/<slug:step>/", composer.step, name="compose"),
     path("patients/", patient.search, name="patients"),
     path("patients/<str:patient_id>/", patient.timeline, name="patient"),
+    path("patients/<str:patient_id>/died/", patient.died, name="patient-died"),
+    path("patients/<str:patient_id>/lives/", patient.lives, name="patient-lives"),
+    path("duplicates/", duplicates.overview, name="duplicates"),
+    path("duplicates/undo/", duplicates.undo, name="duplicate-undo"),
+    path("duplicates/<str:pair>/", duplicates.answer, name="duplicate"),
     path("adopt/", adoption.overview, name="adopt"),
     path("adopt/decide/", adoption.decide, name="adopt-decide"),
     path("reassign/", worklist.reassign, name="reassign"),

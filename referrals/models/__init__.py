@@ -5,7 +5,7 @@ from referrals.models.journal import Delivery, Escalation, Event, Mailbox
 from referrals.models.loops import RANK, UNSENT, FollowUp, Handoff, Loop, Referral, TestOrder, Unsolicited, Upkeep
 from referrals.models.people import Absence, Membership, Owner, Pool, PoolMember, User
 from referrals.models.policies import Calendar, Policy
-from referrals.models.upheavals import LastWord, Merge, SignOfLife
+from referrals.models.upheavals import LastWord, Merge, PossibleDuplicate, SignOfLife
 
 __all__ = [
     "RANK",
@@ -27,6 +27,7 @@ __all__ = [
     "Policy",
     "Pool",
     "PoolMember",
+    "PossibleDuplicate",
     "Referral",
     "SignOfLife",
     "TestOrder",

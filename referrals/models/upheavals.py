@@ -50,3 +50,28 @@ class Merge(models.Model):
             ),
             models.CheckConstraint(name="merged_into_another", condition=~models.Q(source=models.F("target"))),
         ]
+
+
+class PossibleDuplicate(models.Model):
+    """That two Patients may be one person; ``reasons`` are codes of `referrals.upheavals.duplicates.REASONS`.
+
+    Whether they are one now says `Merge`. Once somebody has parted them they are never asked about again.
+    """
+
+    first = models.TextField(db_collation="C")
+    second = models.TextField(db_collation="C", db_index=True)
+    reasons = models.JSONField(default=list)
+    found_at = models.DateTimeField()
+    parted_at = models.DateTimeField(null=True)
+    parted_by = models.TextField(blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["first", "second"], name="possible_duplicate_once"),
+            models.CheckConstraint(
+                name="possible_duplicate_in_order", condition=models.Q(first__lt=models.F("second"))
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["-found_at", "-id"], name="duplicate_to_answer", condition=models.Q(parted_at=None))
+        ]

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from records.access import Actor
 from records.json import Resource
 from referrals.parties import local
-from referrals.upheavals import death, discharge, merge, moving
+from referrals.upheavals import death, discharge, duplicates, merge, moving
 
-__all__ = ["DIRECTORY", "death", "merge", "of_directory", "of_encounter", "of_patient"]
+__all__ = ["DIRECTORY", "death", "duplicates", "merge", "of_directory", "of_encounter", "of_patient"]
 
 Question = Callable[[Resource, Resource], bool]
 Answer = Callable[[Resource, Actor], object]
@@ -75,6 +75,7 @@ def of_patient(before: Resource, now: Resource, actor: Actor) -> None:
     for has_happened, answer in PATIENT:
         if has_happened(before, now):
             answer(now, actor)
+    duplicates.notice(before, now)
 
 
 ENCOUNTER: tuple[tuple[Question, Answer], ...] = (

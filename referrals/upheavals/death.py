@@ -5,22 +5,35 @@ person confirms it, every open loop takes one step in one transaction: what is o
 elsewhere has started is asked to stop, a report stays to be read (PATHWAYS §7).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from records import clock
 from records.access import Actor
+from records.errors import Conflict, Incorrect, Issue
 from records.json import Resource
-from referrals import workflow
+from referrals import fields, people, workflow
 from referrals.conditions import outlives
 from referrals.lifecycle import WITH_REQUEST
 from referrals.models import Event, Handoff, Loop, Owner
 from referrals.mortality import KNOWN, last_asked
 from referrals.parties import current_patient, held
+from referrals.vocabulary import Data, Field
 from referrals.workflow import Act
 
 REASON = {"reason": "patient-died"}
+TOLD = (
+    Field("died_on", "date", gettext_lazy("Died on"), required=False),
+    Field("source", "text", gettext_lazy("Who says so, and how they know")),
+)
+ELSEWHERE = timedelta(days=1)
+"""It is tomorrow already in some places."""
 
 
 def is_flagged(patient: Resource) -> bool:
@@ -43,7 +56,25 @@ def report(patient_id: str, actor: Actor) -> Loop | None:
 
 
 @transaction.atomic
-def refute(patient_id: str, actor: Actor) -> list[Loop]:
+def tell(patient_id: str, actor: Actor, said: Mapping[str, Any]) -> Loop:
+    """Let a colleague confirm what somebody was told: that the patient has died; ``said`` holds the fields of `TOLD`.
+
+    Where nothing is open for the patient the actor's own pool is asked, so that nothing is ordered or sent meanwhile.
+    Raises `Incorrect` for a field that is missing or a day to come, `Conflict` where it is known already.
+    """
+    told = fields.clean(TOLD, said)
+    if told.get("died_on", clock.now().date()) > clock.now().date() + ELSEWHERE:
+        text = _("This day is still to come.")
+        raise Incorrect(text, Issue(text, "died_on", "value"))
+    patient = current_patient(patient_id)
+    if is_silenced(patient):
+        raise Conflict(_("Somebody has reported this already."))
+    pool = _asked(patient, actor) or people.default_pool(actor.organization)
+    return _open(patient, pool, actor, details=fields.as_details(told))
+
+
+@transaction.atomic
+def refute(patient_id: str, actor: Actor, note: str = "") -> list[Loop]:
     """It was not so: refute what waits for a person; if it was confirmed, take up again what ended by it.
 
     Gives the loops in which the referrer now has to decide: new ones based on those that ended, and those still open.
@@ -54,7 +85,7 @@ def refute(patient_id: str, actor: Actor) -> list[Loop]:
     # What was confirmed keeps its end: a question of its own is refuted then.
     later = None if last.is_open else _open(last.loop.patient_id, last.accountable, actor, based_on=last.loop)
     asked = last if later is None else later.handoffs.get()
-    workflow.perform(asked.id, "refute", _baton_for(actor))
+    workflow.perform(asked.id, "refute", _baton_for(actor), data={"note": note} if note else {})
     return [] if later is None else _taken_up(last, actor)
 
 
@@ -76,7 +107,9 @@ def _ask_about(patient_id: str, actor: Actor) -> None:
         report(patient_id, actor)
 
 
-def _open(patient_id: str, pool: Owner, actor: Actor, based_on: Loop | None = None) -> Loop:
+def _open(
+    patient_id: str, pool: Owner, actor: Actor, based_on: Loop | None = None, details: Data | None = None
+) -> Loop:
     return workflow.open_handoff_loop(
         "upkeep",
         "confirm-death",
@@ -85,6 +118,7 @@ def _open(patient_id: str, pool: Owner, actor: Actor, based_on: Loop | None = No
         accountable_pool=pool,
         actor=actor,
         based_on=based_on,
+        details=details,
     )
 
 

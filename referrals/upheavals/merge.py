@@ -1,16 +1,14 @@
 """Two Patients that are one: what is derived follows to the surviving record, the bodies stay, and it can be undone.
 
-Only a statement merges: the Patient that is replaced says so (``link.type`` replaced-by, ``active`` false; FHIR R4 §8.1.2).
-What merely looks alike is listed (`possible_duplicates`) and never merged by guess.
+Only a statement merges: the Patient that is replaced says so (``link.type`` replaced-by, ``active`` false; FHIR R4 §8.1.2),
+or a person here (`referrals.upheavals.duplicates`). What merely looks alike is flagged and never merged by guess.
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from records import clock, store
 from records.access import Actor
@@ -20,19 +18,9 @@ from records.models import Audience
 from records.types import TYPES, OtherResource, row_class
 from referrals import evidence, workflow
 from referrals.models import Loop, Merge
-from referrals.parties import current_patient, held, identifiers_of, local
-from referrals.vocabulary import Words
+from referrals.parties import current_patient, held, local
 
 LOOP = "Loop"
-MOST = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Alike:
-    """A Patient who may be the same person, and what speaks for it."""
-
-    patient_id: str
-    reasons: tuple[Words, ...]
 
 
 def replaced_by(patient: Resource) -> str:
@@ -87,39 +75,6 @@ def note(type_: str, key: str, resource: Resource) -> None:
     if type_ == "ServiceRequest":
         known.moved += [[LOOP, loop] for loop in Loop.objects.filter(request_id=key).values_list("id", flat=True)]
     known.save(update_fields=["moved"])
-
-
-def possible_duplicates(patient_id: str) -> list[Alike]:
-    """Patients who share an identifier with this one, or family name and birth date; nothing is done about them."""
-    patient = held("Patient", patient_id)
-    if not patient:
-        return []
-    rows = row_class("Patient").rows("Patient").filter(deleted=False).exclude(id=patient_id)
-    merged = Merge.objects.filter(undone_at=None).values("source")
-    alike: dict[str, list[Words]] = defaultdict(list)
-    for system, value in sorted(identifiers_of(patient)):
-        for key in (
-            rows.filter(identifier__contains=[f"{system}|{value}"]).exclude(id__in=merged).values_list("id")[:MOST]
-        ):
-            alike[key[0]].append(gettext_lazy("same identifier"))
-    for key in _namesakes(patient, patient_id):
-        alike[key].append(gettext_lazy("same name and birth date"))
-    return [Alike(key, tuple(dict.fromkeys(reasons))) for key, reasons in alike.items()]
-
-
-def _namesakes(patient: Resource, patient_id: str) -> list[str]:
-    """By family name, folded, and day of birth."""
-    born = patient.get("birthDate", "")
-    families = {str(one["family"]).casefold() for one in patient.get("name", ()) if one.get("family")}
-    if not born or not families:
-        return []
-    rows = row_class("Patient").rows("Patient").filter(deleted=False, body__contains=f'"birthDate":"{born}"')
-    found = []
-    for key in rows.exclude(id=patient_id).values_list("id", flat=True)[: MOST * 5]:
-        names = {str(one.get("family", "")).casefold() for one in held("Patient", key).get("name", ())}
-        if names & families:
-            found.append(key)
-    return found[:MOST]
 
 
 def _undo(known: Merge, actor: Actor) -> None:

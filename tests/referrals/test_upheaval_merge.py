@@ -11,7 +11,6 @@ from records.json import Resource
 from referrals import workflow
 from referrals.models import Event, Loop
 from referrals.parties import same_patient
-from referrals.upheavals import merge
 from tests.referrals import region
 from tests.referrals.exchange import concept, request, result, take, the, the_loop
 from tests.referrals.region import PRACTICE, Region
@@ -105,11 +104,3 @@ def test_a_circle_or_a_stranger_merges_nothing(here: Region) -> None:
     merged(here, "ana2", "ana")
     merged(here, "ana", "ana2")
     assert patient_of(loop) == "ana"
-
-
-def test_who_looks_alike_is_listed_and_never_merged(here: Region) -> None:
-    loop = ordered(here, "sr", **ANA2)
-    region.patient("four", "Other", "1999-01-01", "4711", PRACTICE)
-    found = {one.patient_id: [str(word) for word in one.reasons] for one in merge.possible_duplicates("ana")}
-    assert found == {"ana2": ["same name and birth date"], "four": ["same identifier"]}
-    assert patient_of(loop) == "ana2"
