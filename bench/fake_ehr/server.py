@@ -18,7 +18,6 @@ Fault = Callable[[Request, Answer], Answer]
 Refusal = Callable[[Request], Answer | None]
 """Sees each request before anything is done; an answer is sent instead of doing it."""
 
-PASSES = frozenset({"_sort", "_count", "_offset", "_page", "_total", "_format"})
 PATIENTS = ("for", "subject", "patient")
 
 
@@ -31,7 +30,8 @@ class FakeEhr:
     """The server. ``mood``, ``refusal`` and ``fault`` bend its answers; the flags say what it can't do.
 
     ``requests`` are all that arrived. ``skew`` is its clock minus ours. Without ``tells``
-    it answers ``metadata`` with an empty search, as some do. ``page`` is the size of its largest page; with ``shifts`` a page is counted anew on what is there when it is asked for, so that others' changes shift it.
+    it answers ``metadata`` with an empty search, as some do; besides ``identifier`` and ``_lastUpdated`` it searches by what it
+    ``understands``. ``page`` is the size of its largest page; with ``shifts`` a page is counted anew on what is there when it is asked for, so that others' changes shift it.
     """
 
     def __init__(self) -> None:
@@ -51,6 +51,7 @@ class FakeEhr:
         self.page = 100
         self.shifts = False
         self.tells = True
+        self.understands = frozenset({"_id", "patient", "subject", "status"})
         self._pages: dict[str, list[Key]] = {}
         self._lock = threading.RLock()
         handler = type("Own", (Handler,), {"respond": self.respond, "present": self.present})
@@ -220,7 +221,8 @@ class FakeEhr:
             return []
         names = [value for name, value in query if name == "identifier"]
         found = self.shelf.named(kind, names[0]) if names else list(self.shelf.between(kind, *_window(query)))
-        return [each for each in found if all(_fits(each, name, value) for name, value in query)]
+        asked = [(name, value) for name, value in query if name in self.understands]
+        return [each for each in found if all(_fits(each, name, value) for name, value in asked)]
 
     def _changed(self, kind: str, request: Request) -> Iterator[Body]:
         since = dict(request.query).get("_since")
@@ -236,16 +238,14 @@ def _window(query: tuple[tuple[str, str], ...]) -> tuple[datetime | None, dateti
 
 
 def _fits(body: Body, name: str, value: str) -> bool:
-    """Whether a resource is what one search parameter asks for; what it doesn't know fits."""
+    """Whether a resource is what one search parameter asks for."""
     if name == "_id":
         return body["id"] in value.split(",")
     if name in {"patient", "subject"}:
         named = [body.get(element, {}).get("reference", "") for element in PATIENTS]
         named += [each.get("actor", {}).get("reference", "") for each in body.get("participant", [])]
         return any(each and each.removeprefix("Patient/") == value.removeprefix("Patient/") for each in named)
-    if name == "status":
-        return body.get("status") in value.split(",")
-    return True
+    return body.get(name) in value.split(",")
 
 
 def _resource(body: Body, status: int = 200) -> Answer:

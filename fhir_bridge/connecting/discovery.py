@@ -88,7 +88,7 @@ def read_statement(statement: Resource) -> Abilities:
         subscriptions=_subscriptions(statement, resources),
         topics=frozenset(_topics(resources)),
         smart=Smart(token_endpoint=_legacy_token_endpoint(servers)),
-        types={_text(each.get("type")): _of_type(each) for each in resources if each.get("type") in TYPES},
+        types={_text(each.get("type")): _of_type(each) for each in resources if _text(each.get("type")) in TYPES},
     )
 
 
@@ -98,7 +98,7 @@ def _of_type(resource: Mapping[str, Any]) -> TypeAbilities:
     return TypeAbilities(
         interactions=frozenset(_codes([resource.get("interaction")])),
         params=frozenset(named & PARAMS),
-        versioning=versioning if versioning in _VERSIONINGS else "",
+        versioning=versioning if _text(versioning) in _VERSIONINGS else "",
         conditional_create=resource.get("conditionalCreate") is True,
         conditional_update=resource.get("conditionalUpdate") is True,
         conditional_delete=resource.get("conditionalDelete") in ("single", "multiple"),
@@ -130,9 +130,8 @@ def _topics(resources: list[dict[str, Any]]) -> Iterator[str]:
 def _exports(servers: list[dict[str, Any]], resources: list[dict[str, Any]]) -> frozenset[str]:
     """Which kinds of Bulk Data export it has (http://hl7.org/fhir/uv/bulkdata)."""
     found = {"system" for rest in servers if _has_export(rest)}
-    return frozenset(
-        found | {_EXPORTS[each["type"]] for each in resources if each.get("type") in _EXPORTS and _has_export(each)}
-    )
+    types = {_text(each.get("type")) for each in resources if _has_export(each)}
+    return frozenset(found | {_EXPORTS[type_] for type_ in types & _EXPORTS.keys()})
 
 
 def _has_export(place: Mapping[str, Any]) -> bool:

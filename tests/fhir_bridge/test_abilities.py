@@ -71,7 +71,8 @@ def test_a_statement_is_seen_and_kept_with_the_time(hospital: Partner, ehr: Fake
 def test_without_a_statement_what_we_need_is_tried_and_nothing_else_expected(hospital: Partner, ehr: FakeEhr) -> None:
     ehr.put({"resourceType": "Task", "status": "requested"})
     held = len(ehr.store)
-    ehr.tells = False
+    ehr.tells = ehr.takes_bundles = False
+    ehr.understands = frozenset()
 
     seen = partners.discover(hospital)
 
