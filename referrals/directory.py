@@ -1,7 +1,7 @@
 """Finding what a composer needs: the patient, by name, birth date or identifier, and a service with its wait."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.conf import settings
@@ -32,7 +32,10 @@ class PatientFound:
 
 @dataclass(frozen=True, slots=True)
 class ServiceFound:
-    """One line of the service directory; ``wait_days`` is None where the service does not say."""
+    """One line of the service directory; ``wait_days`` is None where the service does not say.
+
+    ``root`` is the organisation that its own one is part of, where whoever looked has found it out.
+    """
 
     id: str
     name: str
@@ -41,6 +44,7 @@ class ServiceFound:
     specialty: str
     wait_days: int | None
     is_accepting: bool
+    root: str = ""
 
 
 def find_patients(actor: Actor, text: str, *, limit: int = 20) -> list[PatientFound]:
@@ -79,12 +83,8 @@ def find_performers(actor: Actor, loop: Loop) -> list[ServiceFound]:
     gone = loop.handoffs.filter(kind="fulfil", stage__in=GIVEN_BACK).values_list("owner__organization", flat=True)
     found, last = find_services(actor, limit=MOST), set(gone)
     roots = {key: access.root(key) for key in {one.organization_id for one in found} - {""}}
-
-    def comes_late(one: ServiceFound) -> tuple[bool, bool]:
-        root = roots.get(one.organization_id, "")
-        return root in last, root == loop.placer
-
-    return sorted(found, key=comes_late)
+    placed = (replace(one, root=roots.get(one.organization_id, "")) for one in found)
+    return sorted(placed, key=lambda one: (one.root in last, one.root == loop.placer))
 
 
 def _patient_word(word: str) -> Q:

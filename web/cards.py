@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
@@ -141,17 +142,33 @@ def known(
     choices: dict[str, list[tuple[str, Words]]] = {"ServiceRequest": matches.choices(found)}
     for one in proofs:
         choices.setdefault(one.type, []).append((one.reference, f"{one.title} · {one.sub}"))
+    asked = _asked(view)
     choices["owner"] = [
-        (f"HealthcareService/{one.id}", _service(one)) for one in directory.find_performers(actor, view.row)
+        (f"HealthcareService/{one.id}", _service(one, asked.get(one.root, "")))
+        for one in directory.find_performers(actor, view.row)
     ]
     choices["colleague"] = list(people.colleagues(actor.organization))
     return choices
 
 
-def _service(one: directory.ServiceFound) -> str:
-    """A service as somebody chooses it: its name, whose it is, and how long one waits."""
+def _asked(view: LoopView) -> dict[str, str]:
+    """What became of asking each organisation in this loop before, the last word counts."""
+    rows = sorted((one for one in view.handoffs if one.row.kind == "fulfil"), key=lambda one: one.row.stage_since)
+    return {one.row.owner.organization: _became(one) for one in rows if not one.row.is_unsent}
+
+
+def _became(one: HandoffView) -> str:
+    words = {"stage": one.stage_label, "day": reading.day(timezone.localdate(one.row.stage_since).isoformat())}
+    if one.row.is_open:
+        return _("asked already: %(stage)s since %(day)s") % words
+    ended = _("asked before: %(stage)s on %(day)s") % words
+    return ", ".join(str(part) for part in (ended, one.reason_label) if part)
+
+
+def _service(one: directory.ServiceFound, asked: str) -> str:
+    """A service as somebody chooses it: its name, whose it is, how long one waits, and what it has said already."""
     wait = "" if one.wait_days is None else _("about %(days)d days of waiting") % {"days": one.wait_days}
-    return " · ".join(part for part in (one.name, one.organization, wait) if part)
+    return " · ".join(part for part in (one.name, one.organization, wait, asked) if part)
 
 
 def journal(actor: Actor, view: LoopView, proofs: Iterable[linked.Linked] = ()) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from fhir_bridge.models import Link, Partner
 from records import clock, store
@@ -13,7 +14,9 @@ from records.types import row_class
 from referrals import people
 from referrals.evidence import asking
 from referrals.models import Escalation, Handoff, Loop, User
+from referrals.pathways import REASONS
 from tests.web.conftest import Story, refer
+from web import reading
 
 pytestmark = pytest.mark.django_db
 
@@ -242,6 +245,11 @@ def test_it_is_sent_to_several_services_by_ticking_them_with_their_waits(
     page = as_ana.get(f"/loops/{story.loop.id}/").content.decode()
     assert "about 18 days of waiting" in page
     assert page.index("Own clinic") < page.index("Heart failure clinic · "), "who has just declined comes last"
+
+    day = reading.day(timezone.localdate(clock.now()).isoformat())
+    label = f"about 18 days of waiting · asked before: declined on {day}, {REASONS['no-capacity'].label}"
+    assert label in page, "what came of asking them before"
+    assert page.count("asked before") == page.count(label)
 
     both = ["HealthcareService/own", f"HealthcareService/{cardiology}"]
     answer = act(as_ana, story, "redirect", "decide-next-step", performer=both, bidding="on")  # type: ignore[arg-type]
