@@ -49,6 +49,7 @@ TAKEN = DIRECTORY | {
     "Procedure",
     "QuestionnaireResponse",
     "Bundle",
+    "Binary",
 }
 # Of a person or place that is ours and only recognised at the partner, these news are taken and nothing else
 RELAYED = {"Patient": ("deceasedBoolean", "deceasedDateTime")}
@@ -132,7 +133,7 @@ class _Application:
 
     def _take_over(self, body: Resource, depth: int) -> None:
         """Read and apply what the item refers to and what is not here yet."""
-        targets = set(references.targets(body, self.partner.base_url)) - self.busy
+        targets = references.pointed(body, self.partner.base_url) - self.busy
         wanted = {target for target in targets if target[0] in TAKEN} if depth < MAX_DEPTH else set()
         rows = Link.objects.filter(partner=self.partner, remote_id__in={id_ for _type, id_ in wanted})
         for type_, remote_id in sorted(wanted - set(rows.values_list("type", "remote_id"))):
@@ -171,7 +172,7 @@ class _Application:
         return _close(row, Inbox.State.APPLIED)
 
     def _translated(self, body: Resource) -> Resource:
-        targets = set(references.targets(body, self.partner.base_url))
+        targets = references.pointed(body, self.partner.base_url)
         rows = Link.objects.filter(partner=self.partner, remote_id__in={id_ for _type, id_ in targets})
         known = {(type_, id_): local for type_, id_, local in rows.values_list("type", "remote_id", "local_id")}
         return references.inward(

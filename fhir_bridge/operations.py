@@ -131,7 +131,7 @@ def _retry(items: Iterable[Link | Inbox]) -> None:
         if isinstance(item, Inbox) and item.state in RETRIED_ITEMS:
             item.state = Inbox.State.PENDING
         elif isinstance(item, Link) and item.state in RETRIED_LINKS:
-            is_open = item.state == Link.State.UNKNOWN
+            is_open = item.state in {Link.State.UNKNOWN, Link.State.HELD}
             item.state = Link.State.UNKNOWN if is_open else Link.State.WANTED
             item.due_at, item.attempts, item.remote_version = now, 0, ""
         item.save()

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 
-from fhir_bridge import mending, partners, retries, routing, wakeups
+from fhir_bridge import consents, mending, partners, retries, routing, wakeups
 from fhir_bridge.client import TOTAL_SECONDS, Server
 from fhir_bridge.models import Link, Partner
 from fhir_bridge.retries import Verdict, Waiting
@@ -35,8 +35,9 @@ Progress = Callable[[Link], None]
 _RAISE = """
 UPDATE fhir_bridge_link AS link
    SET wanted_version = greatest(link.wanted_version, change.version),
-       state = CASE WHEN link.state IN ('clean', 'stuck') THEN 'wanted' ELSE link.state END,
-       due_at = CASE WHEN link.state IN ('clean', 'stuck') THEN %s ELSE link.due_at END,
+       state = CASE WHEN link.state IN ('clean', 'stuck') THEN 'wanted'
+                    WHEN link.state = 'held' THEN 'unknown' ELSE link.state END,
+       due_at = CASE WHEN link.state IN ('clean', 'stuck', 'held') THEN %s ELSE link.due_at END,
        attempts = CASE WHEN link.state = 'stuck' THEN 0 ELSE link.attempts END
   FROM unnest(%s::text[], %s::text[], %s::int[]) AS change (type, id, version)
  WHERE link.type = change.type AND link.local_id = change.id AND link.wanted_version < change.version
@@ -48,8 +49,13 @@ RETURNING link.partner_id
 def mark(changes: Sequence[Change]) -> None:
     """Note what the partners should get after these versions; one statement, three more for a Task that is to leave."""
     written = [change for change in changes if change.body is not None]
-    if not written:
-        return
+    affected = _reconsider({change.patient for change in changes if change.type == "Consent"})
+    if written:
+        affected |= _raise(written)
+    wakeups.after_commit("push", affected)
+
+
+def _raise(written: Sequence[Change]) -> set[int]:
     with connection.cursor() as cursor:
         columns = ([c.type for c in written], [c.id for c in written], [c.version for c in written])
         cursor.execute(_RAISE, [clock.now(), *columns])
@@ -58,7 +64,19 @@ def mark(changes: Sequence[Change]) -> None:
     if links:
         Link.objects.bulk_create(links, ignore_conflicts=True)
         affected |= {link.partner_id for link in links}
-    wakeups.after_commit("push", affected)
+    return affected
+
+
+def _reconsider(patients: set[str]) -> set[int]:
+    """What a consent of theirs holds back is looked at again now; gives the partners."""
+    held = consents.held(patients) if patients else []
+    _look_again(Q(pk__in=[link.pk for link in held]))
+    return {link.partner_id for link in held}
+
+
+def _look_again(which: Q) -> None:
+    """What was held back may go, if it may: perhaps it had been on its way before, so it is looked up first."""
+    Link.objects.filter(which, state=Link.State.HELD).update(state=Link.State.UNKNOWN, due_at=clock.now())
 
 
 def catch_up(partner: Partner) -> int:
@@ -79,6 +97,7 @@ def run_once(
 ) -> Counter[str]:
     """Send what is due to one partner, at most ``limit`` links; give how many ended in each state."""
     outcome: Counter[str] = Counter()
+    _look_again(Q(partner=partner, due_at__lte=clock.now()))
     connected = server or partners.connect(partner)
     for link, is_doubtful in _claims(partner, limit):
         state = _carry(connected, link, is_doubtful=is_doubtful)
@@ -225,7 +244,8 @@ def _settle_failure(link: Link, error: errors.BatonError, *, is_doubtful: bool) 
     if verdict.then == "merge":
         row.remote_version = ""  # what we know of their copy is old: read before the next try
     row.save()
-    _tell_partner(row.partner_id, verdict, error)
+    if not isinstance(error, retries.Withheld):
+        _tell_partner(row.partner_id, verdict, error)
     if verdict.then == "stop":
         mending.open_for(row)
     return str(row.state)

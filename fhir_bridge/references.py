@@ -7,6 +7,7 @@ a reference                            going out              coming in
 absolute, of our or the partner's base as if relative         as if relative
 not linked                             logical, by our        absolute, of the partner's base
                                        identifier
+an attachment's ``Binary/id``          its content (`sending`)  our ``Binary/id``, or absolute
 ``#contained``, ``urn:``, other host   as it is               as it is
 no ``reference``, ``identifier`` only  as it is               ours, if the identifier is one of ours
 =====================================  =====================  ========================================
@@ -54,6 +55,35 @@ def targets(body: Any, *bases: str) -> Iterator[tuple[str, str]]:
             yield found
 
 
+def pointed(body: Any, *bases: str) -> set[tuple[str, str]]:
+    """Every (type, id) that a body refers to, the Binaries of its attachments included."""
+    return {*targets(body, *bases), *(("Binary", binary_of(each, *bases)) for each in attachments(body, *bases))}
+
+
+def attachments(body: Any, *bases: str) -> Iterator[Resource]:
+    """Every attachment in a body whose content is a Binary on one of these servers."""
+    for node in _dicts(body):
+        if binary_of(node, *bases):
+            yield node
+
+
+def binary_of(attachment: Resource, *bases: str) -> str:
+    """The id of the Binary that an attachment's url leads to, empty for none there."""
+    url = attachment.get("url")
+    found = parse(url, *bases) if isinstance(url, str) else None
+    return found[1] if found and found[0] == "Binary" else ""
+
+
+def with_attachments(body: Any, change: Callable[[Resource], Resource], *bases: str) -> Any:
+    """A copy in which each such attachment is what ``change`` makes of it."""
+    if isinstance(body, list):
+        return [with_attachments(each, change, *bases) for each in body]
+    if not isinstance(body, dict):
+        return body
+    copy = {key: with_attachments(child, change, *bases) for key, child in body.items()}
+    return change(copy) if binary_of(copy, *bases) else copy
+
+
 def outward(body: Resource, find: Find, origin: str, our_base: str) -> Resource:
     """A copy for the partner. ``find(type, local id)`` gives the partner's id, or None for what it does not get."""
 
@@ -72,7 +102,15 @@ def outward(body: Resource, find: Find, origin: str, our_base: str) -> Resource:
 
 
 def inward(body: Resource, find: Find, origin: str, their_base: str) -> Resource:
-    """A copy for us. ``find(type, remote id)`` gives our id, or None for what we don't hold."""
+    """A copy for us. ``find(type, remote id)`` gives our id, or None for what we don't hold.
+
+    An attachment's Binary is ours, or says on which server it is.
+    """
+
+    def attach(attachment: Resource) -> Resource:
+        remote_id = binary_of(attachment, their_base)
+        local_id = find("Binary", remote_id)
+        return {**attachment, "url": f"Binary/{local_id}" if local_id else f"{their_base}/Binary/{remote_id}"}
 
     def translate(node: Resource) -> Resource:
         target = parse(node.get("reference") or "", their_base)
@@ -82,18 +120,8 @@ def inward(body: Resource, find: Find, origin: str, their_base: str) -> Resource
         known = f"{target[0]}/{local_id}" if local_id else f"{their_base}/{target[0]}/{target[1]}"
         return {**node, "reference": known}
 
-    copy: Resource = _map(_with_whole_urls(body, their_base), translate)
+    copy: Resource = _map(with_attachments(body, attach, their_base), translate)
     return copy
-
-
-def _with_whole_urls(value: Any, their_base: str) -> Any:
-    """A copy in which an attachment's relative ``Binary/…`` says on which server it is."""
-    if isinstance(value, dict):
-        copy = {key: _with_whole_urls(child, their_base) for key, child in value.items()}
-        if str(copy.get("url", "")).startswith("Binary/"):
-            copy["url"] = f"{their_base}/{copy['url']}"
-        return copy
-    return [_with_whole_urls(child, their_base) for child in value] if isinstance(value, list) else value
 
 
 def _recognised(node: Resource, origin: str) -> Resource:
@@ -114,14 +142,14 @@ def _is_reference(node: Resource) -> bool:
 
 
 def _nodes(value: Any) -> Iterator[Resource]:
+    return (each for each in _dicts(value) if _is_reference(each))
+
+
+def _dicts(value: Any) -> Iterator[Resource]:
     if isinstance(value, dict):
-        if _is_reference(value):
-            yield value
-        for inner in value.values():
-            yield from _nodes(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _nodes(inner)
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _dicts(inner)
 
 
 def _map(value: Any, translate: Callable[[Resource], Resource]) -> Any:

@@ -17,6 +17,8 @@ MERGE_TRIES = 5
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 900.0
 LONGEST_RETRY_AFTER_SECONDS = 86_400.0
+RECHECK_SECONDS = 86_400.0
+"""A consent may end by its own period: so often it is looked at again, without asking the partner anything."""
 
 
 class Unreachable(errors.Unavailable):
@@ -37,6 +39,10 @@ class Clash(errors.Conflict):
 
 # The partner as a whole can't be asked now: nothing is wrong with what was asked for
 AWAY = (Unreachable, errors.Throttled, errors.Unauthenticated)
+
+
+class Withheld(errors.Forbidden):
+    """A consent of the patient denies it to the partner; nothing was asked of anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,7 @@ RULES: Mapping[type[errors.BatonError], Rule] = {
     errors.Unavailable: Rule(Link.State.UNKNOWN, "look-up"),
     errors.Unauthenticated: Rule(Link.State.WANTED, "pause-partner"),
     Clash: Rule(Link.State.CONFLICT, "stop"),
+    Withheld: Rule(Link.State.HELD, "stop"),
     errors.Stale: Rule(Link.State.WANTED, "merge"),
     errors.Conflict: Rule(Link.State.WANTED, "merge"),
     errors.Gone: Rule(Link.State.GONE, "stop"),
@@ -87,7 +94,7 @@ def decide(error: errors.BatonError, attempts: int, *, was_unknown: bool = False
             return Verdict(Link.State.CONFLICT, "stop", None)
         return Verdict(Link.State.UNKNOWN if was_unknown else Link.State.WANTED, "merge", 0.0)
     if rule.then == "stop":
-        return Verdict(state, rule.then, None)
+        return Verdict(state, rule.then, RECHECK_SECONDS if isinstance(error, Withheld) else None)
     return Verdict(state, rule.then, pause_after(attempts))
 
 

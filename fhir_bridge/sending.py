@@ -14,13 +14,13 @@ at the partner, stale   read first: unknown outcome, 409 or 412 before, or a par
 ======================  ==================================================================
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
 
-from fhir_bridge import conflicts, inbox, profiles, references
+from fhir_bridge import conflicts, consents, inbox, profiles, references
 from fhir_bridge.client import Reply, Server, condition, token
 from fhir_bridge.connecting.choices import Create, Update
 from fhir_bridge.models import Inbox, Link
@@ -30,7 +30,11 @@ from records.json import Resource
 
 # Types that a partner may know already, by an identifier of the world's: an existing one is accepted, never changed
 DIRECTORY = frozenset({"Patient", "Practitioner", "Organization"})
+# Without these nothing can be done; what else a consent holds back is named by our identifier alone
+_INDISPENSABLE = frozenset({"Patient", "ServiceRequest"})
 _PASSING_META = ("versionId", "lastUpdated", "source")
+_MOST_IDENTIFIERS = 8
+MOST_ATTACHED = 4 * 1024 * 1024  # characters of base64
 _WITHOUT_IDENTIFIER = frozenset({"Binary", "Bundle", "Provenance", "AuditEvent", "OperationOutcome", "Parameters"})
 
 
@@ -88,7 +92,10 @@ def compose(link: Link) -> tuple[int, Resource]:
     """(local version, body for the partner): in its references, without what never leaves, with our identifier."""
     stored = store.read(link.type, link.local_id)
     origin = settings.BATON_BASE_URL
-    body = profiles.outward(json.loads(stored.body), profiles.PROFILES[link.partner.profile], origin)
+    held = json.loads(stored.body)
+    consents.check(link, held)
+    held = _with_contents(held, f"{origin}/fhir")
+    body = profiles.outward(held, profiles.PROFILES[link.partner.profile], origin)
     known = _remote_ids(link, body)
     ours = references.outward(body, lambda type_, id_: known.get((type_, id_)), origin, f"{origin}/fhir")
     if link.type not in _WITHOUT_IDENTIFIER and link.origin == Link.Origin.OURS:
@@ -97,6 +104,28 @@ def compose(link: Link) -> tuple[int, Resource]:
         kept = next((each for each in ours.get("identifier", []) if _is(each, own)), own)
         ours["identifier"] = [*named, kept]
     return stored.version, ours
+
+
+def _with_contents(body: Resource, our_base: str) -> Resource:
+    """Attachments with their content in them: a Binary has no identifier, so a lost reply to its own creation would
+    leave two. What is too big for that says where it is kept here.
+    """
+
+    def fill(attachment: Resource) -> Resource:
+        id_ = references.binary_of(attachment, our_base)
+        absolute = {**attachment, "url": f"{our_base}/Binary/{id_}"}
+        try:
+            binary = store.get("Binary", id_)
+        except (errors.NotFound, errors.Gone):
+            return absolute
+        data = binary.get("data", "")
+        if not isinstance(data, str) or not 0 < len(data) <= MOST_ATTACHED:
+            return absolute
+        rest = {key: value for key, value in attachment.items() if key != "url"}
+        return {"contentType": binary.get("contentType", ""), **rest, "data": data}
+
+    filled: Resource = references.with_attachments(body, fill, our_base)
+    return filled
 
 
 def _has(resource: Resource, system: str, value: str) -> bool:
@@ -119,6 +148,8 @@ def _remote_ids(link: Link, body: Resource) -> dict[tuple[str, str], str]:
         if (type_, local_id) in named and (type_, local_id) != (link.type, link.local_id):
             if remote_id is None and state == Link.State.CLEAN:
                 raise errors.Incorrect(f"It refers to {type_}/{local_id}, whose sending was given up.")
+            if remote_id is None and state == Link.State.HELD and type_ not in _INDISPENSABLE:
+                continue
             if remote_id is None:
                 raise Waiting(f"It waits until {type_}/{local_id} exists at the partner.")
             known[type_, local_id] = remote_id
@@ -143,15 +174,20 @@ def _look_up(server: Server, link: Link, ours: Resource, *, is_doubtful: bool) -
     is_conditional = link.partner.ways(link.type).create.way == Create.CONDITIONAL
     if not is_doubtful and is_conditional and len(names) == 1:
         return None
-    for system, value in reversed(names):
-        found: dict[str, Resource] = {}
-        for _reply, matches in server.search(link.type, [("identifier", token(system, value)), ("_count", "2")]):
+    *others, own = names
+    found = _bearing(server, link.type, [own]) or _bearing(server, link.type, others[:_MOST_IDENTIFIERS])
+    if len(found) > 1:
+        raise errors.Incorrect("The partner has more than one resource with its identifiers.")
+    return next(iter(found.values()), None)
+
+
+def _bearing(server: Server, type_: str, identifiers: Sequence[tuple[str, str]]) -> dict[str, Resource]:
+    """What the partner has with any of these identifiers, by its id."""
+    found: dict[str, Resource] = {}
+    for system, value in identifiers:
+        for _reply, matches in server.search(type_, [("identifier", token(system, value)), ("_count", "2")]):
             found |= {str(match.get("id")): match for match in matches if _has(match, system, value)}
-        if len(found) > 1:
-            raise errors.Incorrect("The partner has more than one resource with this identifier.")
-        if found:
-            return next(iter(found.values()))
-    return None
+    return found
 
 
 def _create(server: Server, link: Link, ours: Resource) -> Reply | Resource:

@@ -10,7 +10,7 @@ from fhir_bridge.models import Inbox, Link, Partner
 from records import clock
 
 WORKING = (Link.State.WANTED, Link.State.INFLIGHT, Link.State.UNKNOWN)
-TROUBLED = (Link.State.STUCK, Link.State.CONFLICT, Link.State.GONE)
+TROUBLED = (Link.State.STUCK, Link.State.CONFLICT, Link.State.GONE, Link.State.HELD)
 UNKNOWN_FOR = timedelta(hours=1)
 """† From this age on an unknown outcome is listed (PATHWAYS §2)."""
 DEFAULT_LIMIT = 200

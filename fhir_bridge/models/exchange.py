@@ -30,6 +30,7 @@ class Link(models.Model):
         STUCK = "stuck", _("refused")
         CONFLICT = "conflict", _("conflict")
         GONE = "gone", _("deleted there")
+        HELD = "held", _("held back by a consent")
 
     class Origin(models.TextChoices):
         OURS = "ours", _("ours")

@@ -26,6 +26,7 @@ STATES: dict[str, Words] = {
     "stuck": gettext_lazy("refused"),
     "conflict": gettext_lazy("conflict"),
     "gone": gettext_lazy("deleted there"),
+    "held": gettext_lazy("held back by a consent"),
     "quarantined": gettext_lazy("quarantined"),
 }
 
