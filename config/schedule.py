@@ -31,6 +31,7 @@ SCHEDULE = (
     Job("pull", timedelta(seconds=10), "fhir_bridge.tasks.pull_due"),
     Job("sweep", timedelta(hours=1), "fhir_bridge.tasks.sweep_due"),
     Job("discover", timedelta(hours=1), "fhir_bridge.tasks.discover_due"),
+    Job("keys", timedelta(hours=6), "fhir_bridge.connecting.keys.tend"),
 )
 JOBS = {job.name: job for job in SCHEDULE}
 

@@ -2,10 +2,12 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
+from api.keys import jwks
 from config.health import healthz
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz),
+    path(".well-known/jwks.json", jwks),
     path("fhir/", include("api.fhir.urls")),
     path("api/v1/", include("api.v1.urls")),
     path("api/", include("api.docs.urls")),

@@ -17,12 +17,12 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode, urljoin
 
 import requests
-from fhirclient.auth import FHIRAuth
 from fhirclient.server import FHIRJSONMimeType, FHIRServer
 
 from fhir_bridge.connecting import wire
-from fhir_bridge.retries import LONGEST_RETRY_AFTER_SECONDS, Unreadable
-from records import clock, errors, store
+from fhir_bridge.connecting.credentials import Fixed, Signer
+from fhir_bridge.retries import Unreadable
+from records import errors, store
 from records.json import Resource, dumps
 
 MAX_BYTES = 20 * 1024 * 1024
@@ -31,6 +31,7 @@ READ_SECONDS = 30.0
 TOTAL_SECONDS = 60.0
 PAGE = 200
 MAX_PAGES = 10_000
+UNSIGNED = Fixed()
 
 CATEGORIES: Mapping[int, type[errors.BatonError]] = {
     400: errors.Malformed,
@@ -49,33 +50,6 @@ CATEGORIES: Mapping[int, type[errors.BatonError]] = {
 }
 
 
-class BearerAuth(FHIRAuth):
-    """A token that was given to us once and for all."""
-
-    auth_type = "bearer"
-    token = ""
-
-    def from_state(self, state: dict[str, Any]) -> None:
-        """Take the token from ``state``."""
-        self.token = state["token"]
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """Nothing: a token is not handed around."""
-        return {}
-
-    def can_sign_headers(self) -> bool:
-        """Whether there is a token."""
-        return bool(self.token)
-
-    def signed_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """The headers with ours."""
-        return {**headers, "Authorization": f"Bearer {self.token}"}
-
-
-FHIRAuth.register.__func__(BearerAuth)
-
-
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A successful answer. ``resource`` is None for an empty body; ``sent_at`` is the partner's Date header."""
@@ -91,12 +65,12 @@ class Server(FHIRServer):
 
     time_outs: ClassVar[tuple[float, float]] = (CONNECT_SECONDS, READ_SECONDS)
 
-    def __init__(self, base_url: str, token: str = "", *, total_seconds: float = TOTAL_SECONDS) -> None:
+    def __init__(self, base_url: str, signer: Signer = UNSIGNED, *, total_seconds: float = TOTAL_SECONDS) -> None:
         super().__init__(None, base_uri=base_url)
         self.base_url = base_url.rstrip("/")
         self.origin = wire.origin(self.base_url)
         self.total_seconds = total_seconds
-        self.auth = FHIRAuth.create("bearer" if token else "none", {"token": token, "app_id": None})
+        self.signer = signer  # and not the library's own `auth`, which would sign for any host
         self.session = wire.session()
         self._before: Callable[[], None] | None = None
 
@@ -153,9 +127,7 @@ class Server(FHIRServer):
         url = urljoin(f"{self.base_url}/", path) if path else self.base_url
         if wire.origin(url) != self.origin:
             raise errors.Forbidden("The partner's link leads to another server; it was not followed.")
-        if self._before is not None:
-            self._before()
-        response, content = self._send(verb, url, body, headers or {})
+        response, content = self._signed(verb, url, body, headers or {})
         if HTTPStatus.MULTIPLE_CHOICES <= response.status_code < HTTPStatus.BAD_REQUEST:
             raise Unreadable("The partner answered with a redirect; it was not followed.")
         if response.status_code >= HTTPStatus.BAD_REQUEST:
@@ -174,22 +146,36 @@ class Server(FHIRServer):
             raise Unreadable("The partner's configuration can't be read.")
         return found
 
+    def _signed(
+        self, verb: str, url: str, body: Resource | None, headers: Mapping[str, str]
+    ) -> tuple[requests.Response, bytes]:
+        """With our header; once more with a new one when the first is refused, which means that nothing was done."""
+        header = self.signer.header()
+        answer = self._send(verb, url, body, _with(headers, header))
+        if answer[0].status_code == HTTPStatus.UNAUTHORIZED and self.signer.is_renewable:
+            answer = self._send(verb, url, body, _with(headers, self.signer.header(header)))
+        return answer
+
     def _send(
         self, verb: str, url: str, body: Resource | None, headers: Mapping[str, str]
     ) -> tuple[requests.Response, bytes]:
-        signed = {"Accept": FHIRJSONMimeType, "Accept-Charset": "UTF-8", **headers}
+        if self._before is not None:
+            self._before()
+        told = {"Accept": FHIRJSONMimeType, "Accept-Charset": "UTF-8", **headers}
         if body is not None:
-            signed |= {"Content-Type": f"{FHIRJSONMimeType}; charset=UTF-8", "Prefer": "return=representation"}
-        if self.auth.can_sign_headers():
-            signed = self.auth.signed_headers(signed)
+            told |= {"Content-Type": f"{FHIRJSONMimeType}; charset=UTF-8", "Prefer": "return=representation"}
         return wire.send(
             self.session,
             verb,
             url,
             dumps(body).encode() if body is not None else None,
-            signed,
+            told,
             wire.Limits(self.time_outs, self.total_seconds, MAX_BYTES),
         )
+
+
+def _with(headers: Mapping[str, str], authorization: str) -> dict[str, str]:
+    return {**headers, **({"Authorization": authorization} if authorization else {})}
 
 
 def _resource(response: requests.Response, content: bytes) -> Resource | None:
@@ -212,7 +198,7 @@ def _resource(response: requests.Response, content: bytes) -> Resource | None:
 def _failure(response: requests.Response, content: bytes) -> errors.BatonError:
     status = response.status_code
     text = f"The partner answered {status}{_outcome(content)}."
-    retry_after = _retry_after(response)
+    retry_after = wire.retry_after(response)
     is_busy = status == HTTPStatus.SERVICE_UNAVAILABLE and retry_after is not None
     if is_busy or status == HTTPStatus.TOO_MANY_REQUESTS:
         return errors.Throttled(text, retry_after=retry_after or 30.0)
@@ -245,18 +231,6 @@ def _issues(outcome: Resource) -> list[tuple[str, str, str]]:
 def _path(where: str) -> str:
     """A FHIRPath of names and indexes alone; anything else might quote a value."""
     return where[:120] if all(each.isalnum() or each in ".[]_-" for each in where) else ""
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    """Seconds of a Retry-After header (RFC 9110 §10.2.3: a number or a date), at most a day; None when it is neither."""
-    value = response.headers.get("Retry-After", "")
-    if value.isascii() and value.isdigit():
-        return min(float(value[:9]), LONGEST_RETRY_AFTER_SECONDS)
-    try:
-        seconds = (parsedate_to_datetime(value) - clock.now()).total_seconds()
-        return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_SECONDS)
-    except (ValueError, TypeError):
-        return None
 
 
 def _date(response: requests.Response) -> datetime | None:

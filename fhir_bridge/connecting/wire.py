@@ -7,13 +7,14 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 
-from fhir_bridge.retries import Unreachable, Unreadable
-from records import errors
+from fhir_bridge.retries import LONGEST_RETRY_AFTER_SECONDS, Unreachable, Unreadable
+from records import clock, errors
 
 CONNECT_SECONDS = 5.0
 SMALL_BYTES = 64 * 1024
@@ -83,6 +84,18 @@ def send(
         raise _lost(error, who) from error
     except (requests.RequestException, OSError) as error:
         raise errors.Unavailable(f"{who}'s answer was lost.") from error
+
+
+def retry_after(response: requests.Response) -> float | None:
+    """Seconds of a Retry-After header (RFC 9110 §10.2.3: a number or a date), at most a day; None when it is neither."""
+    value = response.headers.get("Retry-After", "")
+    if value.isascii() and value.isdigit():
+        return min(float(value[:9]), LONGEST_RETRY_AFTER_SECONDS)
+    try:
+        seconds = (parsedate_to_datetime(value) - clock.now()).total_seconds()
+        return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_SECONDS)
+    except (ValueError, TypeError):
+        return None
 
 
 def plain(content: bytes) -> dict[str, Any] | None:

@@ -4,11 +4,15 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from django.test import Client
 from pytest_django import Settings
 
 from bench.fake_ehr import FakeEhr
 from fhir_bridge import operations, partners
+from fhir_bridge.connecting import keys
+from fhir_bridge.connecting.credentials import Credentials, put
 from fhir_bridge.models import Partner
+from tests.fhir_bridge.authority import Authority
 from tests.fhir_bridge.story import HOSPITAL, Story, build, promise
 
 
@@ -41,3 +45,23 @@ def hospital(story: Story, ehr: FakeEhr) -> Partner:
     partner.lag_seconds = -2.0  # it counts whole seconds in its Date; here nobody commits late
     promise(partner)
     return partner
+
+
+@pytest.fixture
+def authority() -> Iterator[Authority]:
+    with Authority() as server:
+        yield server
+
+
+@pytest.fixture
+def backend(hospital: Partner, authority: Authority) -> Partner:
+    """The hospital's EHR wants SMART Backend Services; its authorisation server is registered."""
+    put(
+        hospital,
+        Credentials("smart-backend", "", "baton", "system/Task.cruds", authority.url).checked(hospital.base_url),
+    )
+    hospital.abilities |= {"smart": {"signing_algs": ["ES384"]}}
+    hospital.save()
+    keys.rotate("ES384")
+    authority.key_set = Client().get("/.well-known/jwks.json").json()
+    return hospital

@@ -8,6 +8,7 @@ import pytest
 
 from bench.fake_ehr import Answer, FakeEhr, Request
 from fhir_bridge.client import Server, token
+from fhir_bridge.connecting.credentials import Fixed
 from fhir_bridge.retries import Unreachable, Unreadable
 from records import errors, json
 
@@ -23,7 +24,7 @@ def canary() -> Iterator[FakeEhr]:
 
 @pytest.fixture
 def server(ehr: FakeEhr) -> Server:
-    return Server(ehr.base_url, TOKEN, total_seconds=2.0)
+    return Server(ehr.base_url, Fixed(f"Bearer {TOKEN}"), total_seconds=2.0)
 
 
 def replies(answer: Answer, ehr: FakeEhr) -> None:

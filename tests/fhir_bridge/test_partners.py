@@ -4,7 +4,6 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from fhir_bridge import partners
-from fhir_bridge.models import Partner
 from records import errors
 from records.models import Tenant
 from tests.fhir_bridge.story import HOSPITAL, PRACTICE, Story
@@ -58,16 +57,6 @@ def test_an_address_has_one_spelling(url: str, normal: str) -> None:
 def test_an_address_that_hides_where_it_leads_is_refused(url: str) -> None:
     with pytest.raises(errors.Incorrect):
         partners.base_of(url)
-
-
-def test_a_secret_is_encrypted_at_rest_and_sent_over_https_only(story: Story) -> None:
-    with pytest.raises(errors.Incorrect):
-        partners.add("A", "http://ehr.example/fhir", organization=HOSPITAL, auth="bearer", secret="s3cret-token")
-    partner = partners.add("A", "https://ehr.example/fhir", organization=HOSPITAL, auth="bearer", secret="s3cret-token")
-
-    assert "s3cret" not in Partner.objects.values_list("secret", flat=True).get()
-    assert partners.secret_of(partner) == "s3cret-token"
-    assert partners.by_name("A").steward_pool.key == story.pool
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from fhir_bridge import operations, outbound, partners, status
+from fhir_bridge.connecting.credentials import Credentials
 from fhir_bridge.models import Partner
 from records.access import SYSTEM
 from records.errors import BatonError
@@ -31,6 +32,9 @@ class Command(BaseCommand):
         add.add_argument("--tenant", default="", help=_("id of the tenant whose own EHR it is"))
         add.add_argument("--steward-pool", default="", help=_("who mends the exchange: id of a pool, or of a tenant"))
         add.add_argument("--auth", choices=Partner.Auth.values, default=Partner.Auth.NONE)
+        add.add_argument("--client-id", default="", help=_("the id or user name under which the partner knows us"))
+        add.add_argument("--scope", default="", help=_("what to ask its authorisation server for"))
+        add.add_argument("--token-url", default="", help=_("its token endpoint, where that is on another server"))
         actions.add_parser("list")
         for action in ("show", "test", "pause", "resume"):
             actions.add_parser(action).add_argument("name")
@@ -48,8 +52,7 @@ class Command(BaseCommand):
             organization=options["organization"],
             tenant=options["tenant"],
             steward_pool=options["steward_pool"],
-            auth=options["auth"],
-            secret=_secret() if options["auth"] == Partner.Auth.BEARER else "",
+            credentials=_credentials(options),
         )
         self.stdout.write(f"{partner.name}: {partner.base_url}")
         if waiting := outbound.catch_up(partner):
@@ -87,6 +90,8 @@ class Command(BaseCommand):
             self.stdout.write(f"  {name}: {'' if value is None else value}")
 
 
-def _secret() -> str:
-    """The bearer token from the environment or a prompt; never from the command line, which others can read."""
-    return os.environ.get(SECRET) or getpass.getpass(_("Bearer token: "))
+def _credentials(options: dict[str, Any]) -> Credentials:
+    """The secret comes from the environment or a prompt; never from the command line, which others can read."""
+    is_needed = options["auth"] not in {Partner.Auth.NONE, Partner.Auth.SMART_BACKEND}
+    secret = (os.environ.get(SECRET) or getpass.getpass(_("Secret: "))) if is_needed else ""
+    return Credentials(options["auth"], secret, options["client_id"], options["scope"], options["token_url"])
