@@ -9,9 +9,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from records import clock
+from records import clock, store
+from referrals import intake, people
 from referrals.models import Loop, User
-from tests.web.conftest import PASSWORD, Story
+from tests.web.conftest import PASSWORD, Story, person
 
 pytestmark = pytest.mark.browser
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
@@ -82,6 +83,67 @@ def test_a_referral_is_composed_accepted_and_booked_without_javascript(
     page.get_by_role("button", name="Book an appointment").click()
     expect(page.locator("section.handoff").first).to_contain_text("Booked")
     assert [event.action for event in Loop.objects.get().events.order_by("id")][-2:] == ["accept", "book"]
+
+
+@pytest.fixture
+def dana(hospital: str) -> User:
+    return person("dana", "Dana", "Desk", at=hospital, roles=["coordinator"])
+
+
+@pytest.fixture
+def twin(story: Story, dana: User) -> str:
+    """A second record of María, which came in by the one door."""
+    body = store.get("Patient", story.loop.patient_id) | {"id": "patient-twin"}
+    number = [{"system": "urn:mrn", "value": "MRN-9"}]
+    return intake.receive(body | {"identifier": number}, people.actor_for(dana)).written.id
+
+
+def test_two_records_are_merged_and_parted_and_a_death_is_told_without_javascript(
+    plain: BrowserContext, story: Story, twin: str
+) -> None:
+    page = plain.new_page()
+    sign_in(page, "dana")
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="Patients").click()
+    page.get_by_role("link", name="Possible duplicates 1").click()
+    page.get_by_role("button", name="Same person: go on with record MRN-4471").click()
+    expect(page.get_by_role("status")).to_contain_text("count as one person's")
+    page.goto(f"/patients/{twin}/")
+    page.get_by_role("link", name="Open the record that counts").click()
+    expect(page.get_by_role("main")).to_contain_text("MRN-9 counts as this one.")
+    page.goto("/duplicates/")
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Different people").click()
+    expect(page.get_by_role("heading", name="No two records look alike")).to_be_visible()
+
+    page.goto(f"/patients/{story.loop.patient_id}/")
+    page.locator("summary", has_text="The patient has died").click()
+    page.get_by_role("button", name="Report the death").click()
+    page.get_by_role("alert").get_by_role("link", name="Who says so").click()
+    page.get_by_label("Who says so").fill("Her daughter, by telephone.")
+    page.get_by_role("button", name="Report the death").click()
+    page.get_by_role("link", name="Confirm or refute").click()
+    page.locator("summary", has_text="Confirm").click()
+    page.get_by_role("button", name="Confirm").click()
+    page.get_by_role("region", name="Patient").get_by_role("link").click()
+    page.locator("summary", has_text="The patient lives").click()
+    page.get_by_label("How you know").fill("She has called herself.")
+    page.get_by_role("button", name="Take the death back").click()
+    expect(page.get_by_role("main")).to_contain_text("was refuted on")
+
+
+def test_what_a_coordinator_decides_about_people_is_for_everybody(
+    browser: Browser, house: str, story: Story, twin: str
+) -> None:
+    page = browser.new_context(base_url=house, viewport={"width": 360, "height": 740}).new_page()
+    sign_in(page, "dana")
+    findings = {}
+    for address in ("/duplicates/", f"/patients/{twin}/", "/patients/", "/?scope=organisation"):
+        page.goto(address)
+        for summary in page.locator("main summary").all():
+            summary.click()
+        findings[address] = look(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, address
+    assert {name: found for name, found in findings.items() if found} == {}
 
 
 def test_the_error_summary_leads_to_the_field(browser: Browser, house: str, story: Story) -> None:
