@@ -85,7 +85,7 @@ def apply_pending(
 
 def _open_items(partner: Partner) -> Iterator[Inbox]:
     """Every open item once, oldest change first; those that waited come again after something was applied."""
-    rows = Inbox.objects.filter(partner=partner, state__in=OPEN)
+    rows = Inbox.objects.filter(partner=partner, partner__state=Partner.State.ACTIVE, state__in=OPEN)
     tried, passed = set[int](), 0
     while batch := [pk for pk in _first_versions(rows, BATCH + len(tried)) if pk not in tried][:BATCH]:
         for pk in batch:

@@ -2,8 +2,8 @@
 
 Reading and applying are apart. `poll` reads a window of ``_lastUpdated`` per type (`fhir_bridge.windows`), from some time before
 the watermark to shortly before the partner's own present, stores what concerns us (`fhir_bridge.relevance`) in full, and
-moves the mark with each page that is stored (`fhir_bridge.watermarks`). `fhir_bridge.applying` does the rest. `sweep` reads
-every open item by its id, which finds deletions, and changes that a poll can't show.
+moves the mark with each page that is stored (`fhir_bridge.watermarks`). `fhir_bridge.applying` does the rest.
+`fhir_bridge.reconciling` reads by id, which finds deletions, and changes that a poll can't show.
 """
 
 from collections.abc import Iterator
@@ -11,17 +11,15 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from fhir_bridge import bypatient, inbox, mending, partners, watermarks, windows
+from fhir_bridge import bypatient, inbox, partners, rewinding, watermarks, windows
 from fhir_bridge.client import Server
 from fhir_bridge.connecting.choices import Hear
-from fhir_bridge.models import Link, Partner, Watermark
+from fhir_bridge.models import Partner, Watermark
 from fhir_bridge.relevance import POLLED, fresh, relevant
 from fhir_bridge.retries import AWAY, LONGEST_RETRY_AFTER_SECONDS
 from records import clock, errors
-from referrals.models import Handoff
 from referrals.upheavals import silence
 
-SWEEP_BATCH = 500
 # A partner that can't be searched by time is asked for everything of each patient: less often
 BY_PATIENT_EVERY = timedelta(minutes=5)
 
@@ -54,7 +52,7 @@ def _poll_types(partner: Partner, server: Server, read_before: datetime) -> int:
     for mark in _claims(partner, upper, read_before):
         try:
             stored += _read(partner, server, mark)
-        except AWAY:
+        except (*AWAY, rewinding.Rewound):
             raise
         except errors.BatonError as error:
             failures.append(error)
@@ -95,12 +93,13 @@ def note_success(partner: Partner) -> None:
 def note_failure(partner: Partner, error: errors.BatonError) -> None:
     """What a failed read says about the partner as a whole."""
     changes: dict[str, object] = {"last_failure_at": clock.now(), "last_error": error.message}
-    if isinstance(error, errors.Unauthenticated):
-        changes |= {"state": Partner.State.PAUSED, "state_reason": error.message}
     if isinstance(error, errors.Throttled):
         pause = min(max(error.retry_after, 1.0), LONGEST_RETRY_AFTER_SECONDS)
         changes["not_before_at"] = clock.now() + timedelta(seconds=pause)
-    Partner.objects.filter(pk=partner.pk).update(**changes)
+    row = Partner.objects.filter(pk=partner.pk)
+    row.update(**changes)
+    if isinstance(error, errors.Unauthenticated):
+        row.filter(state=Partner.State.ACTIVE).update(state=Partner.State.PAUSED, state_reason=error.message)
 
 
 def _present(partner: Partner, server: Server) -> datetime:
@@ -123,6 +122,7 @@ def _read(partner: Partner, server: Server, mark: Watermark) -> int:
     stored = 0
     try:
         for stretch in _stretches(partner, server, mark, mark.reached, mark.upper):
+            rewinding.look(partner, server, stretch.resources)
             stored += _store(partner, mark, stretch)
         watermarks.finish(mark, mark.upper)
     finally:
@@ -143,27 +143,3 @@ def _stretches(
 def _store(partner: Partner, mark: Watermark, stretch: windows.Stretch) -> int:
     watermarks.advance(mark, stretch.until, is_linked=stretch.is_linked)
     return inbox.put(partner, relevant(partner, fresh(partner, stretch.resources)))
-
-
-def sweep(partner: Partner, *, server: Server | None = None) -> int:
-    """Read every linked Task of an open handoff by its id; give how many new versions were stored."""
-    if not partner.is_active:
-        return 0
-    connected = server or partners.connect(partner)
-    open_ones = Handoff.objects.filter(closed_at__isnull=True).values("pk")
-    links = Link.objects.filter(partner=partner, type="Task", remote_id__isnull=False, local_id__in=open_ones).exclude(
-        state__in=(Link.State.GONE, Link.State.INFLIGHT)
-    )
-    return sum(_read_again(partner, connected, link) for link in links.order_by("pk")[:SWEEP_BATCH])
-
-
-def _read_again(partner: Partner, server: Server, link: Link) -> int:
-    try:
-        found = server.read(link.type, str(link.remote_id)).resource or {}
-    except (errors.Gone, errors.NotFound) as error:
-        link.state = Link.State.GONE
-        link.error_category, link.error_text = type(error).__name__, error.message
-        link.save(update_fields=["state", "error_category", "error_text"])
-        mending.open_for(link)
-        return 0
-    return inbox.put(partner, fresh(partner, [found]))

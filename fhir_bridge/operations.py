@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from fhir_bridge import mending, partners, wakeups
+from fhir_bridge import mending, partners, rewinding, wakeups
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.status import TROUBLED
 from records import clock
@@ -81,9 +81,9 @@ def pause(partner: Partner, actor: Actor, reason: str = "") -> None:
 
 @transaction.atomic
 def resume(partner: Partner, actor: Actor) -> None:
-    """Go on with the exchange."""
+    """Go on with the exchange. Of a rewound partner everything linked must have been read again, or it is a `Conflict`."""
     Partner.objects.filter(pk=partner.pk).update(
-        state=Partner.State.ACTIVE, state_reason="", not_before_at=None, last_error=""
+        state=rewinding.state_to_resume(partner), state_reason="", not_before_at=None, last_error=""
     )
     wakeups.after_commit("push", [partner.pk])
     _told("resume", actor, f"Partner/{partner.pk}")

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Min, Q
 
-from fhir_bridge.models import Inbox, Link, Partner
+from fhir_bridge.models import Inbox, Link, Partner, Reconciliation
 from records import clock
 
 WORKING = (Link.State.WANTED, Link.State.INFLIGHT, Link.State.UNKNOWN)
@@ -46,6 +46,19 @@ class PartnerStatus:
     def troubled(self) -> int:
         """What a person has to look at."""
         return sum(self.links.get(state, 0) for state in TROUBLED) + self.inbox.get(Inbox.State.QUARANTINED, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """The last reading by id of one scope (`Reconciliation.Scope`), and what it has found; ``finished_at`` None: it goes on."""
+
+    scope: str
+    started_at: datetime
+    finished_at: datetime | None
+    read: int
+    changed: int
+    missing: int
+    differing: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +111,12 @@ def troubles(
     links = Link.objects.filter(wanted & scope).select_related("partner").order_by("first_failed_at", "pk")[:limit]
     items = Inbox.objects.filter(scope, state=Inbox.State.QUARANTINED).select_related("partner").order_by("pk")
     return [*map(_of_link, links), *map(_of_item, items[: max(limit - len(links), 0)])]
+
+
+def reconciled(partner_id: int) -> list[Reconciled]:
+    """The last reading by id of each scope: what it has found that no poll had brought."""
+    last = Reconciliation.objects.filter(partner=partner_id).order_by("scope", "-started_at", "-pk").distinct("scope")
+    return [Reconciled(*row) for row in last.values_list(*Reconciled.__slots__)]
 
 
 def to_mend(references: Iterable[str]) -> list[Partner]:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from celery import shared_task
 from django.db.models import Q
 
-from fhir_bridge import applying, inbound, outbound, partners, wakeups
+from fhir_bridge import applying, inbound, outbound, partners, reconciling, wakeups
 from fhir_bridge.models import Partner
 from records.errors import BatonError
 
@@ -13,6 +13,7 @@ from records.errors import BatonError
 READ_AGAIN_AFTER = timedelta(seconds=5)
 # Far from the time limit of a Celery task, with the longest exchange on top; what is left over is for the next round
 APPLYING_SECONDS = 120.0
+RECONCILING_SECONDS = 60.0
 
 
 @shared_task(ignore_result=True)
@@ -36,17 +37,6 @@ def pull(partner_id: int) -> None:
             inbound.note_failure(partner, error)
 
 
-@shared_task(ignore_result=True)
-def sweep(partner_id: int) -> None:
-    """Read every open item of one partner by its id."""
-    for partner in _active(partner_id):
-        try:
-            inbound.sweep(partner)
-            applying.apply_pending(partner, seconds=APPLYING_SECONDS)
-        except BatonError as error:
-            inbound.note_failure(partner, error)
-
-
 def push_due(_now: datetime) -> None:
     """The poller of lost wake-ups: push to every active partner that has something due."""
     for partner in Partner.objects.filter(state=Partner.State.ACTIVE):
@@ -62,10 +52,14 @@ def pull_due(_now: datetime) -> None:
         pull(number)
 
 
-def sweep_due(_now: datetime) -> None:
-    """Sweep every active partner."""
-    for number in Partner.objects.filter(state=Partner.State.ACTIVE).values_list("pk", flat=True):
-        sweep(number)
+def reconcile_due(now: datetime) -> None:
+    """Read by id what is linked with every partner, where it is time (`fhir_bridge.reconciling`)."""
+    for partner in Partner.objects.exclude(state=Partner.State.PAUSED).select_related("steward_pool"):
+        try:
+            for scope in reconciling.due(partner, now):
+                reconciling.run(partner, scope, seconds=RECONCILING_SECONDS)
+        except BatonError as error:
+            inbound.note_failure(partner, error)
 
 
 def discover_due(now: datetime) -> None:

@@ -1,6 +1,6 @@
 """The rows of the exchange: partners, what is linked with them, what came in, and how far each poll has read."""
 
-from fhir_bridge.models.exchange import Inbox, Link, Watermark
+from fhir_bridge.models.exchange import Inbox, Link, Reconciliation, Watermark
 from fhir_bridge.models.partners import Pace, Partner, SigningKey, Token
 
-__all__ = ["Inbox", "Link", "Pace", "Partner", "SigningKey", "Token", "Watermark"]
+__all__ = ["Inbox", "Link", "Pace", "Partner", "Reconciliation", "SigningKey", "Token", "Watermark"]

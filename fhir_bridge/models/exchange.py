@@ -1,4 +1,4 @@
-"""Link, Inbox, Watermark: the truth of what is to be sent, what has come, and how far we have read.
+"""Link, Inbox, Watermark, Reconciliation: the truth of what is to be sent, what has come, and how far we have read.
 
 A Celery message only wakes somebody up; every line of work is a row here (law 8).
 """
@@ -162,3 +162,40 @@ class Watermark(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} of {self.partner_id}"
+
+
+class Reconciliation(models.Model):
+    """One reading of what is linked, by id: of the open work (hourly), of everything (nightly), or after a rewind.
+
+    ``reached`` is the last link that was read; whoever takes a dead reader's lease over goes on there. ``read`` counts what was
+    read, ``changed`` versions that no poll had brought, ``missing`` what is not there any more, ``differing`` what a rewound
+    partner has otherwise than we last saw it.
+    """
+
+    class Scope(models.TextChoices):
+        OPEN = "open", _("open work")
+        ALL = "all", _("everything linked")
+        REWOUND = "rewound", _("everything, after a restore")
+
+    partner = models.ForeignKey(Partner, on_delete=models.CASCADE, related_name="reconciliations")
+    scope = models.CharField(max_length=8, choices=Scope)
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    reached = models.BigIntegerField(default=0)
+    read = models.PositiveIntegerField(default=0)
+    changed = models.PositiveIntegerField(default=0)
+    missing = models.PositiveIntegerField(default=0)
+    differing = models.PositiveIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True)
+    fence = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["partner", "scope"], name="reconciliation_at_a_time", condition=models.Q(finished_at=None)
+            )
+        ]
+        indexes = [models.Index(fields=["partner", "scope", "started_at"], name="reconciliation_latest")]
+
+    def __str__(self) -> str:
+        return f"{self.scope} of {self.partner_id}"

@@ -45,6 +45,7 @@ class Partner(models.Model):
     class State(models.TextChoices):
         ACTIVE = "active", _("active")
         PAUSED = "paused", _("paused")
+        REWOUND = "rewound", _("restored from a backup")
 
     class TaskHost(models.TextChoices):
         OURS = "ours", _("ours")

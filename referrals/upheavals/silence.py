@@ -25,6 +25,12 @@ def heard(organization: str, at: datetime, *, silent_after: timedelta, pool: Own
             workflow.perform(handoff.id, "mend", SYSTEM)
 
 
+def lost(organization: str, since: datetime, *, pool: Owner, name: str) -> None:
+    """Note that what the system of that organisation says is not to be relied on since then, until it is `heard` again."""
+    told = {"name": name, "pool": pool, "heard_at": since, "silent_after": timedelta(0)}
+    SignOfLife.objects.update_or_create(organization=access.root(organization), defaults=told)
+
+
 def silent_since(organization: str, now: datetime) -> datetime | None:
     """When it was heard of last, if that is longer ago than its window; else None."""
     known = _silent(now).filter(organization=organization).values_list("heard_at", flat=True)

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from bench.fake_ehr import Answer, FakeEhr, Request
 from fhir_bridge import applying, inbound, outbound, relevance, watermarks
 from fhir_bridge.models import Inbox, Link, Partner, Watermark
 from records import clock, errors, store
+from tests.fhir_bridge.shelf import put_at
 from tests.fhir_bridge.story import Story
 
 Put = Callable[..., dict[str, Any]]
@@ -22,21 +22,19 @@ def put(story: Story, hospital: Partner, ehr: FakeEhr) -> Put:
     """Write an observation about Ana's request at the hospital, of an instant of its clock."""
     story.refer()
     outbound.run_once(hospital)
-    request = Link.objects.get(type="ServiceRequest").remote_id
+    request, patient = (Link.objects.get(type=type_).remote_id for type_ in ("ServiceRequest", "Patient"))
+    ehr.shelf.tick = timedelta(milliseconds=5)
 
     def write(id_: str, at: datetime | None = None, value: str = "first") -> dict[str, Any]:
-        body = ehr.put(
-            {
-                "resourceType": "Observation",
-                "id": id_,
-                "status": "final",
-                "code": {"text": value},
-                "basedOn": [{"reference": f"ServiceRequest/{request}"}],
-            }
-        )
-        if at is not None:
-            body["meta"]["lastUpdated"] = at.isoformat(timespec="milliseconds")
-        return body
+        body = {
+            "resourceType": "Observation",
+            "id": id_,
+            "status": "final",
+            "code": {"text": value},
+            "subject": {"reference": f"Patient/{patient}"},
+            "basedOn": [{"reference": f"ServiceRequest/{request}"}],
+        }
+        return ehr.put(body) if at is None else put_at(ehr, body, at)
 
     return write
 
@@ -51,14 +49,12 @@ def searches(ehr: FakeEhr, type_: str = "Observation") -> list[dict[str, str]]:
 
 @contextmanager
 def skewed(ehr: FakeEhr, by: timedelta) -> Iterator[None]:
-    """Within, its Date header is off."""
-
-    def date(_request: Request, honest: Answer) -> Answer:
-        shown = format_datetime(datetime.now(UTC) + by, usegmt=True)
-        return Answer(honest.status, honest.body, {**honest.headers, "Date": shown})
-
-    with ehr.faulty(date):
+    """Within, its clock is off."""
+    ehr.skew = by
+    try:
         yield
+    finally:
+        ehr.skew = timedelta()
 
 
 def test_a_reader_that_failed_is_taken_up_where_it_was(put: Put, hospital: Partner, ehr: FakeEhr) -> None:

@@ -13,6 +13,7 @@ from bench.fake_ehr import Answer, FakeEhr, Request
 from fhir_bridge import windows
 from fhir_bridge.client import Server
 from records import errors
+from tests.fhir_bridge.shelf import put_at
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 END = NOON + timedelta(hours=1)
@@ -20,9 +21,8 @@ WHOLE = windows.Window("Observation", NOON, END)
 
 
 def put(ehr: FakeEhr, id_: str, at: datetime, version: int = 1) -> None:
-    """A version of that instant, shown in milliseconds."""
-    meta = {"versionId": str(version), "lastUpdated": f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z"}
-    ehr.store.setdefault(("Observation", id_), []).append({"resourceType": "Observation", "id": id_, "meta": meta})
+    ehr.shifts = True
+    put_at(ehr, {"resourceType": "Observation", "id": id_}, at, version)
 
 
 def at(milliseconds: int) -> datetime:

@@ -22,6 +22,7 @@ OPERATORS = frozenset({"coordinator", "supervisor", "administrator"})
 STATES: dict[str, Words] = {
     "active": gettext_lazy("active"),
     "paused": gettext_lazy("paused"),
+    "rewound": gettext_lazy("restored from a backup"),
     "unknown": gettext_lazy("outcome unknown"),
     "stuck": gettext_lazy("refused"),
     "conflict": gettext_lazy("conflict"),

@@ -11,11 +11,11 @@ from django.utils.translation import gettext_noop
 from rich.console import Console
 from rich.table import Column, Table
 
-from fhir_bridge import operations, outbound, partners, status
+from fhir_bridge import operations, outbound, partners, reconciling, rewinding, status
 from fhir_bridge.connecting.credentials import Credentials
 from fhir_bridge.models import Partner
 from records.access import SYSTEM
-from records.errors import BatonError
+from records.errors import BatonError, Conflict
 
 SECRET = "PARTNER_SECRET"  # noqa: S105 (the name of an environment variable)
 
@@ -36,12 +36,12 @@ class Command(BaseCommand):
         add.add_argument("--scope", default="", help=_("what to ask its authorisation server for"))
         add.add_argument("--token-url", default="", help=_("its token endpoint, where that is on another server"))
         actions.add_parser("list")
-        for action in ("show", "test", "pause", "resume"):
+        for action in ("show", "test", "pause", "resume", "rewound-check"):
             actions.add_parser(action).add_argument("name")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
-            getattr(self, f"_{options['action']}")(options)
+            getattr(self, f"_{options['action'].replace('-', '_')}")(options)
         except BatonError as error:
             raise CommandError(error.message) from error
 
@@ -84,6 +84,19 @@ class Command(BaseCommand):
 
     def _resume(self, options: dict[str, Any]) -> None:
         operations.resume(partners.by_name(options["name"]), SYSTEM)
+
+    def _rewound_check(self, options: dict[str, Any]) -> None:
+        """Read everything that is linked again; a partner that was restored from a backup is `rewound` from then on."""
+        partner = partners.by_name(options["name"])
+        try:
+            done = reconciling.run(partner, reconciling.Scope.ALL)
+        except rewinding.Rewound as error:
+            self.stdout.write(error.message)
+            done = reconciling.run(partner, reconciling.Scope.REWOUND)
+        if done is None:
+            raise Conflict(_("Somebody reads this partner's resources now; try it again later."))
+        counts = {name: getattr(done, name) for name in ("read", "changed", "missing", "differing")}
+        self._print(counts)
 
     def _print(self, values: dict[str, Any]) -> None:
         for name, value in values.items():

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_noop
 from rich.console import Console
 from rich.progress import Progress
 
-from fhir_bridge import applying, inbound, outbound, partners
+from fhir_bridge import applying, inbound, outbound, partners, reconciling
 from fhir_bridge.models import Inbox, Partner
 from records.errors import BatonError
 
@@ -38,7 +38,7 @@ class Command(BaseCommand):
         with Progress(console=Console(file=self.stderr)) as progress:  # type: ignore[arg-type]
             sent = self._push(partner, progress)
             reading = progress.add_task(_("Reading"), total=1)
-            new = inbound.poll(partner) + (inbound.sweep(partner) if sweep else 0)
+            new = inbound.poll(partner) + (self._sweep(partner) if sweep else 0)
             progress.update(reading, completed=1)
             applied = self._apply(partner, progress)
             sent += self._push(partner, progress)
@@ -50,6 +50,10 @@ class Command(BaseCommand):
             partner.last_success_at or partner.created_at
         ):
             raise CommandError(partner.last_error)
+
+    def _sweep(self, partner: Partner) -> int:
+        done = reconciling.run(partner, reconciling.Scope.OPEN)
+        return done.changed if done else 0
 
     def _push(self, partner: Partner, progress: Progress) -> Counter[str]:
         total: Counter[str] = Counter()

@@ -1,0 +1,230 @@
+"""Reading by id: what was deleted or missed is found; a partner that was restored from a backup is noticed and mended."""
+
+from datetime import datetime, timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from bench.fake_ehr import Answer, FakeEhr
+from bench.fake_ehr.shelf import Shelf
+from fhir_bridge import applying, inbound, operations, outbound, reconciling, rewinding, status, tasks
+from fhir_bridge.models import Inbox, Link, Partner, Reconciliation
+from records import clock, store
+from records.access import SYSTEM
+from records.errors import Conflict
+from referrals.models import Handoff, Loop
+from referrals.upheavals import silence
+from referrals.worklists import loops
+from tests.fhir_bridge.shelf import put_at
+from tests.fhir_bridge.story import HOSPITAL, Story
+
+Scope = Reconciliation.Scope
+LATER = timedelta(minutes=10)
+
+
+@pytest.fixture
+def handoff(story: Story, hospital: Partner) -> Handoff:
+    """A referral that the hospital has."""
+    made = story.refer()
+    outbound.run_once(hospital)
+    return made
+
+
+@pytest.fixture
+def backup(handoff: Handoff, ehr: FakeEhr) -> Shelf:
+    """What the hospital has on tape: the referral as it was sent."""
+    assert handoff.is_open
+    return ehr.shelf.snapshot()
+
+
+def take(partner: Partner) -> dict[str, int]:
+    inbound.poll(partner)
+    return applying.apply_pending(partner)
+
+
+def reconcile(partner: Partner, scope: str = Scope.OPEN) -> Reconciliation:
+    done = reconciling.run(partner, scope)
+    assert done is not None
+    return done
+
+
+def test_what_was_deleted_there_is_gone_and_somebodys_work(handoff: Handoff, hospital: Partner, ehr: FakeEhr) -> None:
+    with ehr.refusing(Answer(410), "GET", "Task"):
+        assert reconcile(hospital).missing == 1
+
+    link = Link.objects.get(type="Task")
+    assert (link.state, link.error_category) == (Link.State.GONE, "Gone")
+    assert Loop.objects.get(kind="upkeep").about == f"Link/{link.pk}"
+    assert handoff.is_open
+
+
+def test_what_a_server_without_410_has_deleted_is_no_sign_of_a_restore(
+    handoff: Handoff, hospital: Partner, ehr: FakeEhr
+) -> None:
+    practitioner = Link.objects.get(type="Practitioner")
+    ehr.gone_status = 404
+    ehr.remove("Practitioner", str(practitioner.remote_id))
+
+    assert reconcile(hospital, Scope.ALL).missing == 1
+
+    practitioner.refresh_from_db()
+    hospital.refresh_from_db()
+    assert (practitioner.state, hospital.state) == (Link.State.GONE, Partner.State.ACTIVE)
+    assert handoff.is_open
+
+
+def test_a_change_that_no_poll_shows_is_found_and_counted(handoff: Handoff, hospital: Partner, ehr: FakeEhr) -> None:
+    take(hospital)
+    task = ehr.all("Task")[0]
+    put_at(ehr, task | {"status": "accepted"}, datetime.fromisoformat(task["meta"]["lastUpdated"]))
+
+    tasks.reconcile_due(clock.now())
+    applying.apply_pending(hospital)
+
+    assert Handoff.objects.get(pk=handoff.pk).stage == "awaiting-booking"
+    found = {one.scope: one for one in status.reconciled(hospital.pk)}
+    assert (found["open"].read, found["open"].changed) == (2, 1)
+    assert (found["all"].read, found["all"].changed) == (6, 0)
+
+
+def test_it_is_done_hourly_and_nightly_and_gone_on_with_after_a_death(
+    handoff: Handoff, hospital: Partner, ehr: FakeEhr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = clock.now()
+    assert reconciling.due(hospital, now) == [Scope.OPEN, Scope.ALL]
+    monkeypatch.setattr(reconciling, "BATCH", 2)
+    begun = reconciling.run(hospital, Scope.ALL, seconds=-1.0)
+    assert begun is not None
+    assert (begun.read, begun.finished_at) == (2, None)
+
+    assert reconcile(hospital, Scope.ALL).read == 6
+    reconcile(hospital)
+    assert reconciling.due(hospital, now) == []
+    assert reconciling.due(hospital, now + timedelta(hours=1, minutes=1))[0] == Scope.OPEN
+    assert Scope.ALL in reconciling.due(hospital, now + timedelta(days=1))
+    assert Reconciliation.objects.count() == 2
+    assert handoff.is_open
+
+
+def test_an_older_version_than_we_have_seen_stops_all_writing_and_is_shown(
+    story: Story,
+    handoff: Handoff,
+    hospital: Partner,
+    ehr: FakeEhr,
+    backup: Shelf,
+) -> None:
+    ehr.put(ehr.all("Task")[0] | {"status": "accepted"})
+    take(hospital)
+    ehr.shelf.rewind(backup)
+
+    with clock.at(clock.now() + LATER):
+        tasks.reconcile_due(clock.now())
+        hospital.refresh_from_db()
+        assert hospital.state == Partner.State.REWOUND
+        assert loops.loop_view(story.nina, handoff.loop_id, clock.now()).handoffs[0].unknown_since is not None
+        with pytest.raises(Conflict):
+            operations.resume(hospital, SYSTEM)
+        store.write(store.get("Task", handoff.id) | {"note": [{"text": "ours"}]}, actor=SYSTEM)
+        before = len(ehr.requests)
+        tasks.push(hospital.pk)
+        tasks.pull(hospital.pk)
+        assert len(ehr.requests) == before, "nothing is sent and nothing is read but what is linked"
+
+        tasks.reconcile_due(clock.now())
+        (trouble,) = status.troubles(hospital.pk)
+        assert (trouble.type, trouble.state, trouble.category) == ("Task", "conflict", "Rewound")
+        assert Handoff.objects.get(loop=trouble.loop_id).list.key == story.pool
+        assert Handoff.objects.get(pk=handoff.pk).stage == "awaiting-booking", "what they said is not unsaid"
+
+        operations.resume(hospital, SYSTEM)
+        operations.retry(trouble.key, story.nina)
+        tasks.push(hospital.pk)
+        ehr.put(ehr.all("Task")[0] | {"status": "in-progress"})
+        tasks.pull(hospital.pk)
+
+    hospital.refresh_from_db()
+    assert hospital.state == Partner.State.ACTIVE
+    assert ehr.all("Task")[0]["note"] == [{"text": "ours"}]
+    assert Handoff.objects.get(pk=handoff.pk).stage == "in-progress"
+    assert status.troubles(hospital.pk) == []
+
+
+def test_what_was_sent_after_the_backup_is_sent_anew(
+    story: Story,
+    hospital: Partner,
+    ehr: FakeEhr,
+    backup: Shelf,
+) -> None:
+    second = story.refer()
+    outbound.run_once(hospital)
+    ehr.shelf.rewind(backup)
+
+    with clock.at(clock.now() + LATER):
+        tasks.reconcile_due(clock.now())
+        tasks.reconcile_due(clock.now())
+        assert {(one.type, one.state) for one in status.troubles(hospital.pk)} == {
+            ("ServiceRequest", "conflict"),
+            ("Task", "conflict"),
+        }
+        operations.resume(hospital, SYSTEM)
+        operations.retry_all(hospital, story.nina)
+        tasks.push(hospital.pk)
+
+    assert len(ehr.all("Task")) == 2
+    assert Link.objects.get(type="Task", local_id=second.id).state == Link.State.CLEAN
+    assert status.troubles(hospital.pk) == []
+
+
+def test_a_version_that_comes_back_with_other_content_is_a_sign_in_a_poll(
+    handoff: Handoff,
+    hospital: Partner,
+    ehr: FakeEhr,
+    backup: Shelf,
+) -> None:
+    ehr.put(ehr.all("Task")[0] | {"status": "accepted"})
+    ehr.put(ehr.all("Task")[0] | {"status": "in-progress"})
+    take(hospital)
+    ehr.shelf.rewind(backup)
+    ehr.put(ehr.all("Task")[0] | {"status": "received"})
+
+    with pytest.raises(rewinding.Rewound):
+        inbound.poll(hospital)
+
+    hospital.refresh_from_db()
+    assert hospital.state == Partner.State.REWOUND
+    assert Handoff.objects.get(pk=handoff.pk).stage == "in-progress"
+    assert Inbox.objects.filter(type="Task").count() == 1
+
+
+def test_a_copy_of_their_database_that_lags_behind_is_no_sign(
+    handoff: Handoff, hospital: Partner, ehr: FakeEhr, backup: Shelf
+) -> None:
+    ehr.put(ehr.all("Task")[0] | {"status": "accepted"})
+    take(hospital)
+    ehr.shelf.rewind(backup)
+
+    reconcile(hospital)
+
+    hospital.refresh_from_db()
+    assert hospital.is_active
+    assert handoff.is_open
+
+
+def test_the_command_looks_and_says_what_differs(hospital: Partner, ehr: FakeEhr, backup: Shelf) -> None:
+    said = StringIO()
+    call_command("partner", "rewound-check", "Hospital", stdout=said)
+    assert "differing: 0" in said.getvalue()
+
+    ehr.put(ehr.all("Task")[0] | {"status": "accepted"})
+    take(hospital)
+    ehr.shelf.rewind(backup)
+    with clock.at(clock.now() + LATER):
+        call_command("partner", "rewound-check", "Hospital", stdout=said)
+    assert "differing: 1" in said.getvalue()
+    assert silence.silent_since(HOSPITAL, clock.now()) is not None
+    call_command("partner", "resume", "Hospital")
+    hospital.refresh_from_db()
+    assert hospital.is_active
+    with pytest.raises(CommandError):
+        call_command("partner", "resume", "Nobody")
