@@ -64,12 +64,12 @@ def read(query: Mapping[str, str], session: SessionBase) -> Filters:
     form.is_valid()
     chosen = {name: value for name, value in form.cleaned_data.items() if value and name != "text"}
     scope = query.get("scope", "")
-    owner = query.get("owner", "")
+    owner, patient = query.get("owner", ""), query.get("patient", "")[:64]
     return replace(
         DEFAULTS,
         **chosen,
         scope=SCOPES.get(scope, DEFAULTS.scope),
-        patient=query.get("patient", "")[:64],
+        patient=patient if "\0" not in patient else "",
         owner=int(owner) if owner.isascii() and owner.isdecimal() and len(owner) < 10 else 0,  # noqa: PLR2004
         text=session.get(FINDS, {}).get(query.get("find", ""), ""),
     )
