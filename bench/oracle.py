@@ -196,11 +196,11 @@ class Oracle:
             opened.append(self._open("notify-patient", case, at, item))
         is_unread, has_outcome = bool(case.open("review-report")), case.read and case.knows == "heard"
         case.read = not is_unread and (case.read or action == "acknowledge")
+        is_new_to_them = not has_outcome and not case.open("notify-patient")
+        is_known = is_end and is_new_to_them and told["reason"] in KNOWN_TO_PATIENT
         if case.knows != "died" and "review-report" in wanted:  # the patient doesn't know of a new report yet
             case.knows = ""
-        elif (action in ("tell", "not-reached") and not is_unread) or (
-            is_end and not has_outcome and told["reason"] in KNOWN_TO_PATIENT
-        ):
+        elif (action in ("tell", "not-reached") and not is_unread) or is_known:
             case.knows = case.knows if case.knows == "died" else "heard" if action == "tell" else "otherwise"
         return opened
 
@@ -360,7 +360,8 @@ def _end(item: Item, case: Case, closes: list[str], told: dict[str, Any], *, is_
         if told["action"] == "close":
             goes = other.kind in ("fulfil", "dispatch", "recollect")
         if is_end:
-            goes = other.kind != "notify-patient" or told["reason"] in KNOWN_TO_PATIENT
+            is_anothers = other.stage == "to-tell-today" and not item.is_near(other)
+            goes = other.kind != "notify-patient" or (told["reason"] in KNOWN_TO_PATIENT and not is_anothers)
         if goes and not _is_theirs(other):
             other.is_open, other.stage = False, "cancelled"
             sooner[other.kind] = other.due

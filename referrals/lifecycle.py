@@ -13,10 +13,11 @@ from django.utils.translation import gettext as _
 
 from records.errors import Forbidden, Incorrect, Stale
 from referrals import bidding, fields, plausible
-from referrals.conditions import UNMET, Situation, holds, is_theirs_to_end, outlives, stands_alone
+from referrals.conditions import UNMET, Situation, holds, is_theirs_to_end
+from referrals.ending import ends_loop, is_known, is_overtaken, leaves_unread, moved
 from referrals.models import Handoff, Loop
-from referrals.pathways import ATTESTATION, DEPENDENTS, HANDOFFS, REASONS, RESUMES, STAGES, transitions_from
-from referrals.vocabulary import Data, Field, Move, Opening, Transition
+from referrals.pathways import ATTESTATION, DEPENDENTS, HANDOFFS, REASONS, STAGES, transitions_from
+from referrals.vocabulary import Data, Field, Opening, Transition
 
 WITH_REQUEST = frozenset({"referral", "follow-up", "test-order"})
 # Their word comes from a record of another system, which is taken as it is.
@@ -186,9 +187,9 @@ def _stages(transition: Transition, situation: Situation) -> dict[str, str]:
     """The new stage of every handoff that the transition touches."""
     stages = {situation.handoff.id: transition.target or situation.handoff.stage}
     for move in transition.moves:
-        stages |= _moved(move, situation)
+        stages |= moved(move, situation)
     for other in situation.others:
-        if other.id not in stages and _is_overtaken(other, transition, situation):
+        if other.id not in stages and is_overtaken(other, transition, situation):
             stages[other.id] = HANDOFFS[other.kind].overtaken
     return stages
 
@@ -207,72 +208,6 @@ def _reasons(transition: Transition, others: Sequence[Handoff], stages: Mapping[
     return {
         one.id: transition.because for one in others if transition.because and one.kind == "fulfil" and one.id in stages
     }
-
-
-def _moved(move: Move, situation: Situation) -> dict[str, str]:
-    for other in situation.others:
-        if (
-            other.kind == move.handoff
-            and situation.is_related(other)
-            and situation.is_about_the_same(other)
-            and other.stage in (move.sources or {other.stage})
-            and not (move.by_placer and is_theirs_to_end(other))
-        ):
-            return {other.id: move.target or _resumed(other, situation.loop.kind)}
-    return {}
-
-
-def _resumed(handoff: Handoff, loop_kind: str) -> str:
-    """Where it goes on: at the stage where it stopped, unless the performer has said since that it has come further."""
-    said = RESUMES[loop_kind][handoff.task_status]
-    return max(
-        handoff.paused_stage or said, said, key=lambda stage: _HEADWAY.index(STAGES["fulfil", stage].task_status)
-    )
-
-
-_HEADWAY = ("requested", "received", "accepted", "in-progress")
-
-
-def _is_overtaken(other: Handoff, transition: Transition, situation: Situation) -> bool:
-    """Whether this other open handoff has nothing left to do after the transition."""
-    if "died" in transition.sets:
-        return not outlives(other)
-    if "lives" in transition.sets:
-        return (other.kind, other.reason_code) == ("request-cancellation", "patient-died")
-    if is_theirs_to_end(other) or stands_alone(other, (situation.handoff, *situation.others)):
-        return False
-    if _ends_loop(transition, situation):
-        # A patient who doesn't know yet must still be told (law 4).
-        return other.kind != "notify-patient" or holds("patient-knows", situation)
-    if transition.handoff == "decide-next-step" and "ended" in transition.sets:
-        # It ends once another performer has agreed; whoever need not be asked stops now.
-        return other.kind in _PERFORMING
-    return other.kind in transition.closes and situation.is_related(other) and situation.is_about_the_same(other)
-
-
-_PERFORMING = frozenset({"dispatch", "fulfil", "recollect"})
-
-
-def _leaves_unread(transition: Transition, situation: Situation) -> bool:
-    """Whether another report still waits for its reader after the transition."""
-    return any(
-        other.kind == "review-report" and not _is_overtaken(other, transition, situation) for other in situation.others
-    )
-
-
-def _ends_loop(transition: Transition, situation: Situation) -> bool:
-    """Whether it gives the loop its end; cancelling one of several performers doesn't, nor does it void an outcome."""
-    if "died" in transition.sets:
-        return bool(transition.target) and not any(outlives(other) for other in situation.others)
-    if "ended" not in transition.sets:
-        return False
-    if transition.handoff not in _PERFORMING | {"request-cancellation"}:
-        return not holds("cancellation-needed", situation)
-    taken_along = {key for move in transition.moves for key in _moved(move, situation)}
-    performing = {other.id for other in situation.others if other.kind in _PERFORMING} - taken_along
-    # What had ended here already and only stops there now is no end of the rest.
-    is_answer = transition.handoff == "request-cancellation" and not taken_along and bool(situation.others)
-    return not performing and not is_answer and not holds("reported", situation)
 
 
 def _asked(transition: Transition, situation: Situation) -> tuple[str, ...]:
@@ -305,17 +240,19 @@ def _loop_changes(transition: Transition, situation: Situation, opens: Iterable[
     changes = _in_full(transition)
     reason = situation.reason
     # While a report is unread, neither what was read nor what the patient was told is the whole outcome.
-    sets = transition.sets - ({"acknowledged", "told"} if _leaves_unread(transition, situation) else set())
+    sets = transition.sets - ({"acknowledged", "told"} if leaves_unread(transition, situation) else set())
     if "withdrawn" in sets or any(opening.handoff == "review-report" for opening in opens):
         changes |= _ACKNOWLEDGED if holds("patient-died", situation) else _UNREAD
     if "acknowledged" in sets:
         changes |= _recorded("acknowledged", ask, "")
-    if _ends_loop(transition, situation) and not _has_its_outcome(situation):
+    if ends_loop(transition, situation) and not _has_its_outcome(situation):
         end = _end_reason(situation)
         changes |= {"end_reason": end} | _recorded("acknowledged", ask, end)
-        if holds("patient-knows", situation) and not holds("patient-told", situation):
+        telling = [other for other in situation.others if other.kind == "notify-patient"]
+        is_left = not all(is_known(other, situation) for other in telling)
+        if holds("patient-knows", situation) and not holds("patient-told", situation) and not is_left:
             changes |= _recorded("told", ask, reason)
-    if "told" in sets and ("ended" not in sets or _ends_loop(transition, situation)):
+    if "told" in sets and ("ended" not in sets or ends_loop(transition, situation)):
         changes |= _recorded("told", ask, reason if situation.data.get("reason") else "")
     return changes | _by_death(transition, situation, ask)
 

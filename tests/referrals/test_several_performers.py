@@ -75,6 +75,17 @@ def test_a_report_that_was_read_may_be_enough_when_the_other_performer_declines(
     assert Loop.objects.get(pk=loop.pk).stage == "closed"
 
 
+def test_the_patient_still_hears_today_of_the_first_when_they_themselves_decline_the_second(ward: Ward) -> None:
+    loop, clinic, elsewhere = split(ward)
+    ward.does(ward.referrer, clinic, "cancel", reason="no-longer-needed")
+    assert ward.only(loop, "notify-patient").stage == "to-tell-today"
+    ward.does(ward.referrer, elsewhere, "cancel", reason="patient-declined")
+    still = Loop.objects.get(pk=loop.pk)
+    assert (ward.open_kinds(loop), still.told_by) == (["notify-patient"], "")
+    ward.tell(loop)
+    assert Loop.objects.get(pk=loop.pk).stage == "closed-patient-declined"
+
+
 def test_nothing_is_enough_while_nobody_performs_and_nothing_was_reported(ward: Ward) -> None:
     loop, clinic, elsewhere = split(ward)
     for actor, fulfil in ((ward.clinic, clinic), (ward.partner, elsewhere)):

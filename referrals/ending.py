@@ -1,0 +1,84 @@
+"""What an action ends besides: other handoffs that it moves or leaves without anything to do, and the loop itself.
+
+Pure, like `referrals.lifecycle`, which asks it.
+"""
+
+from referrals.conditions import Situation, holds, is_theirs_to_end, outlives, stands_alone
+from referrals.models import Handoff
+from referrals.pathways import RESUMES, STAGES
+from referrals.vocabulary import Move, Transition
+
+
+def moved(move: Move, situation: Situation) -> dict[str, str]:
+    """Where a row of the table takes another handoff along to, by its id; empty where there is none such."""
+    for other in situation.others:
+        if (
+            other.kind == move.handoff
+            and situation.is_related(other)
+            and situation.is_about_the_same(other)
+            and other.stage in (move.sources or {other.stage})
+            and not (move.by_placer and is_theirs_to_end(other))
+        ):
+            return {other.id: move.target or _resumed(other, situation.loop.kind)}
+    return {}
+
+
+def _resumed(handoff: Handoff, loop_kind: str) -> str:
+    """Where it goes on: at the stage where it stopped, unless the performer has said since that it has come further."""
+    said = RESUMES[loop_kind][handoff.task_status]
+    return max(
+        handoff.paused_stage or said, said, key=lambda stage: _HEADWAY.index(STAGES["fulfil", stage].task_status)
+    )
+
+
+_HEADWAY = ("requested", "received", "accepted", "in-progress")
+
+
+def is_overtaken(other: Handoff, transition: Transition, situation: Situation) -> bool:
+    """Whether this other open handoff has nothing left to do after the transition."""
+    if "died" in transition.sets:
+        return not outlives(other)
+    if "lives" in transition.sets:
+        return (other.kind, other.reason_code) == ("request-cancellation", "patient-died")
+    if is_theirs_to_end(other) or stands_alone(other, (situation.handoff, *situation.others)):
+        return False
+    if ends_loop(transition, situation):
+        return other.kind != "notify-patient" or is_known(other, situation)
+    if transition.handoff == "decide-next-step" and "ended" in transition.sets:
+        # It ends once another performer has agreed; whoever need not be asked stops now.
+        return other.kind in _PERFORMING
+    return other.kind in transition.closes and situation.is_related(other) and situation.is_about_the_same(other)
+
+
+_PERFORMING = frozenset({"dispatch", "fulfil", "recollect"})
+
+
+def is_known(telling: Handoff, situation: Situation) -> bool:
+    """Whether the reason of the end says that the patient knows it: not what is to be told today of another performer.
+
+    A patient who doesn't know yet must still be told (law 4).
+    """
+    is_anothers = telling.stage == "to-tell-today" and not situation.is_related(telling)
+    return holds("patient-knows", situation) and not is_anothers
+
+
+def leaves_unread(transition: Transition, situation: Situation) -> bool:
+    """Whether another report still waits for its reader after the transition."""
+    return any(
+        other.kind == "review-report" and not is_overtaken(other, transition, situation) for other in situation.others
+    )
+
+
+def ends_loop(transition: Transition, situation: Situation) -> bool:
+    """Whether it gives the loop its end; cancelling one of several performers doesn't, nor does it void an outcome."""
+    if "died" in transition.sets:
+        return bool(transition.target) and not any(outlives(other) for other in situation.others)
+    if "ended" not in transition.sets:
+        return False
+    if transition.handoff not in _PERFORMING | {"request-cancellation"}:
+        return not holds("cancellation-needed", situation)
+    taken_along = {key for move in transition.moves for key in moved(move, situation)}
+    performing = {other.id for other in situation.others if other.kind in _PERFORMING} - taken_along
+    # What had ended here already and only stops there now is no end of the rest.
+    is_answer = transition.handoff == "request-cancellation" and not taken_along and bool(situation.others)
+    return not performing and not is_answer and not holds("reported", situation)
