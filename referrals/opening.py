@@ -71,10 +71,13 @@ def new_loop_for(kind: str, about: str, accountable: Owner, now: datetime) -> Lo
     )
 
 
-def successor_of(loop: Loop, now: datetime) -> Loop:
-    """The loop that takes up what came after ``loop`` had ended (law 4); not saved yet."""
+def successor_of(loop: Loop, now: datetime, *, is_known: bool = False) -> Loop:
+    """The loop that takes up what came after ``loop`` had ended (law 4); not saved yet.
+
+    ``is_known``: what was read and told there still stands.
+    """
     later = new_loop_for(loop.kind, loop.request_reference, loop.accountable, now)
-    for name in _INHERITED:
+    for name in (*_INHERITED, *(_KNOWN if is_known else ())):
         setattr(later, name, getattr(loop, name))
     later.based_on, later.stage = loop, "report-received"
     if later.responsible is not None and not later.responsible.internal:
@@ -86,6 +89,7 @@ _INHERITED = (
     *("patient_id", "placer", "performer", "service_id", "requester", "title", "priority", "responsible"),
     *("performer_owner", "answer_only", "ordered_at", "window_start_at", "needed_by"),
 )
+_KNOWN = ("acknowledged_at", "acknowledged_by", "acknowledged_reason", "told_at", "told_by", "told_reason")
 
 
 def _responsible(order: Order) -> Owner | None:

@@ -141,7 +141,7 @@ class Transition:
     (it was not so: what it has asked performers to cancel is taken back), "reviewer" (another clinician reads what is reported); on the handoff: "attempt", "confirmed" (what
     was entered for its performer), "authorised", "claimed", "given-back" and "owner" (it gets another owner),
     "loop-owners" (so does the whole loop: `referrals.holding`); and of a report: "received", "withdrawn"
-    (`referrals.receipts`).
+    (`referrals.receipts`), "contradicted" (its performer says that there is none, or another of what was entered).
     """
 
     action: str

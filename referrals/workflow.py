@@ -248,10 +248,14 @@ def _perform(work: Work, act: Act) -> Outcome:
     ask = lifecycle.Ask(act.action, standing.roles, work.actor.display, at, act.data, act.version, act.attested)
     decision = lifecycle.decide(loop, work.open_handoffs(loop), handoff, ask)
     _check_report(loop, act)
+    is_void = "withdrawn" in decision.transition.sets
+    is_to_tell = (is_new or is_void) and "contradicted" not in decision.transition.sets
+    is_to_tell = is_to_tell and not is_of_the_dead(loop) and _was_told(handoff.loop)
+    if is_to_tell and is_void:
+        decision = _today(decision, work.open_handoffs(loop))
     before = handoff.stage
     opened = work.apply(loop, handoff, decision, at=at, base=act.base)
-    is_void = "withdrawn" in decision.transition.sets
-    if (is_new or is_void) and _is_to_tell_again(work, loop, handoff.loop):
+    if is_to_tell and not any(one.kind == "notify-patient" for one in work.open_handoffs(loop)):
         again = Opening("notify-patient", "accountable", stage="to-tell-today" if is_void else "")
         opened.append(work.open_handoff(loop, again, at=at, opener=handoff))
     is_here = handoff.loop_id == loop.id
@@ -266,28 +270,33 @@ def _perform(work: Work, act: Act) -> Outcome:
 def _loop_for(work: Work, handoff: Handoff, act: Act) -> tuple[Loop, bool]:
     """The handoff's own loop; for a report that comes after its end the one based on it, and whether that is new."""
     loop = handoff.loop
-    of_reports = {"received", "withdrawn"}
+    of_reports = {"received", "withdrawn", "contradicted"}
     rows = transitions_from(handoff.kind, handoff.stage, loop.kind)
-    afterwards = {row.action for row in rows if row.sets & of_reports}
+    afterwards = {row.action: row.sets for row in rows if row.sets & of_reports}
     if loop.closed_at is None or act.action not in afterwards:
         return loop, False
     later = work.lock_successor(loop)
     if later is not None:
         return later, False
-    fresh = successor_of(loop, work.now)
+    fresh = successor_of(loop, work.now, is_known="contradicted" in afterwards[act.action])
     work.open_loop(fresh)
     return fresh, True
 
 
-def _is_to_tell_again(work: Work, loop: Loop, before: Loop) -> bool:
-    """Whether a living patient was told, in the loop ``before``, of a report that has changed since."""
-    if is_of_the_dead(before) or is_of_the_dead(loop):
+def _was_told(before: Loop) -> bool:
+    """Whether a living patient was told, in that loop or the one that it follows, of a report that has changed since."""
+    if is_of_the_dead(before):
         return False
-    if any(one.kind == "notify-patient" for one in work.open_handoffs(loop)):
-        return False
-    by_performer = before.told_reason == "told-by-performer"
     told = before.handoffs.filter(kind="notify-patient", stage="told")
-    return by_performer or before.told_at is not None or (before.closed_at is None and told.exists())
+    if before.told_reason == "told-by-performer" or before.told_at or (before.closed_at is None and told.exists()):
+        return True
+    return before.closed_at is None and before.based_on is not None and _was_told(before.based_on)
+
+
+def _today(decision: lifecycle.Decision, others: Sequence[Handoff]) -> lifecycle.Decision:
+    """What the patient is still to be told is told today: what they know already is void."""
+    telling = {one.id: "to-tell-today" for one in others if one.stage == "to-tell"}
+    return replace(decision, stages={**telling, **decision.stages})
 
 
 def _check_report(loop: Loop, act: Act) -> None:

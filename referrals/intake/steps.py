@@ -37,6 +37,8 @@ ANSWERS = {
     ("recollect", "failed"): "fail",
     ("recollect", "cancelled"): "fail",
 }
+DENYING = frozenset({*ENDINGS, "entered-in-error"})
+OUTCOMES = frozenset({"report-sent", "done", "final"})
 STARTED_ANYWAY = "start-anyway"
 STOPPED_ANYWAY = "stop-anyway"
 BEFORE_THE_OUTCOME = frozenset({"requested", "received", "accepted"})
@@ -137,7 +139,7 @@ def _hold(handoff: Handoff, said: Resource) -> list[Step]:
 
 
 def _afterwards(handoff: Handoff, said: Resource, held: Resource) -> list[Step]:
-    """After its end a handoff only hears of another report; all else is kept as said."""
+    """After its end a handoff hears of another report, and of what denies its outcome; all else is kept as said."""
     report = report_in(said, held)
     if report and "amend" in _rows(handoff):
         return [Step("amend", {"report": report, "state": "final"}, report)]
@@ -146,8 +148,8 @@ def _afterwards(handoff: Handoff, said: Resource, held: Resource) -> list[Step]:
     if began and is_lost:
         return [Step(STARTED_ANYWAY)]
     differs = said.get("status") not in {handoff.task_status, *STAGES["fulfil", handoff.stage].reads}
-    is_questioned = differs and handoff.reconfirm_at is not None and handoff.loop.closed_at is None
-    return [Step("contradict")] if is_questioned else []
+    is_denied = handoff.stage in OUTCOMES and said.get("status") in DENYING
+    return [Step("contradict")] if differs and (is_denied or handoff.reconfirm_at is not None) else []
 
 
 def _completed(handoff: Handoff, said: Resource) -> list[Step]:

@@ -136,7 +136,7 @@ def _by_performer(handoff: Handoff, task: Resource, said: Resource, actor: Actor
     if steps := [*claims, *steps]:
         acts = [Act(handoff.id, one.action, at=at, data=one.data, evidence=one.evidence, base=merged) for one in steps]
         workflow.perform_many(acts, actor)
-    else:
+    if not steps or (handoff.loop.closed_at is not None and steps[0].action == "contradict"):
         workflow.hear(handoff.id, merged, actor, at=at)
     sharing.share(handoff.loop, {**merged, "id": handoff.id}, actor)
 

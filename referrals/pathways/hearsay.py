@@ -12,8 +12,11 @@ _WITH_REQUEST = frozenset({REFERRAL, FOLLOW_UP, TEST_ORDER})
 _ENDS = frozenset(stage.code for stage in FULFIL if stage.is_end)
 
 
-def _contradict(sources: frozenset[str], *needs: str) -> Transition:
-    """It moves nothing and completes nothing: the referrer decides, and a report that came with it is read."""
+def _contradict(sources: frozenset[str]) -> Transition:
+    """It moves nothing and completes nothing: the referrer decides, and a report that came with it is read.
+
+    In an ended loop `workflow` opens a new one for it.
+    """
     return Transition(
         "contradict",
         "fulfil",
@@ -24,13 +27,13 @@ def _contradict(sources: frozenset[str], *needs: str) -> Transition:
         loop_kinds=_WITH_REQUEST,
         fields=(replace(REPORT, required=False), NOTE),
         opens=(replace(IN_QUESTION, unless=("deciding",)), replace(REVIEW, unless=("no-report",))),
-        needs=needs,
+        sets=frozenset({"contradicted"}),
     )
 
 
 HEARSAY = (
     _contradict(frozenset()),
-    _contradict(_ENDS, "attested", "loop-open"),
+    _contradict(_ENDS),
     Transition(
         "reconfirm",
         "fulfil",

@@ -114,6 +114,38 @@ def test_an_end_that_was_told_is_questioned_when_the_performer_goes_on(here: Reg
     assert Event.objects.filter(loop=loop, action="contradict", handoff=ended).exists()
 
 
+@pytest.mark.parametrize("status", ["failed", "rejected"])
+def test_a_performer_who_says_that_there_is_none_after_its_report_asks_the_referrer(here: Region, status: str) -> None:
+    loop = sent(here)
+    take(document(hours(0), context={"related": [{"reference": "ServiceRequest/sr"}]}), here.partner)
+    says(here, loop, status, hours(1))
+    says(here, loop, status, hours(2))
+    assert open_kinds(loop) == ["decide-next-step", "review-report"]
+    assert the(loop, "fulfil").stage == "report-sent"
+    assert store.get("Task", the(loop, "fulfil").id)["status"] == status
+
+
+def test_after_the_end_it_asks_in_a_new_loop_whose_outcome_stands_until_it_is_decided(here: Region) -> None:
+    loop = sent(here)
+    with clock.at(hours(1)):
+        take(document(hours(1)), here.partner)
+    told(here, loop, "report", hours(2), report="DocumentReference/note")
+    plan = {"plan": "Continue.", "question_answered": True}
+    with clock.at(hours(3)):
+        workflow.perform(the(loop, "review-report").id, "acknowledge", here.gp, data=plan)
+        workflow.perform(the(loop, "notify-patient").id, "tell", here.nina, data={"channel": "phone"})
+    for at in (hours(4), hours(5)):
+        says(here, loop, "rejected", at)
+    later = Loop.objects.get(based_on=loop)
+    assert (open_kinds(loop), open_kinds(later)) == ([], ["decide-next-step"])
+    assert store.get("Task", the(loop, "fulfil").id)["status"] == "rejected"
+    with clock.at(hours(6)):
+        workflow.perform(the(later, "decide-next-step").id, "keep", here.gp)
+    assert Loop.objects.get(pk=later.pk).stage == "closed"
+    says(here, loop, "rejected", hours(7))
+    assert Loop.objects.filter(based_on=loop).count() == 1
+
+
 def test_a_stage_that_the_status_does_not_allow_is_kept_and_shown_and_the_status_wins(here: Region) -> None:
     loop = sent(here)
     says(here, loop, "accepted", hours(1), businessStatus=business_status("report-sent"))

@@ -29,7 +29,19 @@ TASK_STATUSES = {
 }
 RECORDED = {
     *("owner", "loop-owners"),
-    *("acknowledged", "told", "ended", "attempt", "received", "withdrawn", "died", "lives", "performer", "carried-out"),
+    *(
+        "acknowledged",
+        "told",
+        "ended",
+        "attempt",
+        "received",
+        "withdrawn",
+        "contradicted",
+        "died",
+        "lives",
+        "performer",
+        "carried-out",
+    ),
     *("claimed", "given-back", "replaced", "confirmed", "reviewer", "in-full", "authorised"),
 }
 KINDS = {"referral", "follow-up", "test-order"}

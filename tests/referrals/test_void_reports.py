@@ -154,3 +154,26 @@ def test_a_report_that_is_not_here_or_is_another_patients_reports_nothing(ward: 
         workflow.perform(fulfil.id, "report", ward.clinic, data={"report": report})
     assert [issue.expression for issue in refused.value.issues] == ["report"]
     assert ward.open_kinds(loop) == ["fulfil"]
+
+
+def test_whoever_was_told_hears_today_also_when_something_else_was_to_be_told_within_two_weeks(ward: Ward) -> None:
+    loop, fulfil = reported(ward)
+    ward.acknowledge(loop)
+    ward.tell(loop)
+    with clock.at(LATER):
+        later = ward.does(ward.clinic, fulfil, "amend", report=REPORT, state="cancelled").loop
+        assert ward.only(later, "notify-patient").stage == "to-tell"
+        ward.does(ward.clinic, fulfil, "withdraw-report", report=REPORT, reason="entered-in-error")
+    telling = ward.only(later, "notify-patient")
+    assert telling.stage == "to-tell-today"
+    assert telling.due_at is not None
+    assert telling.due_at < LATER + timedelta(days=1)
+
+
+def test_a_reader_who_finds_the_new_version_void_has_who_was_told_of_the_old_one_told_today(ward: Ward) -> None:
+    loop, fulfil = reported(ward)
+    ward.acknowledge(loop)
+    ward.tell(loop)
+    later = ward.does(ward.clinic, fulfil, "amend", report=REPORT, state="corrected").loop
+    ward.does(ward.referrer, ward.only(later, "review-report"), "void", reason="wrong-patient")
+    assert ward.only(later, "notify-patient").stage == "to-tell-today"
