@@ -104,6 +104,7 @@ def test_what_an_ended_loop_leaves_open_is_only_the_patient_to_be_told() -> None
         handoff_of(loop, "notify-patient", "to-tell-today", "tell"),
         handoff_of(loop, "recollect", "to-recollect", "r"),
     ]
+    decide_next.opened_by_id = others[0].opened_by_id = "ended"
     data = {"reason": "no-service-found", "second_person": "Dr Boss"}
     ask = Ask("close", frozenset({"requester"}), "X", MONDAY, data)
     assert decide(loop, [decide_next, *others], decide_next, ask).stages == {"this": "given-up", "r": "overtaken"}
