@@ -196,8 +196,7 @@ class Oracle:
             opened.append(self._open("notify-patient", case, at, item))
         is_unread, has_outcome = bool(case.open("review-report")), case.read and case.knows == "heard"
         case.read = not is_unread and (case.read or action == "acknowledge")
-        is_new_to_them = not has_outcome and not case.open("notify-patient")
-        is_known = is_end and is_new_to_them and told["reason"] in KNOWN_TO_PATIENT
+        is_known = is_end and not (has_outcome or case.open("notify-patient")) and told["reason"] in KNOWN_TO_PATIENT
         if case.knows != "died" and "review-report" in wanted:  # the patient doesn't know of a new report yet
             case.knows = ""
         elif (action in ("tell", "not-reached") and not is_unread) or is_known:
