@@ -20,6 +20,7 @@ from records import search
 from records.errors import Issue, Malformed
 from records.types import row_class
 from referrals.models import Loop
+from referrals.plausible import validate_reach
 
 MAX_KEY = 2**63 - 1
 PAGE_PARAMETERS = ("after", "limit")
@@ -53,7 +54,7 @@ def _filter(hint: Any) -> django_filters.Filter:
     if hint is bool:
         return django_filters.BooleanFilter()
     if hint is datetime:
-        return django_filters.IsoDateTimeFilter()
+        return django_filters.IsoDateTimeFilter(validators=[validate_reach])
     return django_filters.CharFilter(max_length=200)
 
 

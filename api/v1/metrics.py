@@ -6,7 +6,6 @@ from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 import django_filters
-from django.core.exceptions import ValidationError
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,9 +13,10 @@ from rest_framework.response import Response
 from api.v1 import filters, shapes
 from api.v1.base import Endpoint, Needs
 from records import clock
-from referrals import fields, metrics, policies
+from referrals import metrics, policies
 from referrals.metrics import SIDES, USUAL, Figures, Wanted
 from referrals.models.loops import Priority
+from referrals.plausible import validate_reach
 from referrals.worklists.progress import MILESTONES
 
 LAST = timedelta(days=90)
@@ -27,19 +27,12 @@ def _choices(words: tuple[str, ...]) -> list[tuple[str, str]]:
     return [(word, word) for word in words]
 
 
-def _within_reach(value: date) -> None:
-    try:
-        fields.within_reach(value)
-    except ValueError as error:
-        raise ValidationError(str(error)) from error
-
-
 class MetricsFilterSet(django_filters.FilterSet):
     """Which loops, and what their figures are kept apart by (``by``, which may be repeated)."""
 
     kind = django_filters.ChoiceFilter(choices=_choices((*MILESTONES,)))
-    since = django_filters.DateFilter(validators=[_within_reach])
-    until = django_filters.DateFilter(validators=[_within_reach])
+    since = django_filters.DateFilter(validators=[validate_reach])
+    until = django_filters.DateFilter(validators=[validate_reach])
     direction = django_filters.ChoiceFilter(choices=_choices(("sent", "received")))
     placer = django_filters.CharFilter(max_length=64)
     performer = django_filters.CharFilter(max_length=64)

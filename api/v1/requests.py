@@ -21,6 +21,7 @@ from referrals import composer, worklists
 from referrals.kinds import IMAGING, LABORATORY
 from referrals.models import Loop
 from referrals.models.loops import Priority
+from referrals.plausible import validate_reach
 from referrals.vocabulary import Words
 
 CATEGORIES = {"laboratory": (LABORATORY, "Laboratory procedure"), "imaging": (IMAGING, "Imaging")}
@@ -58,7 +59,7 @@ class ReferralBody(RequestBody):
     """A referral to a HealthcareService. ``send`` false keeps it on the own pool's list, to be sent later; ``advice``: no visit."""
 
     service = serializers.CharField(max_length=64)
-    needed_by = serializers.DateField(default=None)
+    needed_by = serializers.DateField(default=None, validators=[validate_reach])
     advice = serializers.BooleanField(default=False)
     send = serializers.BooleanField(default=True)
 
@@ -66,8 +67,8 @@ class ReferralBody(RequestBody):
 class FollowUpBody(RequestBody):
     """A visit or call at the own organisation, within a window of which both days count."""
 
-    window_start = serializers.DateField(default=None)
-    window_end = serializers.DateField()
+    window_start = serializers.DateField(default=None, validators=[validate_reach])
+    window_end = serializers.DateField(validators=[validate_reach])
 
 
 class TestOrderBody(RequestBody):
@@ -77,7 +78,7 @@ class TestOrderBody(RequestBody):
     loinc = serializers.RegexField(r"^\d{1,7}-\d$", default="", max_length=9)
     category = serializers.ChoiceField([*CATEGORIES], default="laboratory")
     service = serializers.CharField(max_length=64, default="", allow_blank=True)
-    needed_by = serializers.DateField(default=None)
+    needed_by = serializers.DateField(default=None, validators=[validate_reach])
     send = serializers.BooleanField(default=True)
 
 

@@ -14,6 +14,7 @@ from api.v1.base import Endpoint, Needs
 from referrals import policies
 from referrals.calendars import Span
 from referrals.models import Policy
+from referrals.plausible import validate_reach
 from referrals.policies import APPLIES_TO, Clock, Days
 from referrals.vocabulary import Words
 
@@ -58,7 +59,9 @@ class CalendarBody(serializers.Serializer[Any]):
     time_zone = serializers.CharField(max_length=64)
     country = serializers.CharField(max_length=2, default="", allow_blank=True)
     region = serializers.CharField(max_length=8, default="", allow_blank=True)
-    closed_on = serializers.ListField(child=serializers.DateField(), default=list, max_length=policies.MOST_CLOSED_DAYS)
+    closed_on = serializers.ListField(
+        child=serializers.DateField(validators=[validate_reach]), default=list, max_length=policies.MOST_CLOSED_DAYS
+    )
 
 
 class Policies(Endpoint):

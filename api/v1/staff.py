@@ -17,6 +17,7 @@ from api.v1.handoffs import HandedList, Party, party
 from records.errors import NotFound
 from referrals import leaving, people, reassigning
 from referrals.models import Absence, Membership, Owner, User
+from referrals.plausible import validate_reach
 
 PROBLEM = shapes.Problem
 READS: Needs = (("Practitioner", "s"),)
@@ -63,8 +64,8 @@ class AbsenceBody(serializers.Serializer[Any]):
 
     person = serializers.CharField(max_length=200)
     surrogate = serializers.CharField(max_length=200, required=False)
-    starts_at = serializers.DateTimeField()
-    ends_at = serializers.DateTimeField()
+    starts_at = serializers.DateTimeField(validators=[validate_reach])
+    ends_at = serializers.DateTimeField(validators=[validate_reach])
 
 
 class SurrogateBody(serializers.Serializer[Any]):

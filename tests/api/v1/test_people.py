@@ -86,7 +86,13 @@ def test_an_absence_is_announced_and_ended(town: Town, ada: User, bea: User) -> 
     assert town.outsider.http.delete(f"/api/v1/absences/{made.json()['id']}").status_code == 404
     assert town.performer.http.delete(f"/api/v1/absences/{made.json()['id']}").status_code == 204
     assert town.performer.get("absences").json()["absences"] == []
-    for wrong in ({"ends_at": body["starts_at"]}, {"surrogate": "Practitioner/ada"}, {"person": "Practitioner/no"}):
+    far = ({"starts_at": "0001-01-01T00:00:00Z"}, {"ends_at": "9999-12-31T23:59:59Z"})
+    for wrong in (
+        *far,
+        {"ends_at": body["starts_at"]},
+        {"surrogate": "Practitioner/ada"},
+        {"person": "Practitioner/no"},
+    ):
         refused = town.performer.post("absences", body | wrong)
         assert (refused.status_code, refused.json()["issues"][0]["expression"]) == (422, next(iter(wrong)))
 

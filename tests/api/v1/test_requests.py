@@ -188,3 +188,20 @@ def test_patients_are_found_by_the_search_parameters_of_fhir(town: Town) -> None
     first = town.placer.get("patients", limit=1).json()
     assert [row["id"] for row in town.placer.get("patients", after=first["next"]).json()["rows"]] == ["p-2"]
     assert town.placer.get("patients", shoe_size="42").status_code == 400
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+def test_a_day_that_no_clock_reaches_is_refused_by_its_field(town: Town, day: str) -> None:
+    wanted = {"patient": "p-1", "reason": "Check"}
+    for path, body in {
+        "referrals": {"service": "clinic", "needed_by": day},
+        "follow-ups": {"window_start": day, "window_end": "2099-01-31"},
+        "test-orders": {"test": "Potassium", "needed_by": day},
+    }.items():
+        refused = town.placer.post(path, wanted | body)
+        assert refused.status_code == 422, path
+        field = next(name for name, value in body.items() if value == day)
+        assert [one["expression"] for one in refused.json()["issues"]] == [field]
+        assert "Please give a year between 1900 and" in refused.content.decode()
+    follow_up = town.placer.post("follow-ups", wanted | {"window_end": day})
+    assert [one["expression"] for one in follow_up.json()["issues"]] == ["window_end"]

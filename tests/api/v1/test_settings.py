@@ -44,6 +44,7 @@ def test_what_is_wrong_is_named(town: Town) -> None:
         ("policies/nothing", {"amount": 1, "unit": "hours"}, "key"),
         ("calendar", {"time_zone": "Mars/Olympus"}, "time_zone"),
         ("calendar", {"time_zone": "UTC", "closed_on": ["soon"]}, "closed_on"),
+        ("calendar", {"time_zone": "UTC", "closed_on": ["9999-12-31"]}, "closed_on"),
         ("calendar", {"time_zone": "UTC", "weekend": [5]}, "weekend"),
     ):
         answer = put(town.placer, path, body)
