@@ -19,6 +19,7 @@ from referrals.models import Handoff, Owner
 
 SHARED_HANDOFFS = ("fulfil", "request-cancellation")
 SHARED_CODES = frozenset({"fulfill", "abort"})
+NOT_ASKED = frozenset({"draft", "cancelled", "entered-in-error"})
 
 # the later ones refer to the earlier ones
 RANKS: Mapping[str, int] = {
@@ -74,8 +75,8 @@ def missing(partner: Partner, our_base: str) -> list[Link]:
 
 
 def _is_shared(body: Resource) -> bool:
-    """Whether a body is a Task of a kind that may leave, and no longer a draft."""
-    if body["resourceType"] != "Task" or body.get("status") == "draft":
+    """Whether a body is a Task of a kind that may leave, and is asked for now: what never left isn't cancelled there."""
+    if body["resourceType"] != "Task" or body.get("status") in NOT_ASKED:
         return False
     codings = body.get("code", {}).get("coding", [])
     return any(coding.get("code") in SHARED_CODES for coding in codings)

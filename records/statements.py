@@ -176,6 +176,11 @@ ON CONFLICT DO NOTHING
 """  # noqa: S608 (a table of ours)
 
 
+def withdraw(type_name: str, ids: Sequence[str], organizations: Iterable[str]) -> None:
+    """Take an audience from resources."""
+    Audience.objects.filter(type=type_name, row__in=ids, organization__in=list(organizations)).delete()
+
+
 def share(type_name: str, ids: Sequence[str], organizations: Sequence[str]) -> None:
     """Add an audience to resources that exist, with the time of their last change."""
     row_type = row_class(type_name)

@@ -205,6 +205,12 @@ def share_many(resources: Sequence[tuple[str, str]], organizations: Iterable[str
         statements.share(type_name, [found for kind, found in resources if kind == type_name], wanted)
 
 
+def withdraw_many(resources: Sequence[tuple[str, str]], organizations: Iterable[str]) -> None:
+    """Take resources out of the sight of these organisations again; the caller's journal says why."""
+    for type_name in sorted({kind for kind, _id in resources}):
+        statements.withdraw(type_name, [found for kind, found in resources if kind == type_name], organizations)
+
+
 @dataclass(slots=True)
 class _Draft:
     """One resource on its way in; ``body`` is None for a deletion."""

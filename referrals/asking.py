@@ -18,6 +18,7 @@ class Asking:
         self._ledger = ledger
         self._clocks = clocks
         self._asked: list[tuple[Loop, str, str]] = []
+        self._unasked: list[tuple[Loop, str, str]] = []
 
     def owners(self, loop: Loop, decision: Decision, staying: Sequence[Handoff]) -> list[Owner | None]:
         """The owners that the action names, else the one that the loop has; the loop remembers the first.
@@ -33,6 +34,10 @@ class Asking:
         is_draft = decision.data.get("authorisation_needed", False)
         newcomers = sorted({owner.organization for owner in owners} - known - {""}) if not is_draft else ()
         self._asked += [(loop, organization, request) for organization in newcomers]
+        if is_draft:
+            entitled = {one.owner.organization for one in staying} | _placing(loop)
+            hidden = sorted({owner.organization for owner in owners} - entitled - {""})
+            self._unasked += [(loop, organization, request) for organization in hidden]
         asked: list[Owner | None] = [*owners] or [loop.performer_owner]
         self._clocks.learn(*owners)
         if "performer" in decision.transition.sets and (owners or is_draft):
@@ -41,9 +46,11 @@ class Asking:
         return asked
 
     def welcome(self, actor: Actor) -> None:
-        """Let whoever has just been asked see it."""
+        """Let whoever has just been asked see it, and nobody who is only asked once the payer has agreed."""
         for loop, organization, request in self._asked:
             sharing.welcome(loop, request, organization, actor)
+        for loop, organization, request in self._unasked:
+            sharing.withhold(loop, request, organization)
 
     def admit(self, loop: Loop, handoff: Handoff) -> None:
         """The payer has agreed: whoever is to perform it may see it from now on."""
@@ -77,6 +84,12 @@ class Asking:
         self._ledger.requests.append((loop, last, "revoked"))
         decision.data["request"] = f"ServiceRequest/{following['id']}"
         return f"ServiceRequest/{following['id']}"
+
+
+def _placing(loop: Loop) -> set[str]:
+    """The houses that see the request as its placer's."""
+    reading = loop.responsible.organization if loop.responsible else ""
+    return {loop.placer, loop.accountable.organization, reading}
 
 
 def _refuse_twice(named: Sequence[int | str], chosen: Sequence[Owner], performing: set[int]) -> None:

@@ -42,7 +42,9 @@ class Clocks:
         if handoff.stage in NEEDED and loop.needed_by is not None:
             due = loop.needed_by
         handoff.paused_seconds = None
-        handoff.slot_end_at = start if handoff.stage in APPOINTED else None
+        is_booked = handoff.stage in APPOINTED
+        handoff.slot_start_at = data.get("slot_start") if is_booked else None
+        handoff.slot_end_at = start if is_booked else None
         _set(handoff, at, due)
 
     def stop(self, handoff: Handoff, loop: Loop, at: datetime, before: str) -> None:

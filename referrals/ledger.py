@@ -41,7 +41,7 @@ _HANDOFF_FIELDS = (
     *("stage", "version", "owner", "list", "stage_since", "due_at", "half_due_at", "closed_at", "task_status"),
     *("remote_lasted_at", "reason_code", "reason_text", "paused_seconds", "paused_stage", "attempts", "escalate_at"),
     *("escalation_level", "focus", "is_offer", "authorisation", "authorised_until"),
-    *("accountable", "pool", "is_outside", "slot_end_at", "reconfirm_at", "contradiction"),
+    *("accountable", "pool", "is_outside", "slot_start_at", "slot_end_at", "reconfirm_at", "contradiction"),
     *("priority_rank", "needed_by"),
 )
 

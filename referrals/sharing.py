@@ -11,7 +11,7 @@ from records import access, references, store
 from records.access import Actor
 from records.json import Resource
 from referrals.ledger import audience as audience_of
-from referrals.models import Loop
+from referrals.models import UNSENT, Loop
 from referrals.parties import held, local
 
 # An order is shared by its own loop alone: a report may name the orders of two placers.
@@ -24,6 +24,17 @@ def welcome(loop: Loop, request: str, organization: str, actor: Actor) -> None:
     if body:
         share(loop, body, actor, besides=frozenset({"Patient"}), organizations=frozenset({organization}))
     store.share_many([("Task", loop.id)], [organization])
+
+
+def withhold(loop: Loop, request: str, organization: str) -> None:
+    """Take from an organisation what it could read since the request named it: it is asked once the payer has agreed.
+
+    Whoever was sent it before has read it, and keeps it.
+    """
+    sent = loop.handoffs.filter(kind="fulfil", owner__organization=organization).exclude(UNSENT)
+    if not sent.exists():
+        tasks = [("Task", key) for key in (loop.id, *loop.handoffs.values_list("id", flat=True))]
+        store.withdraw_many([local({"reference": request}), *tasks], [organization])
 
 
 def share(

@@ -12,12 +12,13 @@ from records.dates import period_of
 
 @dataclass(frozen=True, slots=True)
 class Invariant:
-    """A rule over one object; ``key`` is HL7's name of it."""
+    """A rule over one object; ``key`` is HL7's name of it. ``spares_partners``: a partner's word is taken without it."""
 
     key: str
     element: str
     text: str | Promise
     holds: Callable[[dict[str, Any]], bool]
+    spares_partners: bool = False
 
 
 def _is_in_order(period: dict[str, Any]) -> bool:
@@ -63,7 +64,16 @@ INVARIANTS: dict[str, tuple[Invariant, ...]] = {
     "Organization": (
         Invariant("org-1", "", _("An organization needs a name or an identifier."), _has_name_or_identifier),
     ),
-    "Appointment": (Invariant("app-2", "", _("Start and end are given both or not at all."), _has_both_times_or_none),),
+    # An EHR that keeps no ends still has booked the visit.
+    "Appointment": (
+        Invariant(
+            "app-2",
+            "",
+            _("Start and end are given both or not at all."),
+            _has_both_times_or_none,
+            spares_partners=True,
+        ),
+    ),
     "Bundle": (
         Invariant(
             "bdl-11", "entry", _("A document begins with its Composition."), _begins_with("document", "Composition")

@@ -1,14 +1,16 @@
 """What a piece of evidence says to an action: when it happened, and the values of the action's fields."""
 
-from datetime import datetime
+from datetime import MAXYEAR, datetime, timedelta
 from typing import Any
 
 from records import clock, dates
 from records.access import Actor
-from records.json import Resource
+from records.json import Resource, lexeme
 from referrals.evidence.naming import succeeded
 from referrals.reports import STATES, severity_of, state_of
 
+LONGEST_VISIT = 31 * 24 * 60
+"""† In minutes."""
 WHY = {"cancelled": "unable", "entered-in-error": "entered-in-error"}
 
 
@@ -57,11 +59,18 @@ def told(resource: Resource) -> dict[str, Any]:
 
 
 def slot_of(appointment: Resource) -> dict[str, datetime]:
-    """Start and end; an appointment without an end is taken to end when it starts."""
+    """Start and end; an appointment without an end lasts as long as it says, else it is taken to end when it starts."""
     start, end = (dates.period_of(appointment.get(name, "")) for name in ("start", "end"))
     begins = start[0] if start else None
-    ends = end[0] if end else begins
+    ends = end[0] if end else begins and _after(begins, appointment)
     return {name: at for name, at in (("slot_start", begins), ("slot_end", ends)) if at is not None}
+
+
+def _after(begins: datetime, appointment: Resource) -> datetime:
+    """When it ends by its ``minutesDuration``; a duration that no visit has says nothing."""
+    minutes = int(lexeme(appointment.get("minutesDuration", 0)))
+    is_meant = minutes <= LONGEST_VISIT and begins.year < MAXYEAR
+    return begins + timedelta(minutes=minutes) if is_meant else begins
 
 
 def _cancellation(appointment: Resource) -> dict[str, str]:

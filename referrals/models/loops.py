@@ -194,7 +194,7 @@ class Handoff(models.Model):
     ``restriction.period.end``. ``task_status`` and ``remote_lasted_at`` are the performer's last word and its time.
     ``paused_seconds`` is what was left of the clock when it stopped to wait for information at ``paused_stage``. ``escalate_at`` is when the
     next level is to hear of it (NULL: all have), ``escalation_level`` the last that has. ``is_offer``: one of several
-    bids, none of which has been taken. ``slot_end_at`` is the end of the appointment that the stage is about.
+    bids, none of which has been taken. ``slot_start_at`` (NULL: not known) and ``slot_end_at`` are those of the appointment that the stage is about.
     ``reconfirm_at`` is when what somebody entered for the performer has to be confirmed once more; ``contradiction`` is
     the stage that the performer's own Task names although its status doesn't allow it. ``authorisation`` is the payer's number, good until the end of that day.
     """
@@ -230,6 +230,7 @@ class Handoff(models.Model):
     is_offer = models.BooleanField(default=False)
     authorisation = models.TextField(blank=True, default="")
     authorised_until = models.DateField(null=True)
+    slot_start_at = models.DateTimeField(null=True)
     slot_end_at = models.DateTimeField(null=True)
     reconfirm_at = models.DateTimeField(null=True)
     contradiction = models.CharField(max_length=32, blank=True, default="")

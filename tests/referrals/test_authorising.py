@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from records import access, clock
+from records import access, clock, store
 from records.access import SYSTEM, Actor
 from records.errors import Incorrect, NotFound
 from referrals import people, workflow, worklists
@@ -151,3 +151,38 @@ def test_a_draft_is_moved_by_the_payers_answer_and_by_its_referrer_alone(ward: W
     assert offered == {"authorise", "refuse-authorisation", "cancel", "add-performer", "hold", "transfer"}
     with pytest.raises(Incorrect):
         workflow.perform(pending.id, "report", SYSTEM, data={"report": "DocumentReference/1"})
+
+
+def test_until_the_payer_agrees_whoever_was_named_reads_neither_the_request_nor_its_tasks(ward: Ward) -> None:
+    loop = ward.order(request=requested(ward))
+    assert readable(ward, loop) == {"ServiceRequest", "Task"}
+    ward.does(ward.referrer, ward.only(loop, "dispatch"), "send", authorisation_needed=True, performer=CLINIC)
+    assert readable(ward, loop) == set()
+    ward.does(ward.coordinator, ward.only(loop, "fulfil"), "authorise", authorisation="A-4711")
+    assert readable(ward, loop) == {"ServiceRequest", "Task"}
+
+
+def test_who_was_sent_it_before_keeps_what_it_has_read(ward: Ward) -> None:
+    loop = ward.order(request=requested(ward))
+    ward.does(ward.referrer, ward.only(loop, "dispatch"), "send")
+    ward.does(ward.clinic, ward.only(loop, "fulfil"), "decline", reason="no-capacity", reason_text="Full.")
+    decision = ward.only(loop, "decide-next-step")
+    ward.does(ward.referrer, decision, "redirect", performer=CLINIC, authorisation_needed=True)
+    assert readable(ward, loop) == {"ServiceRequest", "Task"}
+
+
+CLINIC = "Organization/clinic"
+
+
+def requested(ward: Ward) -> str:
+    """A request that names the clinic, and may be read there."""
+    key = clock.new_id()
+    body = {"resourceType": "ServiceRequest", "id": key, "subject": {"reference": f"Patient/{ward.patient}"}}
+    store.write(body, actor=SYSTEM, audience=["practice", "clinic"], validate=False)
+    return key
+
+
+def readable(ward: Ward, loop: Loop) -> set[str]:
+    """What of a loop's own resources the clinic may read."""
+    keys = {"ServiceRequest": [loop.request_id], "Task": [loop.id, *loop.handoffs.values_list("id", flat=True)]}
+    return {type_ for type_, ids in keys.items() if access.visible(ward.clinic, type_).filter(pk__in=ids).exists()}

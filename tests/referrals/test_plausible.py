@@ -46,12 +46,12 @@ def test_an_appointment_booked_with_the_patient_is_asked_about_as_well(ward: War
             )
 
 
-def test_nobody_misses_an_appointment_before_it_is_over_unless_its_own_system_says_so(ward: Ward) -> None:
+def test_nobody_misses_an_appointment_before_it_has_begun_unless_its_own_system_says_so(ward: Ward) -> None:
     fulfil = ward.sent(performer="elsewhere")[1]
     slot = {"slot_end": MONDAY + timedelta(days=3)}
     ward.does(ward.partner, fulfil, "book", **slot)
     told = {"channel": "phone", "spoken_to": "Al"}
-    with pytest.raises(Incorrect, match="isn't over yet"):
+    with pytest.raises(Incorrect, match="hasn't begun yet"):
         workflow.perform(fulfil.id, "no-show", ward.coordinator, data=told, attested=True)
     with clock.at(slot["slot_end"]):
         workflow.perform(fulfil.id, "no-show", ward.coordinator, data=told, attested=True)
@@ -98,3 +98,15 @@ def test_a_report_is_acknowledged_by_a_clinician_and_not_by_a_coordinator(ward: 
 
     with clock.at(MONDAY + HOUR):
         workflow.perform(review.id, "acknowledge", ward.referrer, data=plan)
+
+
+def test_who_has_not_come_is_missed_from_the_beginning_of_the_appointment_on(ward: Ward) -> None:
+    fulfil = ward.sent()[1]
+    begins = MONDAY + timedelta(days=1)
+    ward.does(ward.clinic, fulfil, "book", slot_start=begins, slot_end=begins + HOUR)
+    with pytest.raises(Incorrect, match="hasn't begun yet"):
+        ward.does(ward.clinic, fulfil, "no-show")
+    with clock.at(begins + HOUR / 4):
+        ward.does(ward.clinic, fulfil, "no-show")
+    fulfil.refresh_from_db()
+    assert fulfil.stage == "no-show"
