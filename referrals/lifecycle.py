@@ -23,6 +23,7 @@ WITH_REQUEST = frozenset({"referral", "follow-up", "test-order"})
 # Their word comes from a record of another system, which is taken as it is.
 TOLD = frozenset({"partner", "system"})
 ATTESTORS = frozenset({"coordinator", "requester", "supervisor"})
+PLACER = frozenset({"requester"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def decide(loop: Loop, handoffs: Sequence[Handoff], handoff: Handoff, ask: Ask) 
         dict(situation.data),
         reason_code=situation.data.get("reason", ""),
         reason_text=situation.data.get("reason_text", ""),
-        reasons=_reasons(transition, others, stages) | {one.id: bidding.NOT_SELECTED for one in losers},
+        reasons=_reasons(transition, situation, stages) | {one.id: bidding.NOT_SELECTED for one in losers},
         winner=winner,
         attested=ask.attested,
     )
@@ -100,7 +101,7 @@ def possible(situation: Situation, roles: frozenset[str], *, attested: bool = Fa
     return [
         transition
         for transition in transitions_from(handoff.kind, handoff.stage, situation.loop.kind)
-        if _may(transition, roles, attested=attested) and not _unmet(transition, situation)
+        if _may(transition, situation, roles, attested=attested) and not _unmet(transition, situation)
     ]
 
 
@@ -118,14 +119,20 @@ def fields_of(transition: Transition, *, attested: bool) -> tuple[Field, ...]:
     return transition.fields + (extra if attested else ())
 
 
-def _may(transition: Transition, roles: frozenset[str], *, attested: bool) -> bool:
-    stands_in = attested and bool(roles & ATTESTORS) and is_told_by_performers(transition)
-    return stands_in or bool(transition.who & roles)
+def _may(transition: Transition, situation: Situation, roles: frozenset[str], *, attested: bool) -> bool:
+    if attested and roles & ATTESTORS and is_told(transition, situation.loop):
+        return True
+    return bool(roles & (PLACER if _is_of_another(transition, situation.loop) else transition.who))
 
 
-def is_told_by_performers(transition: Transition) -> bool:
-    """Whether staff may enter it for a performer who has told of it (PATHWAYS §3, "Attested")."""
-    return "performer" in transition.who
+def is_told(transition: Transition, loop: Loop) -> bool:
+    """Whether staff may enter it for somebody elsewhere who has told of it (PATHWAYS §3, "Attested")."""
+    return "performer" in transition.who or _is_of_another(transition, loop)
+
+
+def _is_of_another(transition: Transition, loop: Loop) -> bool:
+    """Whether it is the word of a placer elsewhere: whoever performs here can only pass it on."""
+    return transition.is_placers and loop.answer_only
 
 
 def _unmet(transition: Transition, situation: Situation) -> list[str]:
@@ -142,7 +149,7 @@ def _choose(situation: Situation, ask: Ask) -> Transition:
     ]
     if not named:
         raise Incorrect(_refusal(situation, ask) + _why_ended(situation.handoff))
-    allowed = [transition for transition in named if _may(transition, ask.roles, attested=ask.attested)]
+    allowed = [transition for transition in named if _may(transition, situation, ask.roles, attested=ask.attested)]
     if not allowed:
         raise Forbidden(_refusal(situation, ask))
     unmet = _unmet(allowed[0], situation)
@@ -178,9 +185,13 @@ def _clean(transition: Transition, situation: Situation, ask: Ask) -> Data:
         earliest=situation.loop.ordered_at,
         now=ask.at,
         is_told=bool(ask.roles & TOLD),
-        missed=situation.handoff.slot_end_at if transition.action == "no-show" else None,
+        missed=_missed(situation.handoff) if transition.action == "no-show" else None,
     )
     return values
+
+
+def _missed(handoff: Handoff) -> datetime | None:
+    return handoff.slot_start_at or handoff.slot_end_at
 
 
 def _stages(transition: Transition, situation: Situation) -> dict[str, str]:
@@ -203,11 +214,11 @@ def _lost(losers: Sequence[Handoff], stopped: Sequence[Handoff], others: Sequenc
     }
 
 
-def _reasons(transition: Transition, others: Sequence[Handoff], stages: Mapping[str, str]) -> dict[str, str]:
-    """The reason for which a transition ends other performers' part, where the table gives one."""
-    return {
-        one.id: transition.because for one in others if transition.because and one.kind == "fulfil" and one.id in stages
-    }
+def _reasons(transition: Transition, situation: Situation, stages: Mapping[str, str]) -> dict[str, str]:
+    """The reason for which a transition ends other performers' part, where the table gives one, or gives it back."""
+    because = situation.reason if "returned" in transition.sets else transition.because
+    touched = [one for one in situation.others if one.kind == "fulfil" and one.id in stages]
+    return {one.id: because for one in touched} if because else {}
 
 
 def _asked(transition: Transition, situation: Situation) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """What a handoff carries when it opens or moves: what it is about, and for which reason."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from referrals.lifecycle import Decision
@@ -36,6 +36,15 @@ def reason_of(handoff: Handoff, decision: Decision, *, own: bool) -> tuple[str, 
     if handoff.kind == "request-cancellation":
         return decision.reason_code or handoff.reason_code, decision.reason_text
     return decision.reason_code, decision.reason_text
+
+
+def relieved(handoff: Handoff, performing: Iterable[Handoff], decision: Decision) -> Iterator[Handoff]:
+    """What goes on although its performer was asked to stop, without that reason any more (PATHWAYS §3)."""
+    for one in performing if "goes-on" in decision.transition.sets else ():
+        if one.id == handoff.opened_by_id and one.reason_code:
+            one.reason_code = one.reason_text = ""
+            one.version += 1
+            yield one
 
 
 def is_under_another(handoff: Handoff) -> bool:

@@ -5,11 +5,13 @@ is judged only for sense, not for likelihood.
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from records.errors import Incorrect, Issue
+from referrals import fields
 from referrals.vocabulary import Data
 
 FURTHEST_APPOINTMENT = timedelta(days=3 * 365)
@@ -20,15 +22,23 @@ ZONES_BEHIND = timedelta(hours=12)
 """Until then it is still the same day somewhere."""
 
 
+def validate_reach(value: date) -> None:
+    """A validator of days and moments in the forms and bodies of the higher rooms: within what a clock here reaches."""
+    try:
+        fields.within_reach(value)
+    except ValueError as error:
+        raise ValidationError(str(error)) from error
+
+
 def check(
     values: Data, by: str, *, earliest: datetime, now: datetime, is_told: bool, missed: datetime | None = None
 ) -> None:
     """Raise `Incorrect` naming each field that can't be meant.
 
-    ``by`` is the name of whoever acts, ``earliest`` when the order was placed; ``is_told``: another system says it; ``missed`` is the
-    end of the appointment to which the patient is said not to have come.
+    ``by`` is the name of whoever acts, ``earliest`` when the order was placed; ``is_told``: another system says it; ``missed`` is when
+    the appointment begins (where that isn't known, ends) to which the patient is said not to have come.
     """
-    issues = list(_about_order(values))
+    issues = list(_about_order(values, is_told=is_told))
     if not is_told:
         issues += [*_about_time(values, earliest, now), *_about_people(values, by)]
         issues += [*_about_authorisation(values, now), *_about_absence(missed, now)]
@@ -36,9 +46,10 @@ def check(
         raise Incorrect(" ".join(issue.text for issue in issues), *issues)
 
 
-def _about_order(values: Data) -> Iterator[Issue]:
+def _about_order(values: Data, *, is_told: bool) -> Iterator[Issue]:
     start, end = values.get("slot_start"), values.get("slot_end")
-    if start and end and end <= start:
+    # Another system may know no more than when it begins.
+    if start and end and (end < start or (end == start and not is_told)):
         yield Issue(_("The appointment ends before it starts."), "slot_end", "value")
 
 
@@ -58,7 +69,7 @@ def _about_authorisation(values: Data, now: datetime) -> Iterator[Issue]:
 
 def _about_absence(missed: datetime | None, now: datetime) -> Iterator[Issue]:
     if missed and now < missed:
-        yield Issue(_("The appointment isn't over yet."), code="business-rule")
+        yield Issue(_("The appointment hasn't begun yet."), code="business-rule")
 
 
 def _about_people(values: Data, by: str) -> Iterator[Issue]:

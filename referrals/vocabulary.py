@@ -133,12 +133,13 @@ class Transition:
     """One row of the lifecycle: an action takes a handoff of a kind from a stage to another.
 
     ``loop_kinds`` empty = all. ``sources`` empty = every open stage of that handoff kind. ``target`` empty = the stage
-    stays. ``who`` are the roles that may; ``needs`` the conditions without which it isn't possible. ``closes`` are
+    stays. ``who`` are the roles that may; ``is_placers``: it is the placer's word, which others only enter for a placer elsewhere; ``needs`` the conditions without which it isn't possible. ``closes`` are
     kinds of which the related open handoffs end with it, a `fulfil` for the reason ``because``. ``sets`` names what it
     records on the loop: "acknowledged", "told", "ended" (with the reason's end), "performer" (the first one chosen), "replaced" (a
     request of ours takes the place of the last), "in-full" (no longer advice alone), "carried-out" (what was
     reported is enough, once nobody performs any more), "died" (all ends but what outlives the patient), "lives"
-    (it was not so: what it has asked performers to cancel is taken back), "reviewer" (another clinician reads what is reported); on the handoff: "attempt", "confirmed" (what
+    (it was not so: what it has asked performers to cancel is taken back), "reviewer" (another clinician reads what is reported), "goes-on" (what it was
+    asked to stop goes on, without the reason for which it was to stop), "returned" (what waited goes on, for the reason that the action gives); on the handoff: "attempt", "confirmed" (what
     was entered for its performer), "authorised", "claimed", "given-back" and "owner" (it gets another owner),
     "loop-owners" (so does the whole loop: `referrals.holding`); and of a report: "received", "withdrawn"
     (`referrals.receipts`), "contradicted" (its performer says that there is none, or another of what was entered).
@@ -159,13 +160,14 @@ class Transition:
     sets: frozenset[str] = frozenset()
     because: str = ""
     is_primary: bool = False
+    is_placers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
     """An action that this actor may take now on this handoff, with the form for it.
 
-    ``attested``: it is the performer's, and may be entered for a performer who has told of it (`perform(attested=True)`).
+    ``attested``: it is somebody else's, and may be entered for them when they have told of it (`perform(attested=True)`).
     """
 
     action: str

@@ -23,7 +23,7 @@ from referrals.lifecycle import Decision
 from referrals.models import RANK, Event, Handoff, Loop, Owner
 from referrals.mortality import proof_of_death
 from referrals.opening import Order
-from referrals.particulars import focus_of, inherited_reason_of, is_under_another, reason_of
+from referrals.particulars import focus_of, inherited_reason_of, is_under_another, reason_of, relieved
 from referrals.pathways import STAGES, first_stage
 from referrals.pathways.parts import DEPENDENTS
 from referrals.projection import is_ours_to_say
@@ -282,7 +282,7 @@ class Work:
         """Let the handoff, or the whole loop with what its owners hold in it, go to whom the action names."""
         touched, changes = holding.hand_over(loop, handoff, self.open_handoffs(loop), decision, self.actor)
         self._ledger.change_loop(loop, **changes)
-        for each in touched:
+        for each in (*touched, *relieved(handoff, self.open_handoffs(loop), decision)):
             self._ledger.put_handoff(each)
         if "authorised" in decision.transition.sets:
             handoff.authorisation = decision.data["authorisation"]
@@ -320,7 +320,7 @@ class Work:
         """Bring a handoff to a stage: its status, its clock, its end."""
         transition = decision.transition
         stage = STAGES[handoff.kind, stage_code]
-        stays = not transition.target if own else handoff.id in decision.reasons and not stage.is_end
+        stays = not transition.target if own else handoff.id in decision.reasons and stage_code == handoff.stage
         handoff.version += 1
         handoff.attempts += "attempt" in transition.sets
         if not transition.sets & CHANGING_HANDS:

@@ -113,7 +113,7 @@ def hear(handoff_id: str, said: Resource, actor: Actor, *, at: datetime) -> None
 def available(actor: Actor, handoff: Handoff) -> list[Offer]:
     """The actions that this actor may take now on this handoff, each with the fields of its form.
 
-    Where the performer works elsewhere, staff are also offered the performer's actions, to enter what they were told.
+    Where its owner works elsewhere, staff are also offered that owner's actions, to enter what they were told.
     """
     others = [other for other in handoff.loop.handoffs.filter(closed_at=None) if other.id != handoff.id]
     situation = Situation(handoff.loop, handoff, others, {})
@@ -125,7 +125,7 @@ def available(actor: Actor, handoff: Handoff) -> list[Offer]:
         offers += [
             _offer(transition, situation, attested=True)
             for transition in heard
-            if transition not in own and lifecycle.is_told_by_performers(transition)
+            if transition not in own and lifecycle.is_told(transition, handoff.loop)
         ]
     return offers
 

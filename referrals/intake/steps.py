@@ -32,6 +32,7 @@ ANSWERS = {
     ("Appointment", "completed"): "release-appointment",  # what only such a visit is about
     ("request-cancellation", "completed"): "accept-cancellation",
     ("request-cancellation", "rejected"): "refuse-cancellation",
+    ("request-cancellation", "failed"): "refuse-cancellation",
     ("recollect", "completed"): "recollected",
     ("recollect", "rejected"): "decline",
     ("recollect", "failed"): "fail",
@@ -39,6 +40,8 @@ ANSWERS = {
 }
 DENYING = frozenset({*ENDINGS, "entered-in-error"})
 OUTCOMES = frozenset({"report-sent", "done", "final"})
+HAS_IT = frozenset({"requested", "received", "accepted", "ready", "in-progress", "on-hold"})
+"""A performer that has heard of it and hasn't decided yet."""
 STARTED_ANYWAY = "start-anyway"
 STOPPED_ANYWAY = "stop-anyway"
 BEFORE_THE_OUTCOME = frozenset({"requested", "received", "accepted"})
@@ -117,7 +120,7 @@ def _rows(handoff: Handoff, stage: str = "") -> dict[str, Transition]:
 
 
 def _answer(handoff: Handoff, said: Resource, status: str) -> list[Step]:
-    if status == handoff.task_status:
+    if status == handoff.task_status or (handoff.kind == "request-cancellation" and status in HAS_IT):
         return []
     action = ANSWERS.get((handoff.focus.split("/")[0], status)) or ANSWERS.get((handoff.kind, status), "")
     if handoff.stage == "overtaken":  # the answer comes too late

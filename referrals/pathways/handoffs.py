@@ -34,7 +34,7 @@ HANDOFFS: dict[str, HandoffKind] = {
             _("Answer the performer's question"),
             owner=_("the referrer"),
             opened_by=_("the performer asks"),
-            ended_by=_("answered"),
+            ended_by=_("answered, or not with a reason"),
             due=_("2 business days"),
         ),
         HandoffKind(
@@ -111,7 +111,7 @@ HANDOFFS: dict[str, HandoffKind] = {
             _("Confirm the handover"),
             owner=_("the discharging clinician"),
             opened_by=_("a result pending at discharge"),
-            ended_by=_("confirmed"),
+            ended_by=_("confirmed, or waived with a reason"),
             due=_("2 business days"),
         ),
         HandoffKind(

@@ -123,6 +123,19 @@ INFORMATION = (
         ),
         moves=(Move("fulfil", frozenset({"awaiting-information"})),),
         is_primary=True,
+        is_placers=True,
+    ),
+    # The performer goes on without it, and is told why.
+    Transition(
+        "leave-unanswered",
+        "provide-information",
+        _("It can't be answered"),
+        "unanswered",
+        REFERRER,
+        fields=reason("unanswered"),
+        moves=(Move("fulfil", frozenset({"awaiting-information"})),),
+        sets=frozenset({"returned"}),
+        is_placers=True,
     ),
 )
 
@@ -302,6 +315,14 @@ UPKEEP = (
         STAFF | RECIPIENT,
         fields=(NOTE,),
         is_primary=True,
+    ),
+    Transition(
+        "waive-handover",
+        "confirm-handover",
+        _("There is nothing to hand over any more"),
+        "handover-waived",
+        STAFF | RECIPIENT,
+        fields=reason("handover"),
     ),
     Transition("confirm", "confirm-death", _("Confirm"), "death-confirmed", STAFF, fields=(NOTE,), is_primary=True),
     Transition("refute", "confirm-death", _("Refute"), "death-refuted", STAFF | {"system"}, fields=(NOTE,)),

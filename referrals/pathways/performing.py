@@ -347,6 +347,7 @@ CANCELLATION_ANSWERS = (
         "cancellation-refused",
         RECIPIENT,
         fields=reason("keep-going"),
+        sets=frozenset({"goes-on"}),
     ),
 )
 

@@ -119,6 +119,23 @@ def test_a_question_about_what_was_placed_elsewhere_is_the_placers_and_waits_on_
     assert "answer" in {one.action for one in workflow.available(here.partner, asked)}
 
 
+def test_the_placers_answer_is_only_passed_on_by_who_performs(here: Region, theirs: Resource) -> None:
+    clinic = region.client("clinic", CLINIC)
+    workflow.perform(the(the_loop(), "fulfil").id, "ask-information", clinic, data={"question": "Since when?"})
+    asked = the(the_loop(), "provide-information")
+    with pytest.raises(Forbidden):
+        workflow.perform(asked.id, "answer", clinic, data={"answer": "Since May."})
+    offers = {one.action: one.attested for one in workflow.available(clinic, asked)}
+    assert (offers["answer"], offers["leave-unanswered"]) == (True, True)
+    with pytest.raises(Incorrect):
+        workflow.perform(asked.id, "answer", clinic, data={"answer": "Since May."}, attested=True)
+    told = {"answer": "Since May.", "channel": "phone", "spoken_to": "Dr Gray"}
+    workflow.perform(asked.id, "answer", clinic, data=told, attested=True)
+    event = Event.objects.get(action="answer")
+    assert (event.attested, event.details["spoken_to"]) == (True, "Dr Gray")
+    assert open_kinds(the_loop()) == ["fulfil"]
+
+
 def test_what_its_placer_elsewhere_holds_is_in_the_journal_and_what_it_revokes_is_cancelled(
     here: Region, theirs: Resource
 ) -> None:

@@ -42,7 +42,7 @@ RECORDED = {
         "performer",
         "carried-out",
     ),
-    *("claimed", "given-back", "replaced", "confirmed", "reviewer", "in-full", "authorised"),
+    *("goes-on", "returned", "claimed", "given-back", "replaced", "confirmed", "reviewer", "in-full", "authorised"),
 }
 KINDS = {"referral", "follow-up", "test-order"}
 

@@ -128,3 +128,18 @@ def test_a_loser_who_answers_last_ends_the_loop_for_the_reason_that_it_had(here:
     with clock.at(hours(4)):
         take(answer(asked, "completed", hours(4)), here.partner)
     assert (now(loop).stage, now(loop).end_reason, now(loop).told_reason) == ("cancelled", "no-longer-needed", "")
+
+
+@pytest.mark.parametrize("status", ["received", "accepted", "in-progress", "on-hold"])
+def test_a_performer_who_has_the_request_to_stop_has_not_decided_yet(here: Region, status: str) -> None:
+    loop = started(here)
+    workflow.perform(the(loop, "fulfil").id, "request-cancellation", here.gp, data={"reason": "withdrawn"})
+    asked = asked_to_stop(loop)
+    for at in (hours(4), hours(5)):
+        with clock.at(at):
+            take(answer(asked, status, at), here.partner)
+    assert (asked_to_stop(loop).stage, task_of(asked)["status"]) == ("cancellation-asked", status)
+    assert the(loop, "fulfil").is_open
+    with clock.at(hours(6)):
+        take(answer(asked, "failed", hours(6)), here.partner)
+    assert (asked_to_stop(loop).stage, the(loop, "fulfil").is_open) == ("cancellation-refused", True)

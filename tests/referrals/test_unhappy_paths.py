@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from records import clock, store
-from records.errors import Incorrect
+from records.errors import Forbidden, Incorrect
 from referrals import workflow
 from referrals.models import Handoff, Loop
 from tests.referrals.ward import MONDAY, Ward
@@ -158,3 +158,48 @@ def test_what_has_been_seen_is_not_closed_however_plain_its_performers_status(wa
     assert Handoff.objects.get(pk=fulfil.pk).task_status == "requested"
     with pytest.raises(Incorrect, match="it has been started"):
         ward.does(ward.referrer, ward.only(loop, "decide-next-step"), "close", reason="no-longer-needed")
+
+
+def asked(ward: Ward) -> tuple[Loop, Handoff, Handoff]:
+    """A referral whose performer waits for an answer, and the question."""
+    loop, fulfil = ward.sent()
+    ward.does(ward.clinic, fulfil, "receive")
+    ward.does(ward.clinic, fulfil, "ask-information", question="Since when?")
+    return loop, fulfil, ward.only(loop, "provide-information")
+
+
+def test_a_question_that_nobody_can_answer_goes_back_to_its_performer_with_the_reason(ward: Ward) -> None:
+    loop, fulfil, question = asked(ward)
+    with clock.at(MONDAY + timedelta(days=1)):
+        with pytest.raises(Incorrect):
+            ward.does(ward.referrer, question, "leave-unanswered")
+        ward.does(ward.referrer, question, "leave-unanswered", reason="not-known")
+    fulfil = again_at(fulfil)
+    assert (fulfil.stage, fulfil.reason_code, fulfil.paused_seconds) == ("in-triage", "not-known", None)
+    assert ward.open_kinds(loop) == ["fulfil"]
+    ended = Handoff.objects.get(pk=question.pk)
+    assert (ended.stage, ended.task_status, ended.reason_code) == ("unanswered", "failed", "not-known")
+    assert store.get("Task", fulfil.id)["statusReason"]["coding"][0]["code"] == "not-known"
+    ward.does(ward.clinic, fulfil, "accept")
+    assert (again_at(fulfil).reason_code, "statusReason" in store.get("Task", fulfil.id)) == ("", False)
+
+
+def test_only_the_referrers_side_says_that_it_can_not_answer(ward: Ward) -> None:
+    _loop, _fulfil, question = asked(ward)
+    with pytest.raises(Forbidden):
+        ward.does(ward.clinic, question, "leave-unanswered", reason="not-known")
+
+
+def test_what_a_performer_was_asked_to_stop_goes_on_without_that_reason(ward: Ward) -> None:
+    loop, fulfil = ward.sent()
+    ward.does(ward.clinic, fulfil, "book", slot_end=MONDAY + timedelta(days=1))
+    ward.does(ward.referrer, fulfil, "request-cancellation", reason="no-longer-needed")
+    assert again_at(fulfil).reason_code == "no-longer-needed"
+    ward.does(ward.clinic, ward.only(loop, "request-cancellation"), "refuse-cancellation", reason="patient-insists")
+    fulfil = again_at(fulfil)
+    assert (fulfil.stage, fulfil.reason_code) == ("scheduled", "")
+    assert "statusReason" not in store.get("Task", fulfil.id)
+
+
+def again_at(handoff: Handoff) -> Handoff:
+    return Handoff.objects.get(pk=handoff.pk)

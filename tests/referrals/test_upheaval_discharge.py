@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from records import access, clock, store
+from records.errors import Incorrect
 from records.json import Resource
 from referrals import people, workflow
 from referrals.models import Event, Handoff, Loop
@@ -118,6 +119,20 @@ def test_what_is_pending_is_read_by_the_patients_own_doctor_and_handed_over_by_w
     with clock.at(MONDAY + timedelta(days=2)):
         workflow.perform(review.id, "acknowledge", here.gp, data={"plan": "Again", "question_answered": True})
     assert open_kinds(loop) == ["notify-patient"]
+
+
+def test_a_handover_that_is_no_longer_needed_ends_with_a_reason_and_the_result_keeps_its_reader(here: Region) -> None:
+    loop = pending(here)
+    take(stay(), clinic())
+    take(stay("in-progress", "again"), clinic())
+    with pytest.raises(Incorrect):
+        workflow.perform(the(loop, "confirm-handover").id, "waive-handover", clinic())
+    workflow.perform(the(loop, "confirm-handover").id, "waive-handover", clinic(), data={"reason": "readmitted"})
+    waived = the(loop, "confirm-handover")
+    assert (waived.stage, waived.task_status, waived.reason_code) == ("handover-waived", "cancelled", "readmitted")
+    assert open_kinds(loop) == ["fulfil"]
+    take(result("final", MONDAY), here.partner)
+    assert the(loop, "review-report").owner.key == "gp"
 
 
 def test_who_has_no_doctor_of_their_own_is_called_by_the_house_itself_and_keeps_the_reader(here: Region) -> None:
