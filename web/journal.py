@@ -30,6 +30,8 @@ SENTENCES: dict[str, Words] = {
     "accept": gettext_lazy("%(who)s accepted it."),
     "ask-information": gettext_lazy("%(who)s asked the referrer for information."),
     "answer": gettext_lazy("%(who)s answered the question."),
+    "leave-unanswered": gettext_lazy("%(who)s said why the question can't be answered."),
+    "waive-handover": gettext_lazy("%(who)s said why there is nothing to hand over any more."),
     "book": gettext_lazy("%(who)s booked an appointment."),
     "rebook": gettext_lazy("%(who)s booked another appointment."),
     "contact-patient/book": gettext_lazy("%(who)s booked a visit with the patient."),

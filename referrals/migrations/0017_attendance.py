@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("referrals", "0015_kept_laws"),
+        ("referrals", "0016_possible_duplicates"),
     ]
 
     operations = [
