@@ -34,11 +34,11 @@ class Asking:
         is_draft = decision.data.get("authorisation_needed", False)
         newcomers = sorted({owner.organization for owner in owners} - known - {""}) if not is_draft else ()
         self._asked += [(loop, organization, request) for organization in newcomers]
+        asked: list[Owner | None] = [*owners] or [loop.performer_owner]
         if is_draft:
             entitled = {one.owner.organization for one in staying} | _placing(loop)
-            hidden = sorted({owner.organization for owner in owners} - entitled - {""})
+            hidden = sorted({owner.organization for owner in asked if owner} - entitled - {""})
             self._unasked += [(loop, organization, request) for organization in hidden]
-        asked: list[Owner | None] = [*owners] or [loop.performer_owner]
         self._clocks.learn(*owners)
         if "performer" in decision.transition.sets and (owners or is_draft):
             performing = {one.owner_id for one in staying}

@@ -27,7 +27,9 @@ def task_status(handoff: Handoff, stage: Stage, base: Resource | None) -> str:
 
 
 def _placers_word(handoff: Handoff, stage: Stage) -> str:
-    """What we may say in the place of a performer who works elsewhere: an end of the placer's, else its own last word."""
+    """What we may say in the place of a performer who works elsewhere: that it is asked, an end of the placer's, else its own last word."""
     if stage.code == "superseded" and handoff.task_status in STARTED:
         return handoff.task_status
+    if handoff.task_status == "draft" and stage.task_status == "requested":
+        return stage.task_status
     return PLACERS_ENDS.get(stage.code, handoff.task_status)

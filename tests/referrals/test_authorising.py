@@ -153,10 +153,13 @@ def test_a_draft_is_moved_by_the_payers_answer_and_by_its_referrer_alone(ward: W
         workflow.perform(pending.id, "report", SYSTEM, data={"report": "DocumentReference/1"})
 
 
-def test_until_the_payer_agrees_whoever_was_named_reads_neither_the_request_nor_its_tasks(ward: Ward) -> None:
+@pytest.mark.parametrize("named", [{}, {"performer": "Organization/clinic"}])
+def test_until_the_payer_agrees_whoever_was_named_reads_neither_the_request_nor_its_tasks(
+    ward: Ward, named: dict[str, str]
+) -> None:
     loop = ward.order(request=requested(ward))
     assert readable(ward, loop) == {"ServiceRequest", "Task"}
-    ward.does(ward.referrer, ward.only(loop, "dispatch"), "send", authorisation_needed=True, performer=CLINIC)
+    ward.does(ward.referrer, ward.only(loop, "dispatch"), "send", authorisation_needed=True, **named)
     assert readable(ward, loop) == set()
     ward.does(ward.coordinator, ward.only(loop, "fulfil"), "authorise", authorisation="A-4711")
     assert readable(ward, loop) == {"ServiceRequest", "Task"}
