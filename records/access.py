@@ -1,9 +1,12 @@
 """Who acts, and what they may see. The one place where access is decided."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
 
+from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
@@ -123,6 +126,28 @@ def visible(actor: Actor, type_name: str) -> QuerySet[Any]:
     if actor.organization:
         rows = rows.filter(audience__type=type_name, audience__organization=actor.organization)
     return rows.filter(patient=actor.patient) if _is_limited_to_patient(actor, type_name, rule) else rows
+
+
+def bodies(actor: Actor, type_name: str, ids: Collection[str]) -> dict[str, str]:
+    """The bodies (JSON text) of those of these resources that are `visible` to this actor, by id.
+
+    For staff, who look up the names of every page's patients, the SQL is made once and not compiled at each look.
+    """
+    is_staff = actor.kind == "person" and bool(actor.organization) and policy(type_name) in ("compartment", "audience")
+    if not is_staff:
+        return dict(visible(actor, type_name).filter(id__in=ids).values_list("id", "body"))
+    with connection.cursor() as cursor:
+        cursor.execute(_bodies(row_class(type_name)._meta.db_table), [type_name, actor.organization, list(ids)])
+        return dict(cursor.fetchall())
+
+
+@cache
+def _bodies(table: str) -> str:
+    return (
+        f'SELECT resource.id, resource.body FROM "{table}" AS resource JOIN {Audience._meta.db_table} AS audience'  # noqa: S608
+        " ON audience.row = resource.id WHERE audience.type = %s AND audience.organization = %s"
+        " AND resource.id = ANY(%s) AND NOT resource.deleted"
+    )
 
 
 def recency(actor: Actor, type_name: str) -> str:

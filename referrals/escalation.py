@@ -9,13 +9,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from records import clock
 from records.access import Actor
 from referrals import people
 from referrals.deadlines import ESCALATION, Rules, rules_of
-from referrals.models import RANK, Escalation, Handoff, Pool
+from referrals.models import RANK, Escalation
 
 OWNER, POOL, SUPERVISOR = 1, 2, 3
 BATCH = 500
@@ -37,6 +37,31 @@ class Notice:
     due_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """A handoff whose next level is to hear now: the columns of `_DUE`. ``level`` is the last that has."""
+
+    handoff_id: str
+    due_at: datetime
+    level: int
+    priority_rank: int
+    list_id: int
+    accountable_id: int
+    organization: str
+    supervisor_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """The level that hears of a handoff now, as an Owner's id, and when the one after it is to hear."""
+
+    handoff_id: str
+    due_at: datetime
+    level: int
+    hears: int
+    then: datetime | None
+
+
 class SweepStands(RuntimeError):
     """The same handoff came to more levels than there are: the rules lead nowhere, and a worker would spin for ever."""
 
@@ -47,10 +72,13 @@ def sweep(now: datetime) -> int:
     Raises `SweepStands` when a batch brings nothing forward; what was recorded before stays.
     """
     recorded: Counter[str] = Counter()
-    while batch := _sweep_batch(now):
-        recorded.update(batch)
-        if any(recorded[handoff_id] > SUPERVISOR for handoff_id in batch):
+    is_more = True
+    while is_more:
+        batch = _sweep_batch(now)
+        recorded.update(step.handoff_id for step in batch)
+        if any(recorded[step.handoff_id] > SUPERVISOR for step in batch):
             raise SweepStands("A handoff comes up at every batch of the escalation sweep.")
+        is_more = len(batch) == BATCH or any(step.then is not None and step.then <= now for step in batch)
     return recorded.total()
 
 
@@ -69,53 +97,52 @@ def displayed(actor: Actor, ids: Collection[int]) -> int:
     return mine.update(delivered_at=clock.now(), channel="app")
 
 
-def _sweep_batch(now: datetime) -> list[str]:
-    """One batch of handoffs that have come to their next level, by id. What another sweep holds is left to it."""
-    with transaction.atomic():
-        due = (
-            Handoff.objects.select_for_update(skip_locked=True, of=("self",))
-            .select_related("accountable")
-            .filter(closed_at=None, escalate_at__lte=now)
-            .order_by("escalate_at")[:BATCH]
-        )
-        handoffs = list(due)
-        supervisors = _supervisors({handoff.accountable_id for handoff in handoffs})
-        rules = rules_of(handoff.accountable.organization for handoff in handoffs)
-        for handoff in handoffs:
-            handoff.escalation_level += 1
-            handoff.escalate_at = _next(handoff, rules[handoff.accountable.organization])
-        Escalation.objects.bulk_create(
-            [_escalation(handoff, supervisors, now) for handoff in handoffs], ignore_conflicts=True
-        )
-        Handoff.objects.bulk_update(handoffs, ["escalation_level", "escalate_at"])
-    return [handoff.id for handoff in handoffs]
+def _sweep_batch(now: datetime) -> list[_Step]:
+    """One batch of handoffs that have come to their next level. What another sweep holds is left to it."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_DUE, {"now": now, "batch": BATCH})
+        due = [_Due(*line) for line in cursor.fetchall()]
+        rules = rules_of(one.organization for one in due)
+        steps = [_step(one, rules[one.organization]) for one in due]
+        if steps:
+            columns = {name: [getattr(step, name) for step in steps] for name in _Step.__slots__}
+            cursor.execute(_RECORD, {"now": now, **columns})
+    return steps
 
 
-def _next(handoff: Handoff, rules: Rules) -> datetime | None:
+def _step(due: _Due, rules: Rules) -> _Step:
+    """The owner's list hears first: for an owner outside that is the accountable pool's, on which it stands."""
+    level = min(due.level + 1, SUPERVISOR)
+    hears = {OWNER: due.list_id, POOL: due.accountable_id, SUPERVISOR: due.supervisor_id or due.accountable_id}
+    return _Step(due.handoff_id, due.due_at, level, hears[level], _next(due, rules))
+
+
+def _next(due: _Due, rules: Rules) -> datetime | None:
     """When the next level hears, by the numbers of the organisation that answers for it; None after the last."""
-    level = AFTERWARDS.get(handoff.escalation_level + 1)
+    level = AFTERWARDS.get(due.level + 2)
     if level is None:
         return None
-    return rules.due("", ESCALATION, level, (PRIORITIES[handoff.priority_rank],), handoff.due_at)
+    return rules.due("", ESCALATION, level, (PRIORITIES[due.priority_rank],), due.due_at)
 
 
-def _escalation(handoff: Handoff, supervisors: dict[int, int], now: datetime) -> Escalation:
-    """The owner's list hears first: for an owner outside that is the accountable pool's, on which it stands."""
-    hears = {
-        OWNER: handoff.list_id,
-        POOL: handoff.accountable_id,
-        SUPERVISOR: supervisors.get(handoff.accountable_id, handoff.accountable_id),
-    }
-    return Escalation(
-        handoff=handoff,
-        due_at=handoff.due_at,
-        level=handoff.escalation_level,
-        owner_id=hears[handoff.escalation_level],
-        recorded_at=now,
-    )
-
-
-def _supervisors(pools: Collection[int]) -> dict[int, int]:
-    """The supervisor of each pool, by the pool's Owner."""
-    found = Pool.objects.filter(owner__in=pools, supervisor__isnull=False)
-    return dict(found.values_list("owner_id", "supervisor_id"))
+# What has come to its next level, with whom that may be: in the order in which the index gives it.
+_DUE = """
+SELECT handoff.id, handoff.due_at, handoff.escalation_level, handoff.priority_rank, handoff.list_id,
+       handoff.accountable_id, accountable.organization, pool.supervisor_id
+FROM referrals_handoff AS handoff JOIN referrals_owner AS accountable ON accountable.id = handoff.accountable_id
+     LEFT JOIN referrals_pool AS pool ON pool.owner_id = handoff.accountable_id
+WHERE handoff.closed_at IS NULL AND handoff.escalate_at <= %(now)s
+ORDER BY handoff.escalate_at, handoff.id LIMIT %(batch)s
+FOR UPDATE OF handoff SKIP LOCKED
+"""
+_RECORD = """
+WITH step AS (
+    SELECT * FROM unnest(%(handoff_id)s::text[], %(due_at)s::timestamptz[], %(level)s::smallint[], %(hears)s::bigint[],
+                         %(then)s::timestamptz[]) AS step (handoff_id, due_at, level, hears, later)
+), moved AS (
+    UPDATE referrals_handoff AS handoff SET escalation_level = step.level, escalate_at = step.later
+    FROM step WHERE handoff.id = step.handoff_id
+)
+INSERT INTO referrals_escalation (handoff_id, due_at, level, owner_id, recorded_at, channel)
+SELECT handoff_id, due_at, level, hears, %(now)s, '' FROM step ON CONFLICT DO NOTHING
+"""

@@ -63,7 +63,7 @@ def hand_over_all(person: Owner, actor: Actor, *, to: Owner | None = None, note:
     """
     held = Handoff.objects.filter(owner=person, closed_at=None).select_related("owner", "pool").order_by("due_at", "id")
     acts = [Act(one.id, "reassign", data=_data(note, owner=_taker(one, to))) for one in held]
-    for loop in Loop.objects.filter(responsible=person, closed_at=None).select_related("accountable"):
+    for loop in Loop.objects.filter(responsible=person, closed_at=None).select_related("accountable").order_by("id"):
         followed = to if to is not None and to.kind == Owner.Kind.PERSON else loop.accountable
         # every open loop has an open handoff (law 1); which one says it makes no difference
         some = Handoff.objects.filter(loop=loop, closed_at=None).order_by("id").values_list("id", flat=True)[0]

@@ -266,7 +266,7 @@ class Work:
     def _read(self, loops: Sequence[Loop], handoff_ids: Sequence[str]) -> None:
         by_id = {loop.id: loop for loop in loops}
         wanted = Q(closed_at=None) | Q(id__in=handoff_ids)
-        for handoff in Handoff.objects.select_related("owner").filter(wanted, loop__in=by_id):
+        for handoff in Handoff.objects.select_related("owner").filter(wanted, loop__in=by_id).order_by("id"):
             handoff.loop = by_id[handoff.loop_id]
             self._handoffs[handoff.id] = handoff
         owners = [owner for loop in loops for owner in (loop.accountable, loop.responsible, loop.performer_owner)]

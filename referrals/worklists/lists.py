@@ -12,6 +12,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import compress
 
 from django.db import connection
 from django.utils.translation import gettext as _
@@ -20,7 +21,7 @@ from records.access import Actor
 from records.errors import Malformed
 from referrals import people
 from referrals.people import OVERSEEING, WORKING, Lists
-from referrals.worklists.filters import LABELS, WATCHING, Filters, Parameters, Scope, label, where
+from referrals.worklists.filters import LABELS, WATCHING, Filters, Parameters, Scope, where
 from referrals.worklists.patients import identities
 
 MOST_ROWS = 200
@@ -75,7 +76,6 @@ h.id, h.loop_id, h.version, l.kind, h.kind, h.stage, l.stage, l.priority, h.prio
 h.owner_id, o.name, o.kind, o.organization, h.list_id, s.name, h.pool_id, l.placer, l.performer, l.ordered_at,
 h.opened_at, h.stage_since, h.due_at
 """
-_VIA = "listed.via"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +111,14 @@ def rows(
     knows them already (`people.lists_at`). Raises `Malformed` for a key that we never gave.
     """
     wanted = min(max(limit, 1), MOST_ROWS)
-    parameters = Parameters()
-    columns = [_COLUMNS, _VIA, *(label(name, now, parameters) for name in LABELS)]
+    parameters = Parameters(now=now)
     conditions = list(where(filters, actor, now, parameters))
     if after:
         conditions.append(_beyond(after, parameters))
     lists = lists or people.lists_at(actor, now)
-    branches = _branches(filters, lists, ", ".join(columns), conditions, parameters, wanted + 1, now)
+    branches = _branches(filters, lists, _PICKED, conditions, parameters, wanted + 1, now)
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT * FROM ({branches}) AS row {_ORDER} LIMIT {wanted + 1}", parameters)  # noqa: S608
+        cursor.execute(_SHOWN.format(branches=branches, limit=wanted + 1), parameters)
         found = [_row(line) for line in cursor.fetchall()]
     patients = identities(actor, {row.patient_id for row in found})
     page = [_named(row, patients, lists, actor) for row in found[:wanted]]
@@ -145,10 +144,6 @@ def tiles(
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {', '.join(counts)}", parameters)
         return dict(zip(shown, cursor.fetchone(), strict=True))
-
-
-# The names of the columns that the order needs, as a UNION gives them.
-_ORDER = "ORDER BY priority_rank, due_at, id"
 
 
 def _branches(
@@ -234,6 +229,13 @@ _JOINS = {
     "o": "JOIN referrals_owner AS o ON o.id = h.owner_id",
     "s": "JOIN referrals_owner AS s ON s.id = h.list_id",
 }
+# The page: what is picked from the lists, in its order, with all that a row shows; that is looked up for these alone.
+_PICKED = "h.*, listed.via"
+_SHOWN = (
+    f"SELECT {_COLUMNS}, h.via, {', '.join(condition.format(now='%(now)s') for condition in LABELS.values())}"  # noqa: S608
+    " FROM (SELECT * FROM ({branches}) AS row ORDER BY priority_rank, due_at, id LIMIT {limit}) AS h"
+    f" {' '.join(_JOINS.values())} ORDER BY h.priority_rank, h.due_at, h.id"
+)
 
 
 def _named(row: Row, patients: Mapping[str, tuple[str, str]], lists: Lists, actor: Actor) -> Row:
@@ -268,8 +270,7 @@ def _may_hand_over(actor: Actor, row: Row, lists: Lists) -> bool:
 
 
 def _row(line: tuple[object, ...]) -> Row:
-    flags = line[-len(LABELS) :]
-    labels = frozenset(name for name, holds in zip(LABELS, flags, strict=True) if holds)
+    labels = frozenset(compress(LABELS, line[-len(LABELS) :]))
     return Row(*line[: -len(LABELS)], labels)  # type: ignore[call-arg,arg-type]  # the columns are in the order of the fields
 
 

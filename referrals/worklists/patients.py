@@ -21,8 +21,7 @@ def identities(actor: Actor, ids: Collection[str]) -> dict[str, tuple[str, str]]
     wanted = sorted(set(ids) - {""})
     if not wanted:
         return {}
-    found = access.visible(actor, "Patient").filter(id__in=wanted).values_list("id", "body")
-    bodies = ((key, loads(body)) for key, body in found)
+    bodies = ((key, loads(body)) for key, body in access.bodies(actor, "Patient", wanted).items())
     return {key: (display_name(body), str(body.get("birthDate", ""))) for key, body in bodies}
 
 

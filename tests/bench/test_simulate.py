@@ -141,7 +141,7 @@ def test_a_failure_prints_its_result_and_says_what_was_found_and_how_it_comes_ab
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     forget_the_decision(monkeypatch)
-    monkeypatch.setattr(scratch, "databases", lambda *_given: nullcontext([{}]))
+    monkeypatch.setattr(scratch, "databases", lambda *_given, **_named: nullcontext([{}]))
     monkeypatch.setattr(
         simulate, "_play", lambda parts, *_given: [shards.play(part, lambda _days: None) for part in parts]
     )

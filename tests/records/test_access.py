@@ -155,3 +155,26 @@ def test_the_author_is_the_organisation_that_a_resource_was_first_written_for() 
     assert access.author("Observation", "o") == "north"
     assert access.author("Task", "only") == "north"
     assert access.author("Task", "several") == access.author("Task", "none") == ""
+
+
+@pytest.mark.parametrize(
+    "actor",
+    [
+        person("north", "coordinator"),
+        person("south", "coordinator"),
+        person("east", "coordinator", patient="ana"),
+        person(patient="ana"),
+        person(),
+        client("north", "system/Patient.rs"),
+        client("north", "system/Task.rs"),
+        SYSTEM,
+    ],
+    ids=str,
+)
+def test_bodies_are_those_of_what_is_visible_and_of_nothing_else(actor: Actor) -> None:
+    for key, audience in (("ana", ["north"]), ("ben", ["south"]), ("cleo", ["north", "south"]), ("gone", ["north"])):
+        store.write({"resourceType": "Patient", "id": key}, actor=SYSTEM, audience=audience, validate=False)
+    store.delete("Patient", "gone", actor=SYSTEM)
+    found = access.bodies(actor, "Patient", ["ana", "ben", "cleo", "gone", "none"])
+    assert sorted(found) == seen(actor, "Patient")
+    assert all(f'"id":"{key}"' in body for key, body in found.items())

@@ -1,7 +1,7 @@
 """What is overdue reaches owner, pool and supervisor, once each; however often and by how many it is swept."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from django.db import connections
@@ -96,12 +96,8 @@ def test_it_counts_as_delivered_once_it_was_displayed(ward: Ward) -> None:
 
 
 def test_a_sweep_whose_next_step_leads_nowhere_stops_with_an_error(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
-    def back_to_the_start(handoff: Handoff, _rules: object) -> datetime:
-        handoff.escalation_level = 1
-        return handoff.due_at
-
     handoff = ward.only(ward.order(), "dispatch")
-    monkeypatch.setattr(escalation, "_next", back_to_the_start)
+    monkeypatch.setattr(escalation, "_next", lambda due, _rules: due.due_at)
     with pytest.raises(escalation.SweepStands):
         escalation.sweep(handoff.due_at)
 
@@ -113,6 +109,13 @@ def test_a_sweep_costs_what_is_due_and_not_what_exists(
         ward.order()
     with django_assert_max_num_queries(3):
         assert escalation.sweep(MONDAY) == 0
+
+
+def test_what_one_sweep_records_is_one_batch(ward: Ward, django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
+    for _ in range(4):
+        ward.order()
+    with django_assert_max_num_queries(5):
+        assert escalation.sweep(MONDAY + timedelta(days=1)) == 4
 
 
 @pytest.mark.usefixtures("commits")

@@ -45,7 +45,7 @@ class Command(BaseCommand):
         parts = shards.plans(options["days"], options["loops"], options["seed"], count)
         errors = Console(file=cast("IO[str]", self.stderr), highlight=False)
         try:
-            with scratch.databases("simulate", count) as databases:
+            with scratch.databases("simulate", count, is_prepared=True) as databases:
                 doors = [partial(scratch.use, database) for database in databases]
                 shares = _play(parts, doors, errors)
         except (psycopg.Error, embedded.PartError, RuntimeError) as error:
