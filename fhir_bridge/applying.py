@@ -16,13 +16,13 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from fhir_bridge import conflicts, inbox, mending, partners, profiles, references
+from fhir_bridge import comparing, conflicts, inbox, mending, partners, profiles, references
 from fhir_bridge.client import Server
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import release
 from fhir_bridge.retries import AWAY, Unreadable, Waiting
 from fhir_bridge.routing import RANKS
-from fhir_bridge.sending import DIRECTORY, Copy
+from fhir_bridge.sending import DIRECTORY, Copy, side_of
 from records import clock, errors, json, store
 from records.json import Resource
 from referrals import intake
@@ -172,12 +172,7 @@ class _Application:
         return _close(row, Inbox.State.APPLIED)
 
     def _translated(self, body: Resource) -> Resource:
-        targets = references.pointed(body, self.partner.base_url)
-        rows = Link.objects.filter(partner=self.partner, remote_id__in={id_ for _type, id_ in targets})
-        known = {(type_, id_): local for type_, id_, local in rows.values_list("type", "remote_id", "local_id")}
-        return references.inward(
-            body, lambda type_, id_: known.get((type_, id_)), settings.BATON_BASE_URL, self.partner.base_url
-        )
+        return comparing.inward(self.partner, body)
 
     def _in_core(self, translated: Resource, link: Link | None) -> Resource:
         """A partner's Task in the words of core; of which kind of loop its codes speak, our handoff says."""
@@ -236,9 +231,8 @@ class _Application:
         release(self.partner.pk)
 
     def _merged(self, link: Link, translated: Resource) -> Resource:
-        side: conflicts.Side = "performer" if link.origin == Link.Origin.THEIRS else "placer"
         base = self._translated(json.loads(link.base)) if link.base else None
-        return conflicts.merge(base, store.get("Task", link.local_id), translated, side).body
+        return conflicts.merge(base, store.get("Task", link.local_id), translated, side_of(link)).body
 
     def _relay(self, link: Link, translated: Resource, row: Inbox) -> None:
         """Of a resource that is ours or shared, only the news that a partner may bring."""

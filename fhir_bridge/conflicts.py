@@ -5,11 +5,12 @@ all three in the partner's references. An element that only one side changed is 
 changed it, its only writer wins; an element with two writers that is no list is a clash for a person.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from records.json import Resource, dumps
+from records.json import Resource, dumps, loads
 
 Writer = Literal["performer", "placer", "both"]
 Side = Literal["performer", "placer"]
@@ -41,10 +42,17 @@ class Merge:
     clashes: tuple[str, ...] = ()
 
 
-def merge(base: Resource | None, ours: Resource, theirs: Resource | None, side: Side) -> Merge:
+def merge(
+    base: Resource | None,
+    ours: Resource,
+    theirs: Resource | None,
+    side: Side,
+    decisions: Mapping[str, Sequence[str]] | None = None,
+) -> Merge:
     """Merge as the ``side`` that we are on. Without ``theirs`` (a creation) the answer is ``ours``.
 
-    ``id`` and ``meta`` are theirs. Other elements that neither knows stay out.
+    ``id`` and ``meta`` are theirs. Other elements that neither knows stay out. ``decisions`` are a person's (see
+    `Link.decisions`): each holds as long as their value is the one that was seen.
     """
     if theirs is None:
         return Merge(ours)
@@ -52,12 +60,29 @@ def merge(base: Resource | None, ours: Resource, theirs: Resource | None, side: 
     body: Resource = {}
     clashes = []
     for element in dict.fromkeys([*theirs, *ours]):
-        value, is_clash = _element(element, before, ours, theirs, side)
+        decided = (decisions or {}).get(element, ())
+        if decided and fingerprint(theirs.get(element)) == decided[1]:
+            value, is_clash = _decided(element, ours, theirs, decided), False
+        else:
+            value, is_clash = _element(element, before, ours, theirs, side)
         if value is not _MISSING:
             body[element] = value
         if is_clash:
             clashes.append(element)
     return Merge(body, tuple(clashes))
+
+
+def _decided(element: str, ours: Resource, theirs: Resource, decision: Sequence[str]) -> Any:
+    """The value that holds by a person's decision (see `Link.decisions`)."""
+    side, _seen, *kept = decision
+    if kept:
+        return loads(kept[0]) if kept[0] else _MISSING
+    return (ours if side == "ours" else theirs).get(element, _MISSING)
+
+
+def fingerprint(value: Any) -> str:
+    """What tells two values of an element apart without keeping them."""
+    return hashlib.sha256(_canonical(value).encode()).hexdigest()
 
 
 def shared(theirs: Resource, ours: Resource) -> Resource:

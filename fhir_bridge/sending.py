@@ -238,6 +238,11 @@ def _update(server: Server, link: Link, ours: Resource, version: int, theirs: Re
     return _write(server, link, ours, version, theirs)
 
 
+def side_of(link: Link) -> conflicts.Side:
+    """Which side of a shared Task we are: what a partner has asked for, we perform."""
+    return "performer" if link.origin == Link.Origin.THEIRS else "placer"
+
+
 def _hear_first(link: Link, theirs: Resource) -> None:
     """A version of theirs that we have not heard yet is applied here before we write over it, if it can be."""
     versions = Inbox.objects.filter(partner=link.partner, type=link.type, remote_id=link.remote_id)
@@ -248,9 +253,9 @@ def _hear_first(link: Link, theirs: Resource) -> None:
 
 def _write(server: Server, link: Link, ours: Resource, version: int, theirs: Resource) -> Sent:
     """Merge, and PUT the result (or the next legal step towards it) if it says anything new."""
-    side: conflicts.Side = "performer" if link.origin == Link.Origin.THEIRS else "placer"
+    side = side_of(link)
     base = json.loads(link.base) if link.base else theirs
-    merge = conflicts.merge(base, ours, theirs, side)
+    merge = conflicts.merge(base, ours, theirs, side, link.decisions)
     if merge.clashes:
         raise Clash(f"Both sides changed {', '.join(merge.clashes)}.")
     body, is_complete = merge.body, True

@@ -78,6 +78,25 @@ class Trouble:
     loop_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which troubles: each of them equal to what is given, empty for all. ``category`` is the class of the error."""
+
+    partner: str = ""
+    type: str = ""
+    state: str = ""
+    category: str = ""
+
+    def query(self) -> Q:
+        """The condition, the same for links and inbox items."""
+        named = {"partner__name": self.partner, "type": self.type, "state": self.state, "error_category": self.category}
+        return Q(**{name: value for name, value in named.items() if value})
+
+    def told(self) -> dict[str, str]:
+        """What it asks for, by name."""
+        return {name: value for name in self.__slots__ if (value := getattr(self, name))}
+
+
 def overview(organization: str | None = None) -> list[PartnerStatus]:
     """Every partner (or those whose steward pool belongs to that root Organization), in three queries."""
     partners = Partner.objects.all()
@@ -100,17 +119,32 @@ def of(partner: Partner) -> PartnerStatus:
 
 
 def troubles(
-    partner_id: int | None = None, *, organization: str | None = None, limit: int = DEFAULT_LIMIT
+    partner_id: int | None = None,
+    *,
+    organization: str | None = None,
+    chosen: Filter | None = None,
+    limit: int = DEFAULT_LIMIT,
 ) -> list[Trouble]:
-    """What is stuck, in conflict, gone, unknown for long, or quarantined; oldest first, links before inbox items."""
-    long_ago = clock.now() - UNKNOWN_FOR
-    wanted = Q(state__in=TROUBLED) | Q(state=Link.State.UNKNOWN, first_failed_at__lte=long_ago)
+    """What is stuck, in conflict, gone, held, unknown for long, or quarantined; oldest first, links before inbox items."""
     scope = Q() if partner_id is None else Q(partner=partner_id)
+    scope &= (chosen or Filter()).query()
     if organization is not None:
         scope &= Q(partner__steward_pool__organization=organization)
-    links = Link.objects.filter(wanted & scope).select_related("partner").order_by("first_failed_at", "pk")[:limit]
+    links = Link.objects.filter(trouble_of_links() & scope).select_related("partner").order_by("first_failed_at", "pk")
     items = Inbox.objects.filter(scope, state=Inbox.State.QUARANTINED).select_related("partner").order_by("pk")
-    return [*map(_of_link, links), *map(_of_item, items[: max(limit - len(links), 0)])]
+    found = list(map(_of_link, links[:limit]))
+    return [*found, *map(_of_item, items[: max(limit - len(found), 0)])]
+
+
+def trouble_of_links() -> Q:
+    """The links that a person has to look at."""
+    long_ago = clock.now() - UNKNOWN_FOR
+    return Q(state__in=TROUBLED) | Q(state=Link.State.UNKNOWN, first_failed_at__lte=long_ago)
+
+
+def trouble(item: Link | Inbox) -> Trouble:
+    """One link or inbox item, whether it is in trouble or not."""
+    return _of_link(item) if isinstance(item, Link) else _of_item(item)
 
 
 def reconciled(partner_id: int) -> list[Reconciled]:

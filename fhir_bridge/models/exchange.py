@@ -19,7 +19,8 @@ class Link(models.Model):
     never overwritten there, but for the elements that we own (PATHWAYS §1). ``follows``: our resource is a
     copy that was made from theirs and follows it. ``rank`` orders a partner's queue so that
     a referred resource is sent before the one that refers to it. ``fence`` counts the claims: a worker whose lease was
-    taken over can't settle any more. ``mend_loop`` is the open upkeep loop in which a person looks at it.
+    taken over can't settle any more. ``mend_loop`` is the open upkeep loop in which a person looks at it. ``decisions``
+    are a person's, of what both sides changed: element → [whose holds, fingerprint of the value of theirs that was seen, our value as JSON if that is to hold].
     """
 
     class State(models.TextChoices):
@@ -59,6 +60,7 @@ class Link(models.Model):
     error_category = models.CharField(max_length=32, blank=True, default="")
     error_text = models.TextField(blank=True, default="")
     mend_loop = models.TextField(blank=True, default="")
+    decisions = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
 
     class Meta:
         constraints = [

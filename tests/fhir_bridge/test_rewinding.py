@@ -168,7 +168,7 @@ def test_what_was_sent_after_the_backup_is_sent_anew(
             ("Task", "conflict"),
         }
         operations.resume(hospital, SYSTEM)
-        operations.retry_all(hospital, story.nina)
+        operations.retry_all(status.Filter(partner=hospital.name), story.nina)
         tasks.push(hospital.pk)
 
     assert len(ehr.all("Task")) == 2

@@ -1,5 +1,6 @@
 """``manage.py sync``: one exchange with a partner, for a person who wants to see it happen."""
 
+import json
 from argparse import ArgumentParser
 from collections import Counter
 from typing import Any
@@ -24,17 +25,18 @@ class Command(BaseCommand):
         parser.add_argument("--partner", required=True)
         parser.add_argument("--once", action="store_true", help=_("the only way for now: one exchange, then end"))
         parser.add_argument("--sweep", action="store_true", help=_("also read every open item by its id"))
+        parser.add_argument("--json", action="store_true", help=_("for programs"))
 
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
             partner = partners.by_name(options["partner"])
             if not partner.is_active:
                 raise CommandError(_("This partner is paused: %(why)s") % {"why": partner.state_reason})
-            self._sync(partner, sweep=options["sweep"])
+            self._sync(partner, sweep=options["sweep"], as_json=options["json"])
         except BatonError as error:
             raise CommandError(error.message) from error
 
-    def _sync(self, partner: Partner, *, sweep: bool) -> None:
+    def _sync(self, partner: Partner, *, sweep: bool, as_json: bool) -> None:
         with Progress(console=Console(file=self.stderr)) as progress:  # type: ignore[arg-type]
             sent = self._push(partner, progress)
             reading = progress.add_task(_("Reading"), total=1)
@@ -42,14 +44,16 @@ class Command(BaseCommand):
             progress.update(reading, completed=1)
             applied = self._apply(partner, progress)
             sent += self._push(partner, progress)
-        self.stdout.write(_("Sent: %(counts)s") % {"counts": _words(sent)})
-        self.stdout.write(_("New from the partner: %(number)d") % {"number": new})
-        self.stdout.write(_("Applied: %(counts)s") % {"counts": _words(applied)})
         partner.refresh_from_db()
-        if partner.last_error and (partner.last_failure_at or partner.created_at) > (
-            partner.last_success_at or partner.created_at
-        ):
-            raise CommandError(partner.last_error)
+        if as_json:
+            told = {"partner": partner.name, "sent": sent, "new": new, "applied": applied, "error": _error(partner)}
+            self.stdout.write(json.dumps(told, ensure_ascii=False))
+        else:
+            self.stdout.write(_("Sent: %(counts)s") % {"counts": _words(sent)})
+            self.stdout.write(_("New from the partner: %(number)d") % {"number": new})
+            self.stdout.write(_("Applied: %(counts)s") % {"counts": _words(applied)})
+        if _error(partner):
+            raise CommandError(_error(partner))
 
     def _sweep(self, partner: Partner) -> int:
         done = reconciling.run(partner, reconciling.Scope.OPEN)
@@ -69,6 +73,12 @@ class Command(BaseCommand):
         pending = Inbox.objects.filter(partner=partner, state__in=applying.OPEN).count()
         bar = progress.add_task(_("Applying"), total=pending)
         return applying.apply_pending(partner, progress=lambda _item: progress.advance(bar))
+
+
+def _error(partner: Partner) -> str:
+    """What has gone wrong with the partner since it last went well."""
+    failed, worked = (at or partner.created_at for at in (partner.last_failure_at, partner.last_success_at))
+    return partner.last_error if failed > worked else ""
 
 
 def _words(counts: Counter[str]) -> str:
