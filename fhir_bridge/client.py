@@ -8,7 +8,7 @@ the partner's OperationOutcome without values, since diagnostics repeat a patien
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -21,6 +21,7 @@ from fhirclient.server import FHIRJSONMimeType, FHIRServer
 
 from fhir_bridge.connecting import wire
 from fhir_bridge.connecting.credentials import Fixed, Signer
+from fhir_bridge.connecting.limits import Gate
 from fhir_bridge.retries import Unreadable
 from records import errors, store
 from records.json import Resource, dumps
@@ -65,12 +66,20 @@ class Server(FHIRServer):
 
     time_outs: ClassVar[tuple[float, float]] = (CONNECT_SECONDS, READ_SECONDS)
 
-    def __init__(self, base_url: str, signer: Signer = UNSIGNED, *, total_seconds: float = TOTAL_SECONDS) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        signer: Signer = UNSIGNED,
+        *,
+        gate: Gate = nullcontext,
+        total_seconds: float = TOTAL_SECONDS,
+    ) -> None:
         super().__init__(None, base_uri=base_url)
         self.base_url = base_url.rstrip("/")
         self.origin = wire.origin(self.base_url)
         self.total_seconds = total_seconds
         self.signer = signer  # and not the library's own `auth`, which would sign for any host
+        self.gate = gate
         self.session = wire.session()
         self._before: Callable[[], None] | None = None
 
@@ -159,19 +168,15 @@ class Server(FHIRServer):
     def _send(
         self, verb: str, url: str, body: Resource | None, headers: Mapping[str, str]
     ) -> tuple[requests.Response, bytes]:
-        if self._before is not None:
-            self._before()
         told = {"Accept": FHIRJSONMimeType, "Accept-Charset": "UTF-8", **headers}
         if body is not None:
             told |= {"Content-Type": f"{FHIRJSONMimeType}; charset=UTF-8", "Prefer": "return=representation"}
-        return wire.send(
-            self.session,
-            verb,
-            url,
-            dumps(body).encode() if body is not None else None,
-            told,
-            wire.Limits(self.time_outs, self.total_seconds, MAX_BYTES),
-        )
+        content = dumps(body).encode() if body is not None else None
+        limits = wire.Limits(self.time_outs, self.total_seconds, MAX_BYTES)
+        with self.gate():
+            if self._before is not None:
+                self._before()
+            return wire.send(self.session, verb, url, content, told, limits)
 
 
 def _with(headers: Mapping[str, str], authorization: str) -> dict[str, str]:

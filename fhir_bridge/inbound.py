@@ -13,10 +13,11 @@ from django.db import transaction
 
 from fhir_bridge import bypatient, inbox, partners, rewinding, watermarks, windows
 from fhir_bridge.client import Server
+from fhir_bridge.connecting import circuit
 from fhir_bridge.connecting.choices import Hear
 from fhir_bridge.models import Partner, Watermark
 from fhir_bridge.relevance import POLLED, fresh, relevant
-from fhir_bridge.retries import AWAY, LONGEST_RETRY_AFTER_SECONDS
+from fhir_bridge.retries import AWAY
 from records import clock, errors
 from referrals.upheavals import silence
 
@@ -30,7 +31,7 @@ def poll(partner: Partner, *, server: Server | None = None, unless_read_since: t
     Several workers may poll one partner at once: each takes types that no other reads, and that nobody has read for
     ``unless_read_since``.
     """
-    if not partner.is_active or _is_held(partner):
+    if not circuit.may_ask(partner):
         return 0
     watermarks.ensure(partner, POLLED)
     try:
@@ -39,10 +40,6 @@ def poll(partner: Partner, *, server: Server | None = None, unless_read_since: t
         note_failure(partner, error)
         raise
     return stored
-
-
-def _is_held(partner: Partner) -> bool:
-    return partner.not_before_at is not None and partner.not_before_at > clock.now()
 
 
 def _poll_types(partner: Partner, server: Server, read_before: datetime) -> int:
@@ -85,21 +82,15 @@ def _hear(partner: Partner, type_: str) -> str:
 def note_success(partner: Partner) -> None:
     """The partner has answered: it is not silent."""
     now = clock.now()
-    Partner.objects.filter(pk=partner.pk).update(last_success_at=now)
+    circuit.answered(partner.pk)
     window = timedelta(seconds=partner.silence_seconds)
     silence.heard(partner.organization, now, silent_after=window, pool=partner.steward_pool, name=partner.name)
 
 
 def note_failure(partner: Partner, error: errors.BatonError) -> None:
     """What a failed read says about the partner as a whole."""
-    changes: dict[str, object] = {"last_failure_at": clock.now(), "last_error": error.message}
-    if isinstance(error, errors.Throttled):
-        pause = min(max(error.retry_after, 1.0), LONGEST_RETRY_AFTER_SECONDS)
-        changes["not_before_at"] = clock.now() + timedelta(seconds=pause)
-    row = Partner.objects.filter(pk=partner.pk)
-    row.update(**changes)
-    if isinstance(error, errors.Unauthenticated):
-        row.filter(state=Partner.State.ACTIVE).update(state=Partner.State.PAUSED, state_reason=error.message)
+    with transaction.atomic():
+        circuit.failed(partner.pk, error)
 
 
 def _present(partner: Partner, server: Server) -> datetime:

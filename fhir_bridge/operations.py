@@ -56,7 +56,13 @@ def pause(partner: Partner, actor: Actor, reason: str = "") -> None:
 def resume(partner: Partner, actor: Actor) -> None:
     """Go on with the exchange. Of a rewound partner everything linked must have been read again, or it is a `Conflict`."""
     Partner.objects.filter(pk=partner.pk).update(
-        state=rewinding.state_to_resume(partner), state_reason="", not_before_at=None, last_error=""
+        state=rewinding.state_to_resume(partner),
+        state_reason="",
+        last_error="",
+        not_before_at=None,
+        failures=0,
+        failing_since=None,
+        probe_until=None,
     )
     wakeups.after_commit("push", [partner.pk])
     _told("resume", actor, partner)

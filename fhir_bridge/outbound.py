@@ -16,8 +16,9 @@ from django.db.models import Q
 
 from fhir_bridge import consents, mending, partners, retries, routing, wakeups
 from fhir_bridge.client import TOTAL_SECONDS, Server
+from fhir_bridge.connecting import circuit
 from fhir_bridge.models import Link, Partner
-from fhir_bridge.retries import Verdict, Waiting
+from fhir_bridge.retries import Waiting
 from fhir_bridge.sending import Sent, send
 from records import clock, errors
 from records.reactions import Change
@@ -116,8 +117,9 @@ def due(partner: Partner) -> int:
 def _claims(partner: Partner, limit: int) -> Iterator[tuple[Link, bool]]:
     """Claim after claim, until nothing is due, the partner is paused, or it asked us to wait."""
     for _number in range(limit):
-        is_held = partner.not_before_at is not None and partner.not_before_at > clock.now()
-        claimed = None if is_held or not partner.is_active else claim(partner)
+        has_use = not partner.failures or due(partner)  # of a half-open circuit's one question
+        may_go = has_use and circuit.may_ask(partner)
+        claimed = claim(partner) if may_go else None
         if claimed is None:
             return
         yield claimed
@@ -205,7 +207,7 @@ def _settle(link: Link, sent: Sent) -> str:
         release(row.partner_id)
     if is_done:
         mending.mended(row)
-    _note_success(row.partner_id)
+    circuit.answered(row.partner_id)
     return str(row.state)
 
 
@@ -245,23 +247,7 @@ def _settle_failure(link: Link, error: errors.BatonError, *, is_doubtful: bool) 
         row.remote_version = ""  # what we know of their copy is old: read before the next try
     row.save()
     if not isinstance(error, retries.Withheld):
-        _tell_partner(row.partner_id, verdict, error)
+        circuit.failed(row.partner_id, error)
     if verdict.then == "stop":
         mending.open_for(row)
     return str(row.state)
-
-
-def _tell_partner(partner: int, verdict: Verdict, error: errors.BatonError) -> None:
-    """What the failure of one exchange says about the partner as a whole."""
-    now = clock.now()
-    row = Partner.objects.select_for_update().get(pk=partner)
-    row.last_failure_at, row.last_error = now, error.message
-    if verdict.then == "pause-partner":
-        row.state, row.state_reason = Partner.State.PAUSED, error.message
-    if isinstance(error, (errors.Throttled, retries.Unreachable)):
-        row.not_before_at = now + timedelta(seconds=verdict.pause_seconds or 0.0)
-    row.save(update_fields=["last_failure_at", "last_error", "state", "state_reason", "not_before_at"])
-
-
-def _note_success(partner: int) -> None:
-    Partner.objects.filter(pk=partner).update(last_success_at=clock.now(), not_before_at=None)

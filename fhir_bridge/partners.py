@@ -6,11 +6,12 @@ URL is checked strictly: what a reader of the screen sees is what is connected t
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 
 from django.utils.translation import gettext as _
 
 from fhir_bridge.client import Server
-from fhir_bridge.connecting import discovery
+from fhir_bridge.connecting import discovery, limits
 from fhir_bridge.connecting.abilities import Abilities
 from fhir_bridge.connecting.addresses import base_of
 from fhir_bridge.connecting.credentials import BY_TOKEN, Credentials, fixed, put
@@ -22,6 +23,7 @@ from records.errors import Conflict, Incorrect, NotFound
 from records.models import Tenant
 from referrals.models import Owner
 from referrals.people import default_pool, owner_for
+from referrals.upheavals import silence
 
 __all__ = ["Partner", "actor", "add", "base_of", "by_name", "connect", "discover"]
 
@@ -37,7 +39,7 @@ def actor(partner: Partner) -> Actor:
 def connect(partner: Partner) -> Server:
     """A client for this partner's base URL with its credentials."""
     signer = TokenSigner(partner) if partner.auth in BY_TOKEN else fixed(partner)
-    return Server(partner.base_url, signer)
+    return Server(partner.base_url, signer, gate=limits.gate(partner))
 
 
 def discover(partner: Partner) -> Abilities:
@@ -98,7 +100,15 @@ def add(
     )
     put(partner, checked)
     partner.save()
+    _expect(partner)
     return partner
+
+
+def _expect(partner: Partner) -> None:
+    """From now on its silence is an alarm, also if it never says a word."""
+    window = timedelta(seconds=partner.silence_seconds)
+    now, pool = partner.created_at, partner.steward_pool
+    silence.heard(partner.organization, now, silent_after=window, pool=pool, name=partner.name)
 
 
 def _check_organization(organization: str) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Min, Q
 
+from fhir_bridge.connecting import circuit
 from fhir_bridge.models import Inbox, Link, Partner, Reconciliation
 from records import clock
 
@@ -20,7 +21,8 @@ DEFAULT_LIMIT = 200
 class PartnerStatus:
     """One partner: ``links`` and ``inbox`` are counts per state, ``oldest_at`` since when the oldest write waits.
 
-    ``silent_since`` is set when nothing was heard beyond the partner's window of silence.
+    ``silent_since`` is set when nothing was heard beyond the partner's window of silence. ``circuit`` is closed, open or
+    half-open (`fhir_bridge.connecting.circuit`) after ``failures`` in a row; nothing is asked before ``not_before_at``.
     """
 
     id: int
@@ -36,6 +38,10 @@ class PartnerStatus:
     oldest_at: datetime | None
     links: dict[str, int] = field(default_factory=dict)
     inbox: dict[str, int] = field(default_factory=dict)
+    circuit: str = "closed"
+    failures: int = 0
+    failing_since: datetime | None = None
+    not_before_at: datetime | None = None
 
     @property
     def waiting(self) -> int:
@@ -231,4 +237,8 @@ def _status(partner: Partner, links: dict[str, int], inbox: dict[str, int], olde
         oldest,
         links,
         inbox,
+        circuit.state_of(partner, clock.now()),
+        partner.failures,
+        partner.failing_since,
+        partner.not_before_at,
     )

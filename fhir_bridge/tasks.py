@@ -1,11 +1,13 @@
 """Celery's entry points: wake-ups that carry a partner's number. What is to be done are rows (law 8)."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from celery import shared_task
 from django.db.models import Q
 
 from fhir_bridge import applying, inbound, outbound, partners, reconciling, wakeups
+from fhir_bridge.connecting import circuit
 from fhir_bridge.models import Partner
 from records.errors import BatonError
 
@@ -28,13 +30,11 @@ def push(partner_id: int) -> None:
 
 @shared_task(ignore_result=True)
 def pull(partner_id: int) -> None:
-    """Read what one partner has changed, and apply it. An unreachable partner is noted on its row."""
+    """Read what one partner has changed, and apply it."""
     for partner in _active(partner_id):
-        try:
+        with suppress(BatonError):  # a partner that can't be read has that on its row by now
             inbound.poll(partner, unless_read_since=READ_AGAIN_AFTER)
             applying.apply_pending(partner, seconds=APPLYING_SECONDS)
-        except BatonError as error:
-            inbound.note_failure(partner, error)
 
 
 def push_due(_now: datetime) -> None:
@@ -54,7 +54,7 @@ def pull_due(_now: datetime) -> None:
 
 def reconcile_due(now: datetime) -> None:
     """Read by id what is linked with every partner, where it is time (`fhir_bridge.reconciling`)."""
-    for partner in Partner.objects.exclude(state=Partner.State.PAUSED).select_related("steward_pool"):
+    for partner in filter(circuit.is_good, Partner.objects.select_related("steward_pool")):
         try:
             for scope in reconciling.due(partner, now):
                 reconciling.run(partner, scope, seconds=RECONCILING_SECONDS)
@@ -65,7 +65,7 @@ def reconcile_due(now: datetime) -> None:
 def discover_due(now: datetime) -> None:
     """Ask every active partner once a day what it can do; a server is replaced or upgraded without a word."""
     old = Q(abilities_seen_at=None) | Q(abilities_seen_at__lt=now - timedelta(days=1))
-    for partner in Partner.objects.filter(old, state=Partner.State.ACTIVE):
+    for partner in filter(circuit.is_good, Partner.objects.filter(old)):
         try:
             partners.discover(partner)
         except BatonError as error:
