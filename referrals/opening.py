@@ -87,7 +87,7 @@ def successor_of(loop: Loop, now: datetime, *, is_known: bool = False) -> Loop:
 
 _INHERITED = (
     *("patient_id", "placer", "performer", "service_id", "requester", "title", "priority", "responsible"),
-    *("performer_owner", "answer_only", "ordered_at", "window_start_at", "needed_by"),
+    *("performer_owner", "answer_only", "is_advice", "ordered_at", "window_start_at", "needed_by"),
 )
 _KNOWN = ("acknowledged_at", "acknowledged_by", "acknowledged_reason", "told_at", "told_by", "told_reason")
 

@@ -142,9 +142,9 @@ def open_loop(order: Order, actor: Actor, *, at: datetime | None = None) -> Loop
         work.open_loop(loop)
         held_at = order.held_at or loop.ordered_at
         if order.kind == "follow-up":
-            visit = work.open_handoff(loop, Opening("fulfil", "performer"), at=work.now)
+            visit = work.open_handoff(loop, Opening("fulfil", "performer"), at=held_at)
             if not is_of_the_dead(loop):
-                work.open_handoff(loop, Opening("contact-patient", "accountable"), at=work.now, opener=visit)
+                work.open_handoff(loop, Opening("contact-patient", "accountable"), at=held_at, opener=visit)
         elif order.is_sent or order.answer_only:
             work.open_handoff(loop, Opening("fulfil", "performer"), at=held_at, key=order.task_id)
         else:

@@ -126,7 +126,7 @@ def _hand_over_results(encounter: Resource, patient: str, clinician: Owner | Non
     named = {"responsible": clinician, "holder": discharging}
     data = {name: owner.pk for name, owner in named.items() if owner is not None}
     acts = [
-        Act(handoff.id, "discharge", data=data, evidence=f"Encounter/{encounter['id']}")
+        Act(handoff.id, "discharge", at=_ended_at(encounter), data=data, evidence=f"Encounter/{encounter['id']}")
         for loop in _pending(encounter, patient)
         for handoff in loop.handoffs.filter(kind="fulfil", closed_at=None)[:1]
     ]

@@ -38,7 +38,7 @@ def asked(here: Region) -> Loop:
 def proposed(loop: Loop) -> Handoff:
     clinic = region.client("clinic", CLINIC)
     workflow.perform(the(loop, "fulfil").id, "propose-referral", clinic, data={"proposal": "I should listen to it."})
-    return the(loop, "decide-next-step")
+    return loop.handoffs.get(stage="proposal-to-decide")
 
 
 def test_a_request_of_the_category_advice_asks_for_advice_alone(asked: Loop) -> None:
@@ -93,3 +93,15 @@ def test_a_request_of_our_own_is_replaced_by_one_for_a_full_referral(here: Regio
     assert (new["status"], old["status"]) == ("active", "revoked")
     assert "advice" not in str(new["category"])
     assert new["performer"] == old["performer"]
+
+
+def test_whoever_is_asked_again_after_the_end_may_still_propose_a_full_referral(here: Region, asked: Loop) -> None:
+    clinic = region.client("clinic", CLINIC)
+    region.keep(document(MONDAY, id="advice"))
+    workflow.perform(the(asked, "fulfil").id, "report", clinic, data={"report": "DocumentReference/advice"})
+    review = the(asked, "review-report").id
+    workflow.perform(review, "acknowledge", here.gp, data={"plan": "As advised.", "question_answered": True})
+    workflow.perform(the(asked, "notify-patient").id, "tell", here.gp, data={"channel": "phone"})
+    again = workflow.perform(review, "void", here.gp, data={"reason": "entered-in-error"}).loop
+    assert (again.based_on_id, again.is_advice) == (asked.id, True)
+    assert proposed(again).stage == "proposal-to-decide"

@@ -52,6 +52,17 @@ def test_the_payers_agreement_sends_it(ward: Ward, authorised: Handoff) -> None:
     assert authorised.due_at == MONDAY + timedelta(hours=48)
 
 
+def test_a_performer_elsewhere_is_sent_it_with_the_payers_agreement_and_not_before(ward: Ward) -> None:
+    loop = ward.order(performer="elsewhere")
+    ward.does(ward.referrer, ward.only(loop, "dispatch"), "send", authorisation_needed=True)
+    with pytest.raises(NotFound):
+        ward.does(ward.partner, ward.only(loop, "fulfil"), "accept")
+    ward.does(ward.coordinator, ward.only(loop, "fulfil"), "authorise", authorisation="A-4711")
+    sent = ward.only(loop, "fulfil")
+    assert (sent.stage, sent.task_status, store.get("Task", sent.id)["status"]) == ("sent", "requested", "requested")
+    assert ward.does(ward.partner, sent, "accept").handoff.stage == "awaiting-booking"
+
+
 def test_a_refusal_is_decided_on_and_the_patient_hears_today(ward: Ward, pending: Handoff) -> None:
     why = {"reason": "not-covered", "reason_text": "Only in the network."}
     ward.does(ward.coordinator, pending, "refuse-authorisation", **why)

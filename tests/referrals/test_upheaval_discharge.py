@@ -76,6 +76,15 @@ def test_a_discharge_opens_a_call_and_a_visit_at_the_patients_practice_once(
     assert loop_view(here.gp, loop.id, MONDAY).patient_name == "Ana Ruiz"
 
 
+def test_a_discharge_that_is_heard_of_late_hides_no_days(here: Region) -> None:
+    ordered = pending(here)
+    with clock.at(MONDAY + timedelta(days=3)):
+        take(stay(), clinic())
+    called = the(visit(), "contact-patient")
+    assert (called.due_at, called.half_due_at) == (MONDAY + timedelta(days=2), MONDAY + timedelta(days=1))
+    assert the(ordered, "confirm-handover").due_at == MONDAY + timedelta(days=2)
+
+
 @pytest.mark.parametrize(
     "elements",
     [
