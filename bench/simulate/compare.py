@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 from bench.oracle import Case, Item, Oracle
 from bench.simulate.world import Person, World
 from referrals.models import Escalation, Handoff, Loop
-from referrals.worklists import Filters, Row, rows
+from referrals.worklists import Filters, Row, Scope, rows
 
 WHOLE_PAGE = 200
 NOBODY = "nowhere/nobody"
@@ -64,14 +64,14 @@ class Judge:
         }
         sites = {
             case.placer,
-            case.performer.partition("/")[0],
+            case.performer.partition("/")[0] or case.placer,
             *(viewer.partition("/")[0] for viewer, _v, _k in expected),
         }
         actual = self._seen_instead(expected, patient, case, now)
         for site in sorted(sites):
             reader = self._reader(site, now)
             if reader is not None:
-                page = rows(reader.actor, Filters(scope="organisation", patient=patient), now=now, limit=WHOLE_PAGE)
+                page = rows(reader.actor, _about(case, patient, "organisation"), now=now, limit=WHOLE_PAGE)
                 mine = [row for row in page.rows if self.cases.get(row.loop_id) is case]
                 actual |= self._places(mine, site, now)
         self._judge(expected, actual, now)
@@ -81,7 +81,7 @@ class Judge:
         found: set[Place] = set()
         for viewer in sorted({viewer for viewer, view, _key in expected if view == "stead"}):
             reader = self._of(self.world.readers(viewer), now)
-            page = rows(reader.actor, Filters(scope="team", patient=patient), now=now, limit=WHOLE_PAGE)
+            page = rows(reader.actor, _about(case, patient, "team"), now=now, limit=WHOLE_PAGE)
             found |= self._instead([row for row in page.rows if self.cases.get(row.loop_id) is case], viewer)
         return found
 
@@ -247,3 +247,8 @@ class Judge:
     def _of(self, people: list[Person], now: datetime) -> Person:
         """Everybody in turn."""
         return people[now.toordinal() % len(people)]
+
+
+def _about(case: Case, patient: str, scope: Scope) -> Filters:
+    """One patient's part of a list; of evidence that is not known to be anybody's, all of that kind."""
+    return Filters(scope=scope, kind="unsolicited") if case.kind == "u" else Filters(scope=scope, patient=patient)

@@ -14,8 +14,11 @@ from bench.oracle import Item
 
 HABITS_TABLE = """
 rt|dispatch||93 send@referrer; 3 send@coordinator; 4 withdraw@referrer
-r|fulfil|sent|46 receive@performer; 25 accept@performer; 8 ask-information@performer; 8 book@performer; 7 decline@performer; 2 cancel@referrer; 2 hold@performer; 2 fail@performer
-r|fulfil|in-triage|70 accept@performer; 12 ask-information@performer; 10 decline@performer; 5 book@performer; 3 cancel@referrer
+r|fulfil|authorisation-pending|80 authorise@coordinator; 14 refuse-authorisation@coordinator; 3 cancel@referrer; 3 hold@referrer
+r|fulfil|referral-proposed|90 -; 6 report@performer; 4 decline@performer
+r|fulfil|cancelled|6 start-anyway@partner; 94 -
+r|fulfil|sent|8 propose-referral@performer; 3 add-performer@referrer; 46 receive@performer; 25 accept@performer; 8 ask-information@performer; 8 book@performer; 7 decline@performer; 2 cancel@referrer; 2 hold@performer; 2 fail@performer
+r|fulfil|in-triage|30 propose-referral@performer; 2 add-performer@coordinator; 70 accept@performer; 12 ask-information@performer; 10 decline@performer; 5 book@performer; 3 cancel@referrer
 r|fulfil|awaiting-information|15 accept@performer; 85 -
 r|fulfil|awaiting-booking|86 book@performer; 4 ask-information@performer; 3 decline@performer; 3 cancel@coordinator; 4 call-off@performer
 r|fulfil|scheduled|66 seen@performer; 9 report@performer; 9 no-show@performer; 6 cancel-appointment@performer; 5 rebook@performer; 5 request-cancellation@referrer
@@ -25,28 +28,32 @@ r|fulfil|appointment-cancelled|80 rebook@performer; 20 call-off@performer
 r|fulfil|seen-awaiting-report|80 report@performer; 12 interim-report@performer; 8 complete-without-report@performer
 r|fulfil|interim-report|90 report@performer; 10 interim-report@performer
 r|fulfil|completed-no-report|100 report@performer
-r|fulfil|report-sent|4 amend@performer; 96 -
-t|fulfil|ordered|30 book-collection@performer; 45 collect@performer; 15 receive-specimen@performer; 5 decline@performer; 3 cancel@referrer; 2 hold@performer
+r|fulfil|report-sent|4 amend@performer; 3 withdraw-report@performer; 93 -
+t|fulfil|ordered|2 add-performer@referrer; 30 book-collection@performer; 45 collect@performer; 15 receive-specimen@performer; 5 decline@performer; 3 cancel@referrer; 2 hold@performer
 t|fulfil|collection-booked|88 collect@performer; 7 book-collection@performer; 5 cancel@coordinator
 t|fulfil|specimen-collected|70 receive-specimen@performer; 22 result@performer; 8 reject-specimen@performer
 t|fulfil|in-lab|75 result@performer; 18 preliminary-result@performer; 4 reject-specimen@performer; 3 call-off@performer
 t|fulfil|preliminary|100 result@performer
-t|fulfil|final|6 amend@performer; 94 -
+t|fulfil|final|6 amend@performer; 4 withdraw-report@performer; 90 -
 f|fulfil|planned|35 book@coordinator; 5 cancel@referrer; 60 -
 f|fulfil|booked|80 complete@coordinator; 12 no-show@coordinator; 4 book@coordinator; 4 supersede@referrer
 f|fulfil|no-show|60 book@coordinator; 15 fail@coordinator; 25 -
-f|fulfil|done|3 amend@coordinator; 97 -
+f|fulfil|done|3 amend@coordinator; 2 withdraw-report@coordinator; 95 -
+r|decide-next-step|proposal-to-decide|65 convert@referrer; 25 decline-proposal@referrer; 5 redirect@referrer; 5 close@referrer
+rt|decide-next-step|right-result|70 keep@referrer; 15 close@referrer; 15 redirect@referrer
 rt|decide-next-step||62 redirect@referrer; 13 close@referrer; 25 keep@referrer
 f|decide-next-step||20 keep@referrer; 80 close@referrer
 r|provide-information||80 answer@referrer; 20 answer@coordinator
-rft|review-report||100 acknowledge@referrer
+rft|review-report|review-report|96 acknowledge@referrer; 4 void@referrer
+rft|review-report|acknowledged|3 void@referrer; 97 -
 rft|notify-patient||76 tell@coordinator; 24 attempt@coordinator
 f|contact-patient||55 book@coordinator; 20 attempt@coordinator; 15 reached@coordinator; 4 patient-declines@coordinator; 6 give-up@coordinator
 r|contact-patient||40 book@coordinator; 25 attempt@coordinator; 25 reached@coordinator; 4 patient-declines@coordinator; 6 give-up@coordinator
 rft|request-cancellation||60 accept-cancellation@performer; 40 refuse-cancellation@performer
 t|recollect||90 recollected@performer; 4 fail@performer; 3 cancel@referrer; 3 patient-declines@coordinator
 d|confirm-death||85 confirm@coordinator; 15 refute@coordinator
-u|match-evidence||100 refuse@coordinator
+u|match-evidence||60 match@coordinator; 40 refuse@coordinator
+rft|confirm-handover||100 confirm@holder
 """
 # What must not happen before the appointment is over, and what only before it.
 AFTER_THE_SLOT = frozenset({"seen", "report", "no-show", "collect", "complete"})
@@ -66,7 +73,15 @@ REASONS = {
     "give-up": ("lost-after-attempts",),
     "refuse-cancellation": ("already-performed",),
     "refuse": ("not-ours",),
+    "refuse-authorisation": ("not-covered",),
+    "void": ("wrong-patient", "entered-in-error"),
+    "withdraw-report": ("entered-in-error", "wrong-patient"),
 }
+# How often who does it names whom to ask, else it is whoever was meant; several at once; for the first of them to take
+# it; and how often the payer has to agree first.
+ASKING = {"send": 0.12, "redirect": 1.0, "add-performer": 1.0, "convert": 0.3}
+SEVERAL, OFFERING = 0.4, {"send": 0.7, "redirect": 0.5, "add-performer": 0.4}
+PAYER = {"send": 0.07, "redirect": 0.05}
 BOOKINGS = frozenset({"book", "rebook", "book-collection"})
 REPORTS = frozenset({"report", "interim-report", "result", "preliminary-result", "amend", "complete"})
 WHO_AGREES = frozenset({"withdraw", "cancel", "request-cancellation", "close", "not-reached"})
@@ -120,25 +135,45 @@ IN_TIME, FORGETS = 0.82, 0.97
 
 def details(item: Item, action: str, number: int, now: datetime, random: Random) -> dict[str, Any]:
     """What the form of the action says."""
-    told: dict[str, Any] = {}
-    if action in BOOKINGS:
-        told["slot_end"] = (now + timedelta(hours=random.randint(20, 24 * 30))).replace(
-            minute=0, second=0, microsecond=0
-        )
+    told = _appointed(action, now, random)
     if action in REPORTS:
         told["report"] = f"DocumentReference/{item.case.name.replace('/', '-').replace('+', '-')}-{number}"
     if action in ("report", "result", "amend", "preliminary-result"):
         told |= {"severity": random.choice(("critical", "abnormal", "normal", "normal"))}
     if action in REASONS:
         told["reason"] = random.choice(REASONS[action])
-    told |= FIXED.get(action, {})
-    if action in WHO_AGREES:
-        told["second_person"] = "Dr Second"
+    if action in ASKING:
+        told |= _performers(item, action, random)
+    return told | FIXED.get(action, {}) | ({"second_person": "Dr Second"} if action in WHO_AGREES else {})
+
+
+def _appointed(action: str, now: datetime, random: Random) -> dict[str, Any]:
+    """When the visit is, and until when the payer agrees."""
+    if action == "authorise":
+        return {"valid_until": (now + timedelta(days=random.randint(3, 90))).date()}
+    at = now + timedelta(hours=random.randint(20, 24 * 30)) if action in BOOKINGS else None
+    return {"slot_end": at.replace(minute=0, second=0, microsecond=0)} if at else {}
+
+
+def _performers(item: Item, action: str, random: Random) -> dict[str, Any]:
+    """Whom somebody asks instead, besides or at first, who are several now and then; and if the payer must agree."""
+    told: dict[str, Any] = {}
+    if item.case.kind == "r" and random.random() < PAYER.get(action, 0):
+        told["authorisation_needed"] = True
+    if random.random() < ASKING[action]:
+        region, others = item.case.placer.partition("-")[0], random.sample(PERFORMING, len(PERFORMING))
+        told["performer"] = [f"Organization/{region}-{one}" for one in others[: 1 + (random.random() < SEVERAL)]]
+        told |= {"bidding": True} if random.random() < OFFERING.get(action, 0) else {}
     return told
 
 
+PERFORMING = ("hospital", "clinic", "laboratory")
 FIXED: dict[str, dict[str, Any]] = {
     "decline": {"reason_text": "As discussed."},
+    "propose-referral": {"proposal": "To be seen."},
+    "decline-proposal": {"answer": "Advice is enough."},
+    "authorise": {"authorisation": "A-1"},
+    "refuse-authorisation": {"reason_text": "Not covered."},
     "ask-information": {"question": "Since when?"},
     "answer": {"answer": "Since May."},
     "acknowledge": {"plan": "Continue.", "question_answered": True},

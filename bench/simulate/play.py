@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from bench.oracle import TABLE, Case, Item, Oracle
-from bench.simulate import faults, habits, staffing
+from bench.simulate import arrivals, faults, habits, staffing
 from bench.simulate.compare import Judge
 from bench.simulate.faults import Window
 from bench.simulate.steps import Step, family, token
@@ -33,8 +33,10 @@ STATUSES = {
     "reject-specimen": "failed",
     "call-off": "cancelled",
     "refuse-cancellation": "rejected",
+    "withdraw-report": "completed",
     **dict.fromkeys(("report", "result", "complete-without-report", "accept-cancellation"), "completed"),
     **dict.fromkeys(("book", "rebook", "no-show", "cancel-appointment", "seen", "interim-report"), "in-progress"),
+    "start-anyway": "in-progress",
     **dict.fromkeys(("collect", "receive-specimen", "preliminary-result"), "in-progress"),
 }
 
@@ -57,6 +59,10 @@ class Play:
         self._gone: dict[str, str] = {}
         self._handoffs: dict[str, str] = {}
         self._slots: dict[str, datetime] = {}
+        self.reports: dict[str, str] = {}
+        self.arrived: dict[str, Step] = {}
+        self.matched: set[tuple[str, str]] = set()
+        self.ordered_at: dict[str, datetime] = {}
         self._known: dict[str, object] = {}
         self._queue: list[tuple[datetime, int, Step]] = []
         self._crossings: list[tuple[datetime, str]] = []
@@ -121,7 +127,7 @@ class Play:
             self._look(case)
 
     def _look(self, case: Case) -> None:
-        self.judge.look(case, self.patients[family(case.name)], self.now)
+        self.judge.look(case, self.patients[family(case.name)] if case.kind != "u" else "", self.now)
 
     # Steps
 
@@ -147,7 +153,7 @@ class Play:
         facts = {**step.data, "patient": self.merged.get(step.data["patient"], step.data["patient"])}
         site, window = facts["placer"], facts["window"]
         case = Case(step.case, facts["kind"], site, f"{site}/pool", f"{site}/{step.who}", facts["performer"])
-        case.priority, case.window = facts["priority"], window
+        case.priority, case.window, case.is_advice = facts["priority"], window, facts.get("is_advice", False)
         order = workflow.Order(
             kind=KINDS[case.kind],
             request=f"request-{step.case.replace('/', '-')}",
@@ -159,8 +165,9 @@ class Play:
             ordered_at=self.now,
             window_start_at=window[0],
             needed_by=window[1],
+            is_advice=case.is_advice,
         )
-        self.patients[step.case] = facts["patient"]
+        self.patients[step.case], self.ordered_at[step.case] = facts["patient"], self.now
         case.knows = "died" if self.merged.get(facts["patient"], facts["patient"]) in self.dead else ""
         with clock.at(self.now, self.ids):
             loop = workflow.open_loop(order, self.world.people[step.who].actor)
@@ -168,7 +175,7 @@ class Play:
         self.took(case, loop.id, self.oracle.ordered(case, self.now), opened)
 
     def _act(self, item: Item, step: Step) -> None:
-        is_allowed = self.oracle.allows(item, step.action)
+        is_allowed = self.oracle.allows(item, step.action, self._told(step))
         if step.meddles and is_allowed:
             return
         try:
@@ -188,16 +195,21 @@ class Play:
         opened = self.oracle.happened(item, step.action, step.said or self.now, self._told(step))
         if "slot_end" in step.data:
             self._slots[item.case.name] = step.data["slot_end"]
+        if "report" in step.data and step.action != "withdraw-report":
+            self.reports[item.key] = step.data["report"]
         self.took(opened[0].case if opened else item.case, outcome.loop.id, opened, outcome.opened, item)
-        if step.action == "confirm":
+        if item.kind == "confirm-death" and step.action == "confirm":
             self._confirm_death(item)
+        if step.action == "match":
+            arrivals.matched(self, item, step)
+        if step.action == "void" and step.data["reason"] == "wrong-patient":
+            arrivals.expect_match(self, item)
 
     def _told(self, step: Step) -> dict[str, Any]:
         """What the oracle hears of a step."""
         told = {**step.data, "by_partner": step.who in self.world.partners, "attested": step.attested}
-        if "performer" in told:
-            told["performer"] = _performer(self.oracle, told["performer"].removeprefix("Organization/"))
-        return told
+        named = [one.removeprefix("Organization/") for one in told.get("performer", ())]
+        return {**told, "performers": [_performer(self.oracle, one) for one in named]}
 
     def _confirm_death(self, item: Item) -> None:
         """It has reached every open loop of the patient in the same transaction, and stands for all that comes later."""
@@ -205,8 +217,12 @@ class Play:
         self.dead.add(patient)
         for loop, case in list(self.judge.cases.items()):
             if case.kind in KINDS and self.patients[family(case.name)] == patient:
-                new = Handoff.objects.filter(loop=loop, closed_at=None).exclude(id__in=self._handoffs.values())
-                self.took(case, loop, self.oracle.died(case, self.now), list(new))
+                self.take_new(case, loop, self.oracle.died(case, self.now))
+
+    def take_new(self, case: Case, loop: str, opened: Sequence[Item], item: Item | None = None) -> None:
+        """Bind what the oracle says has opened to whatever is new in a loop, as `took` does."""
+        rows = Handoff.objects.filter(loop=loop, closed_at=None).order_by("opened_at", "id")
+        self.took(case, loop, opened, [one for one in rows if one.id not in self.judge.keys], item)
 
     def _perform(self, item: Item, step: Step) -> workflow.Outcome:
         handoff, partner = self._handoffs[item.key], self.world.partners.get(step.who)
@@ -215,6 +231,8 @@ class Play:
         with clock.at(self.now, self.ids):
             if "report" in step.data:
                 self._write_report(item.case, step.data["report"], actor)
+            if "request" in step.data:
+                arrivals.check_candidates(self, item, step, Handoff.objects.select_related("loop").get(pk=handoff))
             return workflow.perform(
                 handoff, step.action, actor, at=step.said, data=step.data, attested=step.attested, base=base
             )
@@ -262,7 +280,7 @@ class Play:
                 self.judge.watch(item, self.now)
                 if item.is_open:
                     self._expect(item)
-                if self.is_alive and (item.is_open or item.kind == "fulfil"):
+                if self.is_alive and (item.is_open or item.kind in ("fulfil", "review-report")):
                     self._decide(item)
 
     def _expect(self, item: Item) -> None:
@@ -285,15 +303,24 @@ class Play:
 
     def _decide(self, item: Item) -> None:
         """What somebody will do with an item, and how its message fares."""
-        choice = habits.choose(item, lambda action: self.oracle.allows(item, action), self.random)
+        choice = habits.choose(item, lambda action: self.oracle.allows(item, action, {}), self.random)
         if choice is None:
             if item.is_open and item.key in self._handoffs:
                 again = max(item.due, self.now) + timedelta(hours=self.random.randint(1, 100))
                 self.push([Step(again, item.case.name, "", "", item.key, seen=token(item))])
             return
+        order = arrivals.order_for(self, item) if choice.action == "match" else None
+        if choice.action == "match" and order is None:
+            choice = replace(choice, action="refuse")
         at = habits.when(item, choice.action, self._slots.get(item.case.name), self.now, self.random)
         step = Step(
-            at, item.case.name, choice.action, "", item.key, self._details(item, choice.action, at), seen=token(item)
+            at,
+            item.case.name,
+            choice.action,
+            "",
+            item.key,
+            self._details(item, choice.action, at, order),
+            seen=token(item),
         )
         if item.key in self._handoffs:
             self.push(self._sent(item, self._signed(item, step, choice.who)))
@@ -306,23 +333,26 @@ class Play:
         who = self.random.choice(self.world.at(item.case.placer, "coordinator")).name
         return Step(at, item.case.name, action, who, item.key, self._details(item, action, at), meddles=True)
 
-    def _details(self, item: Item, action: str, at: datetime) -> dict[str, Any]:
+    def _details(self, item: Item, action: str, at: datetime, order: arrivals.Match | None = None) -> dict[str, Any]:
         told = habits.details(item, action, self.steps, at, self.random)
-        if action == "redirect":
-            region, others = item.case.placer.partition("-")[0], ("hospital", "clinic", "laboratory")
-            told["performer"] = f"Organization/{region}-{self.random.choice(others)}"
+        if action == "withdraw-report" and item.key in self.reports:
+            told["report"] = self.reports[item.key]
+        if order is not None:
+            told["request"] = order.request
         return told
 
     def _signed(self, item: Item, step: Step, who: str) -> Step:
         """With the name of who does it: a partner's own system, or a coordinator for one who has telephoned."""
         case = item.case
         performer = item.owner if item.kind in ("fulfil", "request-cancellation", "recollect") else case.performer
-        site = performer.partition("/")[0] if who == "performer" else case.placer
-        if who == "referrer":
-            return replace(step, who=case.referrer.partition("/")[2])
+        site = performer.partition("/")[0] if who in ("performer", "partner") else case.placer
+        if who in ("referrer", "holder"):
+            person = (case.referrer if who == "referrer" else item.owner).partition("/")[2]
+            boss = f"{case.pool.partition('/')[0]}-boss"
+            return replace(step, who=person if person in self.world.people else boss)
         if self.oracle.houses[site].ours:
             return replace(step, who=self.random.choice(self.world.at(site, "coordinator")).name)
-        if self.random.random() >= faults.ATTESTED:
+        if who == "partner" or self.random.random() >= faults.ATTESTED:
             return replace(step, who=site)
         told = {**step.data, "channel": "phone", "spoken_to": "The front desk"}
         name = self.random.choice(self.world.at(case.placer, "coordinator")).name

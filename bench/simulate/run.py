@@ -19,6 +19,7 @@ PRIORITIES = {"routine": 74, "urgent": 17, "asap": 4, "stat": 5}
 LOOPS_PER_REGION = 1_500
 LOOPS_PER_PATIENT = 2
 NEEDED_BY = 0.5
+ADVICE = 0.08
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ def _order(world: World, region: str, number: int, plan: Plan, dying: Mapping[st
         "patient": random.choice([one for one in world.patients[region] if at < dying.get(one, at + DAY)]),
         "priority": random.choices(list(PRIORITIES), list(PRIORITIES.values()))[0],
         "window": _window(kind, at, random),
+        "is_advice": kind == "r" and random.random() < ADVICE,
     }
     return Step(at, f"{region}/{number}", "order", doctor.name, data=facts)
 

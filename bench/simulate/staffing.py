@@ -6,13 +6,13 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from bench.oracle import Case
-from bench.simulate import faults
-from bench.simulate.steps import Step
+from bench.simulate import arrivals, faults
+from bench.simulate.steps import Step, family
 from bench.simulate.world import LEAVER, PLACERS, STAND_IN_FOR_EACH_OTHER, Person, World
 from records import clock
 from records.errors import Conflict
 from referrals import leaving, people, reassigning
-from referrals.models import Absence, User
+from referrals.models import Absence, Loop, User
 from referrals.upheavals import death, merge
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 HOUR = timedelta(hours=1)
 DYING, MERGED = 0.04, 0.03
 """The parts of all patients that die, and whose record turns out to be another's, in the time that is simulated."""
+LIVING = 0.3
+"""How often somebody who was said to have died lives."""
 
 
 def plan(world: World, start: datetime, days: int, random: Random) -> Iterator[Step]:
@@ -35,6 +37,7 @@ def plan(world: World, start: datetime, days: int, random: Random) -> Iterator[S
                 yield Step(one.start, "", "away", person.name, data=told)
         leaves_at = start + timedelta(seconds=random.randrange(days * 86_400))
         yield Step(leaves_at, "", "leave", doctors[LEAVER].name, data={"to": first.name})
+    yield from arrivals.plan(world, start, days, random)
 
 
 def happen(play: "Play", step: Step) -> None:
@@ -86,6 +89,7 @@ def _leave(play: "Play", step: Step, person: Person) -> None:
         reassigning.hand_over_all(play.world.owners[person.word], boss, to=play.world.owners[to.word])
         play.oracle.handed_over(person.word, to.word)
         leaving.leave(user, person.site, boss)
+    play.oracle.left.add(person.word)
     play.leave(person, to, {id(one.case): one.case for one in held}.values())
 
 
@@ -117,6 +121,26 @@ def _die(play: "Play", step: Step, person: Person) -> None:
         case = Case(step.data["case"], "d", pool.partition("/")[0], pool, pool, pool)
         play.patients[case.name] = patient
         play.took(case, loop.id, play.oracle.ordered(case, play.now), opened)
+        if play.is_alive and play.random.random() < LIVING:
+            at = play.now + timedelta(hours=play.random.randint(2, 40 * 24))
+            play.push([Step(at, "", "live", person.name, data={"patient": step.data["patient"]})])
+
+
+def _live(play: "Play", step: Step, person: Person) -> None:
+    """It was not so: who was asked need not answer, and what had ended by it is taken up again by its referrer."""
+    patient = play.merged.get(step.data["patient"], step.data["patient"])
+    concerned = [
+        (loop, case) for loop, case in play.judge.cases.items() if play.patients.get(family(case.name)) == patient
+    ]
+    asked = [(loop, item) for loop, case in concerned for item in case.open("confirm-death")]
+    death.refute(patient, person.actor)
+    for loop, item in asked:
+        play.took(item.case, loop, play.oracle.happened(item, "refute", play.now, {}), [], item)
+    play.dead.discard(patient)
+    for loop, case in concerned if not asked else []:
+        for item in play.oracle.lived(case, play.now):
+            new = Loop.objects.filter(based_on=loop).first() if item.case is not case else None
+            play.take_new(item.case, new.id if new else loop, [item])
 
 
 def _merge(play: "Play", step: Step, person: Person) -> None:
@@ -130,4 +154,12 @@ def _merge(play: "Play", step: Step, person: Person) -> None:
             play.patients[name] = target
 
 
-DEEDS = {"die": _die, "merge": _merge, "stand-in": _stand_in, "away": _go_away, "look": _look, "leave": _leave}
+DEEDS = arrivals.DEEDS | {
+    "live": _live,
+    "die": _die,
+    "merge": _merge,
+    "stand-in": _stand_in,
+    "away": _go_away,
+    "look": _look,
+    "leave": _leave,
+}

@@ -54,5 +54,8 @@ def token(item: Item) -> Token:
 
 
 def family(case: str) -> str:
-    """The name of the first case of those that follow each other, in which all their steps are recorded."""
-    return case.rstrip("+")
+    """The name of the first case of those that follow each other, in which all their steps are recorded.
+
+    After ``~``: evidence that has left it and waits to be matched.
+    """
+    return case.partition("~")[0].rstrip("+")

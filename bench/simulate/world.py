@@ -60,7 +60,10 @@ SITES = (
 )
 # Who is away, stands in for others, and leaves, by the number of the doctor.
 STAND_IN_FOR_EACH_OTHER, LEAVER = (0, 1), 2
+DISCHARGING = "d1"
 PLACERS = ("oak", "elm")
+# Where every third patient has a clinician of their own, and of every third nobody knows one.
+OWN_CLINICIAN = ("oak", "elm", "")
 PERFORMERS = {"referral": ("hospital", "clinic"), "test-order": ("hospital", "laboratory")}
 
 
@@ -82,7 +85,7 @@ class Person:
 @dataclass(slots=True)
 class World:
     """Everybody, by name; ``viewers`` are the oracle's words for the lists by the ids of their
-    `Owner` rows, ``sites`` the same by organisation.
+    `Owner` rows, ``sites`` the same by organisation, ``clinicians`` those of who looks after a patient.
     """
 
     people: dict[str, Person] = field(default_factory=dict)
@@ -91,6 +94,7 @@ class World:
     sites: dict[str, list[str]] = field(default_factory=dict)
     owners: dict[str, Owner] = field(default_factory=dict)
     partners: dict[str, Actor] = field(default_factory=dict)
+    clinicians: dict[str, str] = field(default_factory=dict)
 
     def at(self, site: str, post: str) -> list[Person]:
         """Who does that at a place."""
@@ -116,7 +120,10 @@ def found(oracle: Oracle, regions: Sequence[str], patients: int) -> World:
         for site in SITES:
             _found_site(world, oracle, site, f"{region}-{site.name}")
         world.patients[region] = [f"{region}-p{number}" for number in range(patients)]
-        _register(world.patients[region], [f"{region}-{site.name}" for site in SITES if site.ours])
+        for number, patient in enumerate(world.patients[region]):
+            home = OWN_CLINICIAN[number % len(OWN_CLINICIAN)]
+            world.clinicians |= {patient: f"{region}-{home}/{region}-{home}-d0"} if home else {}
+        _register(world, region, [f"{region}-{site.name}" for site in SITES if site.ours])
     return world
 
 
@@ -156,13 +163,18 @@ def _list(world: World, viewer: str, owner: Owner) -> None:
     world.sites.setdefault(viewer.partition("/")[0], []).append(viewer)
 
 
-def _register(names: list[str], organizations: list[str]) -> None:
+def _register(world: World, region: str, organizations: list[str]) -> None:
+    names = world.patients[region]
     for first in range(0, len(names), PATIENTS_PER_WRITE):
         bodies: list[Resource] = [
-            {"resourceType": "Patient", "id": name, "name": [{"text": name}]}
+            {"resourceType": "Patient", "id": name, "name": [{"text": name}], **_clinician(world.clinicians.get(name))}
             for name in names[first : first + PATIENTS_PER_WRITE]
         ]
         store.write_many(bodies, actor=SYSTEM, audience=organizations)
+
+
+def _clinician(word: str | None) -> Resource:
+    return {"generalPractitioner": [{"reference": f"Practitioner/{word.partition('/')[2]}"}]} if word else {}
 
 
 def _keep(resource: Resource) -> None:
