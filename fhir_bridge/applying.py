@@ -53,6 +53,7 @@ TAKEN = DIRECTORY | {
 }
 # Of a person or place that is ours and only recognised at the partner, these news are taken and nothing else
 RELAYED = {"Patient": ("deceasedBoolean", "deceasedDateTime")}
+ON_ITS_WAY = (Link.State.WANTED, Link.State.INFLIGHT, Link.State.UNKNOWN)
 OPEN = (Inbox.State.PENDING, Inbox.State.WAITING)
 ORDER = (F("last_updated").asc(nulls_last=True), "id")
 
@@ -159,7 +160,7 @@ class _Application:
         if row is None:
             return ""
         _lock(self.partner, item.type, item.remote_id)
-        link = Link.objects.filter(partner=self.partner, type=item.type, remote_id=item.remote_id).first()
+        link = self._link(item, body)
         if link is not None and _is_late(link, row):
             return _close(row, Inbox.State.DISCARDED, "It came after a newer version.")
         translated = self._in_core(self._translated(body), link)
@@ -170,6 +171,15 @@ class _Application:
             self._again(link, row, body, translated)
         mending.mended(row)
         return _close(row, Inbox.State.APPLIED)
+
+    def _link(self, item: Inbox, body: Resource) -> Link | None:
+        """The link of a partner's resource. One that we sent and never heard of waits until we know what came of it."""
+        links = Link.objects.filter(partner=self.partner, type=item.type)
+        link = links.filter(remote_id=item.remote_id).first()
+        sent = own_id(body) if link is None else ""
+        if sent and links.filter(local_id=sent, remote_id=None, state__in=ON_ITS_WAY).exists():
+            raise Waiting("It waits until we know what came of our own sending of it.")
+        return link
 
     def _translated(self, body: Resource) -> Resource:
         return comparing.inward(self.partner, body)

@@ -83,8 +83,14 @@ def send(server: Server, link: Link, *, is_doubtful: bool) -> Sent:
         if not isinstance(found, Reply):
             return _adopt(server, link, ours, version, found)
         return Sent(Copy.of(_body(server, link, found)), Link.Origin.OURS, version)
-    theirs = json.loads(link.base) if link.base else None
-    is_stale = is_doubtful or not link.remote_version or link.partner.ways(link.type).update.way == Update.READ_FIRST
+    theirs = json.loads(link.base) if link.base else {}
+    has_more = inbox.content_hash(theirs) != link.remote_hash  # what we have not taken in yet, see `conflicts.shared`
+    is_stale = (
+        is_doubtful
+        or has_more
+        or not link.remote_version
+        or link.partner.ways(link.type).update.way == Update.READ_FIRST
+    )
     return _update(server, link, ours, version, None if is_stale else theirs)
 
 
@@ -222,11 +228,16 @@ def _located(reply: Reply, type_: str) -> str:
 
 
 def _adopt(server: Server, link: Link, ours: Resource, version: int, theirs: Resource) -> Sent:
-    """Take an existing resource for ours: finish our own creation, or leave another's as it is."""
+    """Take an existing resource for ours: our own creation, or another's, which is left as it is.
+
+    Our own may have been written to by others since: that is heard before anything else is sent.
+    """
     own = references.identifier(settings.BATON_BASE_URL, link.type, link.local_id)
     if any(_is(each, own) for each in theirs.get("identifier", []) if isinstance(each, dict)):
-        link.remote_id = str(theirs["id"])
-        return _write(server, link, ours, version, theirs)
+        is_as_sent = conflicts.says_nothing_new(ours, theirs)
+        if not is_as_sent:
+            inbox.put(link.partner, [theirs])
+        return Sent(Copy.of(theirs, ours), Link.Origin.OURS, version, is_complete=is_as_sent)
     return Sent(Copy.of(theirs), Link.Origin.THEIRS, version)
 
 
@@ -254,7 +265,7 @@ def _hear_first(link: Link, theirs: Resource) -> None:
 def _write(server: Server, link: Link, ours: Resource, version: int, theirs: Resource) -> Sent:
     """Merge, and PUT the result (or the next legal step towards it) if it says anything new."""
     side = side_of(link)
-    base = json.loads(link.base) if link.base else theirs
+    base = json.loads(link.base) if link.base else conflicts.shared(theirs, ours)
     merge = conflicts.merge(base, ours, theirs, side, link.decisions)
     if merge.clashes:
         raise Clash(f"Both sides changed {', '.join(merge.clashes)}.")

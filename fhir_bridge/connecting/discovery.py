@@ -98,7 +98,7 @@ def _of_type(resource: Mapping[str, Any]) -> TypeAbilities:
     return TypeAbilities(
         interactions=frozenset(_codes([resource.get("interaction")])),
         params=frozenset(named & PARAMS),
-        versioning=versioning if _text(versioning) in _VERSIONINGS else "",
+        versioning=versioning if versioning in _VERSIONINGS else "",
         conditional_create=resource.get("conditionalCreate") is True,
         conditional_update=resource.get("conditionalUpdate") is True,
         conditional_delete=resource.get("conditionalDelete") in ("single", "multiple"),

@@ -1,0 +1,57 @@
+"""What is known to have gone wrong, or nearly, when two things met."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bench.fake_ehr import FakeEhr, script
+from fhir_bridge import applying, inbound, outbound
+from fhir_bridge.models import Inbox, Link, Partner
+from records import clock, store
+from referrals.models import Handoff
+from tests.fhir_bridge.story import Story
+
+
+@pytest.fixture
+def unheard(story: Story, hospital: Partner, ehr: FakeEhr) -> Handoff:
+    """A referral that the hospital has, while we don't know it: the answer to its creation was lost."""
+    handoff = story.refer()
+    with ehr.moody(script("dropped", verb="POST", kind="Task")):
+        outbound.run_once(hospital)
+    assert Link.objects.get(type="Task").state == Link.State.UNKNOWN
+    return handoff
+
+
+def later(partner: Partner) -> None:
+    with clock.at(datetime.now(UTC) + timedelta(minutes=1)):
+        for work in (outbound.run_once, inbound.poll, applying.apply_pending, outbound.run_once):
+            partner.refresh_from_db()
+            work(partner)  # type: ignore[operator]
+
+
+def test_what_the_hospital_says_before_we_know_that_it_has_it_is_heard_and_kept(
+    unheard: Handoff, hospital: Partner, ehr: FakeEhr
+) -> None:
+    ehr.put(ehr.all("Task")[0] | {"note": [{"text": "theirs"}], "status": "accepted"})
+
+    later(hospital)
+
+    in_step(unheard, ehr)
+
+
+def test_it_may_be_read_before_we_know_that_it_is_ours(unheard: Handoff, hospital: Partner, ehr: FakeEhr) -> None:
+    ehr.put(ehr.all("Task")[0] | {"note": [{"text": "theirs"}], "status": "accepted"})
+    inbound.poll(hospital)
+    applying.apply_pending(hospital)
+
+    later(hospital)
+
+    in_step(unheard, ehr)
+
+
+def in_step(handoff: Handoff, ehr: FakeEhr) -> None:
+    [task] = ehr.all("Task")
+    assert task["note"] == store.get("Task", handoff.pk)["note"] == [{"text": "theirs"}]
+    assert Handoff.objects.get(pk=handoff.pk).stage == "awaiting-booking"
+    assert list(Link.objects.filter(type="Task").values_list("state", flat=True)) == [Link.State.CLEAN]
+    assert set(Inbox.objects.values_list("state", flat=True)) == {Inbox.State.APPLIED}
