@@ -94,6 +94,11 @@ class FakeEhr:
         with self._lock:
             self.shelf.remove((type_, id_))
 
+    def forget(self) -> None:
+        """Be as at the beginning: empty, and asked for nothing yet."""
+        self.requests.clear()
+        self.shelf, self.skew = Shelf(self.present), timedelta()
+
     @contextmanager
     def faulty(self, fault: Fault) -> Iterator[None]:
         """Within, every answer goes through ``fault``."""

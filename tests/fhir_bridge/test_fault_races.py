@@ -26,7 +26,7 @@ def later(partner: Partner) -> None:
     with clock.at(datetime.now(UTC) + timedelta(minutes=1)):
         for work in (outbound.run_once, inbound.poll, applying.apply_pending, outbound.run_once):
             partner.refresh_from_db()
-            work(partner)  # type: ignore[operator]
+            work(partner)
 
 
 def test_what_the_hospital_says_before_we_know_that_it_has_it_is_heard_and_kept(
