@@ -153,25 +153,31 @@ def _copied(package: Path, broker: Path, folder: Path) -> tuple[Path, Path]:
 @contextmanager
 def postgres(place: Home, *, durable: bool = True) -> Iterator[Part]:
     """A running PostgreSQL with an empty or the known database `baton`; ``durable=False`` is for tests alone."""
+    with sockets_of(place.account) as sockets, postgres_at(place, sockets, durable=durable) as part:
+        yield part
+
+
+@contextmanager
+def postgres_at(place: Home, sockets: Path, *, durable: bool = True) -> Iterator[Part]:
+    """The same with its sockets in a folder that outlives it, so that it can be started again at the same address."""
     cluster = place.folder / "postgres"
     if not (cluster / "PG_VERSION").exists():
         _initialise(place, cluster)
     _end_leftover(place, cluster)
-    with _sockets(place.account) as sockets:
-        settings = {"listen_addresses": "", "unix_socket_directories": str(sockets), "max_connections": "100"}
-        settings |= _QUIET | ({} if durable else _FORGETFUL)
-        options = [f"-c{name}={value}" for name, value in settings.items()]
-        command = [str(place.postgres / "postgres"), "-D", str(cluster), *options]
-        with _started("postgres", command, place, signal.SIGINT) as process:
-            _await(process, "PostgreSQL", lambda: _is_ready(cluster))
-            _ensure_database(sockets)
-            yield Part("PostgreSQL", f"postgres://baton@/baton?host={sockets}", process)
+    settings = {"listen_addresses": "", "unix_socket_directories": str(sockets), "max_connections": "100"}
+    settings |= _QUIET | ({} if durable else _FORGETFUL)
+    options = [f"-c{name}={value}" for name, value in settings.items()]
+    command = [str(place.postgres / "postgres"), "-D", str(cluster), *options]
+    with _started("postgres", command, place, signal.SIGINT) as process:
+        _await(process, "PostgreSQL", lambda: _is_ready(cluster))
+        _ensure_database(sockets)
+        yield Part("PostgreSQL", f"postgres://baton@/baton?host={sockets}", process)
 
 
 @contextmanager
 def broker(place: Home) -> Iterator[Part]:
     """A running broker that keeps nothing on disk: it carries wake-ups only."""
-    with _sockets(place.account) as sockets:
+    with sockets_of(place.account) as sockets:
         socket = sockets / "broker.sock"
         command = [str(place.broker), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
         command += ["--dir", str(sockets), "--save", "", "--appendonly", "no", "--maxmemory", "256mb"]
@@ -222,7 +228,7 @@ def _ensure_database(sockets: Path) -> None:
 
 
 @contextmanager
-def _sockets(account: Account) -> Iterator[Path]:
+def sockets_of(account: Account) -> Iterator[Path]:
     """A new folder for sockets, which only the account (and root) may enter; gone with the part."""
     short = Path("/tmp")  # noqa: S108 - a socket's path is limited; the folder in it is new, random and closed to others
     folder = Path(tempfile.mkdtemp(prefix="baton-", dir=short if os.access(short, os.W_OK) else None))

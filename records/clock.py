@@ -1,11 +1,12 @@
 """The time and the randomness of the house, injected so that a year can be simulated from a seed.
 
-``now()`` is UTC. A context (``with clock.at(instant):``) replaces it for the code inside, per thread or task.
+``now()`` is UTC. A context (``with clock.at(instant):``) replaces it for the code inside, per thread or task; `run` gives the
+whole process another clock.
 """
 
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -13,11 +14,17 @@ from datetime import UTC, datetime
 _fixed: ContextVar[datetime | None] = ContextVar("baton_now", default=None)
 _random: ContextVar[random.Random | None] = ContextVar("baton_random", default=None)
 _system_random = random.SystemRandom()
+_running: list[Callable[[], datetime]] = [lambda: datetime.now(UTC)]
 
 
 def now() -> datetime:
     """The present instant, aware, in UTC."""
-    return _fixed.get() or datetime.now(UTC)
+    return _fixed.get() or _running[0]()
+
+
+def run(present: Callable[[], datetime]) -> None:
+    """Let this process have that clock, which gives aware instants in UTC, from now on."""
+    _running[:] = [present]
 
 
 @contextmanager

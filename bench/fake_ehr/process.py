@@ -10,11 +10,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import requests
 
+from bench.chaos import hurry
 from bench.fake_ehr.moods import SPARED, Mood, chance
 from bench.fake_ehr.server import FakeEhr
 from bench.fake_ehr.wire import Answer, Body, Request
@@ -55,6 +56,10 @@ class _Controlled(FakeEhr):
     def __init__(self) -> None:
         super().__init__()
         self.counted: dict[str, int] = {"requests": 0}
+
+    def present(self) -> datetime:
+        """As fast as its parent's clock."""
+        return hurry.present() + self.skew
 
     def respond(self, request: Request) -> Answer:
         """An answer, or what is asked for from outside."""

@@ -32,11 +32,11 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--days", type=_whole(1, MOST_DAYS), default=365, metavar="N", help="default 365")
-        parser.add_argument("--loops", type=_whole(1, MOST_LOOPS), default=2_000, metavar="N", help="default 2000")
-        parser.add_argument("--seed", type=_whole(0, MOST_SEED), default=7, metavar="S", help="default 7")
+        parser.add_argument("--days", type=whole(1, MOST_DAYS), default=365, metavar="N", help="default 365")
+        parser.add_argument("--loops", type=whole(1, MOST_LOOPS), default=2_000, metavar="N", help="default 2000")
+        parser.add_argument("--seed", type=whole(0, MOST_SEED), default=7, metavar="S", help="default 7")
         parser.add_argument(
-            "--processes", type=_whole(1, MOST_PROCESSES), metavar="N", help="default: one for each core, at most 2"
+            "--processes", type=whole(1, MOST_PROCESSES), metavar="N", help="default: one for each core, at most 2"
         )
         parser.add_argument("--json", action="store_true", help="print the result as one line of JSON and nothing else")
 
@@ -91,7 +91,9 @@ def _explain(shares: Sequence[Shared], seed: int, console: Console) -> None:
             console.print(f"    {step}", markup=False, soft_wrap=True)
 
 
-def _whole(least: int, most: int) -> Callable[[str], int]:
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """What argparse makes of a word: a whole number between those, both included."""
+
     def number(given: str) -> int:
         if not given.isascii() or not given.isdigit() or not least <= int(given) <= most:
             raise ValueError(given)

@@ -1,0 +1,142 @@
+"""One run from its seed: people act on both sides while everything around them breaks; then it ends, and is judged."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import InterfaceError, OperationalError, connection
+
+from bench.chaos import checker
+from bench.chaos.checker import Finding
+from bench.chaos.machinery import Machinery
+from bench.chaos.people import People
+from bench.fake_ehr.process import Remote
+from fhir_bridge import wakeups
+from fhir_bridge.models import Inbox, Link
+
+SPEED = 20.0
+"""How much faster than ours the clock of the run is: what waits a quarter of an hour is there in a minute."""
+BACKLOG = 60
+PATIENCE_SECONDS = 150.0
+LOOK_SECONDS = 0.5
+KEEP_EVERY = 20
+AWAY = (OperationalError, InterfaceError)
+KINDS = ("lost", "duplicated", "unresolved")
+
+Tell = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many changes, and how often what breaks; ``dropped`` is the probability that a reply is lost."""
+
+    syncs: int
+    kills: int
+    flushes: int
+    restarts: int
+    dropped: float
+    seed: int
+
+    def breaks(self) -> dict[int, list[str]]:
+        """Before which change what breaks; the same for the same seed."""
+        chosen = random.Random(f"breaks {self.seed}")
+        at: dict[int, list[str]] = {}
+        for name, times in (("kill", self.kills), ("flush", self.flushes), ("restart", self.restarts)):
+            for _time in range(times):
+                at.setdefault(chosen.randrange(self.syncs), []).append(name)
+        return at
+
+
+@dataclass
+class Run:
+    """The parts of a run; ``counted`` is what has happened so far."""
+
+    plan: Plan
+    people: People
+    machinery: Machinery
+    remote: Remote
+    partner: int
+    tell: Tell = lambda _name, _number: None
+    counted: Counter[str] = field(default_factory=Counter)
+    findings: list[Finding] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+
+    def play(self) -> None:
+        """People act, and things break."""
+        breaks = self.plan.breaks()
+        deeds: Mapping[str, Callable[[], None]] = {
+            "kill": self.machinery.kill,
+            "flush": self.machinery.flush,
+            "restart": self.machinery.restart_database,
+        }
+        self.remote.behave(self.plan.seed, {"dropped": self.plan.dropped})
+        for number in range(self.plan.syncs):
+            for name in breaks.get(number, ()):
+                deeds[name]()
+                self.counted[name] += 1
+            self.people.act()
+            self.counted["syncs"] += 1
+            self._hint(number)
+            self.tell("syncs", number + 1)
+
+    def settle(self) -> None:
+        """Nothing breaks any more: wait until everything is as it should be, or for as long as anything may take."""
+        self.counted["dropped"] = self.remote.counts().get("dropped", 0)
+        self.remote.behave()
+        give_up = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < give_up:
+            self.machinery.keep()
+            self._wake()
+            time.sleep(LOOK_SECONDS)
+            if checker.is_idle() and not self.judge():
+                return
+
+    def judge(self) -> list[Finding]:
+        """What is wrong now."""
+        there = {type_: self.remote.all(type_) for type_ in checker.COUNTED}
+        self.findings = checker.check(self.people.history, there, self.people.origin)
+        return self.findings
+
+    def result(self) -> dict[str, Any]:
+        """What came of it, in the words of the command's output."""
+        kinds = Counter(finding.kind for finding in self.findings)
+        return {
+            **{kind: kinds[kind] for kind in KINDS},
+            "syncs": self.counted["syncs"],
+            "kills": self.counted["kill"],
+            "flushes": self.counted["flush"],
+            "restarts": self.counted["restart"],
+            "dropped": self.counted["dropped"],
+            "referrals": len(self.people.history.notes),
+            "requests": self.remote.counts()["requests"],
+            "seed": self.plan.seed,
+            "seconds": round(time.monotonic() - self.began, 1),
+        }
+
+    def _hint(self, number: int) -> None:
+        """Wake the workers as a partner's notification does, and wait while they are far behind."""
+        if number % KEEP_EVERY:
+            return
+        self.machinery.keep()
+        self._wake()
+        give_up = time.monotonic() + PATIENCE_SECONDS
+        while _backlog() > BACKLOG and time.monotonic() < give_up:
+            self.machinery.keep()
+            self._wake()
+            time.sleep(LOOK_SECONDS / 5)
+
+    def _wake(self) -> None:
+        wakeups.after_commit("push", [self.partner])
+        wakeups.after_commit("pull", [self.partner])
+
+
+def _backlog() -> int:
+    try:
+        waiting = Link.objects.exclude(state=Link.State.CLEAN).count()
+        return waiting + Inbox.objects.filter(state__in=(Inbox.State.PENDING, Inbox.State.WAITING)).count()
+    except AWAY:
+        connection.close()
+        return BACKLOG + 1
