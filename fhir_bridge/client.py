@@ -201,9 +201,16 @@ def _resource(response: requests.Response, content: bytes) -> Resource | None:
 
 
 def _failure(response: requests.Response, content: bytes) -> errors.BatonError:
-    status = response.status_code
-    text = f"The partner answered {status}{_outcome(content)}."
-    retry_after = wire.retry_after(response)
+    try:
+        outcome = store.parse(content)
+    except errors.BatonError:
+        outcome = {}
+    return refusal(response.status_code, outcome, wire.retry_after(response))
+
+
+def refusal(status: int, outcome: Resource, retry_after: float | None = None) -> errors.BatonError:
+    """The category of a status that is no success, of a whole answer or of one entry of a Bundle."""
+    text = f"The partner answered {status}{_told(outcome)}."
     is_busy = status == HTTPStatus.SERVICE_UNAVAILABLE and retry_after is not None
     if is_busy or status == HTTPStatus.TOO_MANY_REQUESTS:
         return errors.Throttled(text, retry_after=retry_after or 30.0)
@@ -211,12 +218,8 @@ def _failure(response: requests.Response, content: bytes) -> errors.BatonError:
     return CATEGORIES.get(status, unnamed)(text)
 
 
-def _outcome(content: bytes) -> str:
+def _told(resource: Resource) -> str:
     """Codes and places of an OperationOutcome; never its diagnostics, which repeat what was sent."""
-    try:
-        resource = store.parse(content)
-    except errors.BatonError:
-        return ""
     told = [f"{code} {where}".strip() for _severity, code, where in _issues(resource)]
     return f": {', '.join(told[:5])}" if told else ""
 
@@ -281,4 +284,4 @@ def _escaped(text: str) -> str:
     return text
 
 
-__all__ = ["Reply", "Server", "condition", "next_link", "token"]
+__all__ = ["Reply", "Server", "condition", "next_link", "refusal", "token"]

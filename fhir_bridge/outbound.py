@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 
-from fhir_bridge import consents, mending, partners, retries, routing, wakeups
+from fhir_bridge import batching, consents, mending, partners, retries, routing, wakeups
 from fhir_bridge.client import TOTAL_SECONDS, Server
 from fhir_bridge.connecting import circuit
 from fhir_bridge.models import Link, Partner
@@ -31,6 +31,8 @@ WAITING = "waiting"
 RANK_OF_OTHERS = 9
 
 Progress = Callable[[Link], None]
+Claim = tuple[Link, bool]
+"""A link in flight by us, and whether its last outcome is unknown."""
 
 # What exists at the partner and has a new version here. Of theirs, a Task alone has elements that we write.
 _RAISE = """
@@ -100,11 +102,11 @@ def run_once(
     outcome: Counter[str] = Counter()
     _look_again(Q(partner=partner, due_at__lte=clock.now()))
     connected = server or partners.connect(partner)
-    for link, is_doubtful in _claims(partner, limit):
-        state = _carry(connected, link, is_doubtful=is_doubtful)
-        outcome[state] += 1
-        if progress:
-            progress(link)
+    for claimed in _claims(partner, limit):
+        for link, state in _carry_all(connected, claimed):
+            outcome[state] += 1
+            if progress:
+                progress(link)
         partner.refresh_from_db()
     return outcome
 
@@ -114,14 +116,16 @@ def due(partner: Partner) -> int:
     return Link.objects.filter(_due(partner)).count()
 
 
-def _claims(partner: Partner, limit: int) -> Iterator[tuple[Link, bool]]:
+def _claims(partner: Partner, limit: int) -> Iterator[list[Claim]]:
     """Claim after claim, until nothing is due, the partner is paused, or it asked us to wait."""
-    for _number in range(limit):
+    number = 0
+    while number < limit:
         has_use = not partner.failures or due(partner)  # of a half-open circuit's one question
         may_go = has_use and circuit.may_ask(partner)
-        claimed = claim(partner) if may_go else None
-        if claimed is None:
+        claimed = claim_some(partner, min(batching.size_for(partner), limit - number)) if may_go else []
+        if not claimed:
             return
+        number += len(claimed)
         yield claimed
 
 
@@ -131,24 +135,41 @@ def _due(partner: Partner) -> Q:
     return Q(partner=partner) & (waiting | Q(state=Link.State.INFLIGHT, lease_until__lte=now))
 
 
-def claim(partner: Partner) -> tuple[Link, bool] | None:
-    """Take the next due link for this worker, committed as in flight; whether its last outcome is unknown."""
+def claim(partner: Partner) -> Claim | None:
+    """Take the next due link for this worker, committed as in flight."""
+    return next(iter(claim_some(partner, 1)), None)
+
+
+def claim_some(partner: Partner, size: int) -> list[Claim]:
+    """Take the next due links of one rank, at most ``size``, committed as in flight; others take others meanwhile."""
     with transaction.atomic():
-        link = (
-            Link.objects.select_for_update(skip_locked=True)
-            .filter(_due(partner))
-            .order_by("rank", "due_at", "id")
-            .first()
-        )
-        if link is None:
-            return None
-        is_doubtful = link.state != Link.State.WANTED
-        link.state = Link.State.INFLIGHT
-        link.lease_until = clock.now() + timedelta(seconds=LEASE_SECONDS)
-        link.fence += 1
-        link.save(update_fields=["state", "lease_until", "fence"])
-    link.partner = partner
-    return link, is_doubtful
+        rows = Link.objects.select_for_update(skip_locked=True).filter(_due(partner))
+        found = list(rows.order_by("rank", "due_at", "id")[:size])
+        chosen = [link for link in found if link.rank == found[0].rank]
+        claims = [(link, link.state != Link.State.WANTED) for link in chosen]
+        for link in chosen:
+            link.state, link.lease_until = Link.State.INFLIGHT, clock.now() + timedelta(seconds=LEASE_SECONDS)
+            link.fence += 1
+            link.partner = partner
+        Link.objects.bulk_update(chosen, ["state", "lease_until", "fence"])
+    return claims
+
+
+def _carry_all(server: Server, claimed: Sequence[Claim]) -> Iterator[tuple[Link, str]]:
+    """Send claimed links, together as far as they can go together, and settle each; give them with their states."""
+    sure = [link for link, is_doubtful in claimed if not is_doubtful]
+    with server.asking_first(lambda: _renew(*sure)):
+        outcomes = batching.send_together(server, sure) if len(sure) >= batching.AT_ONCE else {}
+    has_failed = False
+    for link, is_doubtful in claimed:
+        outcome = outcomes.get(link.pk, batching.ALONE)
+        if outcome is batching.ALONE:
+            yield link, _carry(server, link, is_doubtful=is_doubtful or link.pk in outcomes)
+        elif isinstance(outcome, Sent):
+            yield link, _kept(link, outcome)
+        else:
+            yield link, _settle_failure(link, outcome, is_doubtful=False, tells=not has_failed)
+            has_failed = True
 
 
 def _carry(server: Server, link: Link, *, is_doubtful: bool) -> str:
@@ -160,6 +181,11 @@ def _carry(server: Server, link: Link, *, is_doubtful: bool) -> str:
         return _settle_waiting(link, error, is_doubtful=is_doubtful)
     except errors.BatonError as error:
         return _settle_failure(link, error, is_doubtful=is_doubtful)
+    return _kept(link, sent)
+
+
+def _kept(link: Link, sent: Sent) -> str:
+    """Settle what was sent; a resource of theirs that is another one of ours already is a person's work."""
     try:
         return _settle(link, sent)
     except IntegrityError:
@@ -168,11 +194,13 @@ def _carry(server: Server, link: Link, *, is_doubtful: bool) -> str:
         )
 
 
-def _renew(link: Link) -> None:
-    """Hold the claim for one more exchange; `Unavailable` when another worker has taken the link over."""
+def _renew(*links: Link) -> None:
+    """Hold the claims for one more exchange; `Unavailable` when another worker has taken one over."""
     until = clock.now() + timedelta(seconds=LEASE_SECONDS)
-    held = Link.objects.filter(pk=link.pk, fence=link.fence, state=Link.State.INFLIGHT)
-    if not held.update(lease_until=until):
+    claims = Q(pk__in=())
+    for link in links:
+        claims |= Q(pk=link.pk, fence=link.fence)
+    if Link.objects.filter(claims, state=Link.State.INFLIGHT).update(lease_until=until) < len(links):
         raise errors.Unavailable("Another worker has taken this over.")
 
 
@@ -230,8 +258,11 @@ def _settle_waiting(link: Link, reason: Waiting, *, is_doubtful: bool) -> str:
 
 
 @transaction.atomic
-def _settle_failure(link: Link, error: errors.BatonError, *, is_doubtful: bool) -> str:
-    """Record what went wrong, by the table of `fhir_bridge.retries`, and make work of it where a person is needed."""
+def _settle_failure(link: Link, error: errors.BatonError, *, is_doubtful: bool, tells: bool = True) -> str:
+    """Record what went wrong, by the table of `fhir_bridge.retries`, and make work of it where a person is needed.
+
+    ``tells``: the failure says something about the partner as a whole (once per exchange).
+    """
     row = _held(link)
     if row is None:
         return "overtaken"
@@ -246,7 +277,7 @@ def _settle_failure(link: Link, error: errors.BatonError, *, is_doubtful: bool) 
     if verdict.then == "merge":
         row.remote_version = ""  # what we know of their copy is old: read before the next try
     row.save()
-    if not isinstance(error, retries.Withheld):
+    if tells and not isinstance(error, retries.Withheld):
         circuit.failed(row.partner_id, error)
     if verdict.then == "stop":
         mending.open_for(row)

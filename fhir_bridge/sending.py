@@ -75,6 +75,20 @@ class Sent:
     is_complete: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One write that needs no look before it; ``ours`` is what we would have there, ``body`` the next step towards it."""
+
+    verb: str
+    url: str
+    body: Resource
+    version: int
+    ours: Resource
+    if_match: str = ""
+    if_none_exist: str = ""
+    is_complete: bool = True
+
+
 def send(server: Server, link: Link, *, is_doubtful: bool) -> Sent:
     """Bring the partner's copy to our version. Raise `Waiting`, `Clash`, or the category of the failure."""
     version, ours = compose(link)
@@ -83,15 +97,15 @@ def send(server: Server, link: Link, *, is_doubtful: bool) -> Sent:
         if not isinstance(found, Reply):
             return _adopt(server, link, ours, version, found)
         return Sent(Copy.of(_body(server, link, found)), Link.Origin.OURS, version)
+    return _update(server, link, ours, version, None if is_doubtful else _known(link))
+
+
+def _known(link: Link) -> Resource | None:
+    """The partner's copy as we have it, None where it has to be read first."""
     theirs = json.loads(link.base) if link.base else {}
     has_more = inbox.content_hash(theirs) != link.remote_hash  # what we have not taken in yet, see `conflicts.shared`
-    is_stale = (
-        is_doubtful
-        or has_more
-        or not link.remote_version
-        or link.partner.ways(link.type).update.way == Update.READ_FIRST
-    )
-    return _update(server, link, ours, version, None if is_stale else theirs)
+    is_read_first = link.partner.ways(link.type).update.way == Update.READ_FIRST
+    return None if has_more or not link.remote_version or is_read_first else theirs
 
 
 def compose(link: Link) -> tuple[int, Resource]:
@@ -198,14 +212,55 @@ def _bearing(server: Server, type_: str, identifiers: Sequence[tuple[str, str]])
 
 def _create(server: Server, link: Link, ours: Resource) -> Reply | Resource:
     """POST; give the reply for a new resource, or the resource that was there already."""
-    meta = profiles.PROFILES[link.partner.profile].meta if link.type == "Task" else {}
     try:
-        reply = server.create({**ours, "meta": meta} if meta else ours, condition(*identities(link, ours)[0]))
-    except errors.Stale as error:
-        raise errors.Incorrect("The partner has more than one resource with this identifier.") from error
-    except (errors.NotFound, errors.Gone) as error:
-        raise errors.Incorrect(error.message) from error
+        reply = server.create(_new(link, ours), condition(*identities(link, ours)[0]))
+    except errors.BatonError as error:
+        raise refused_creation(error) from error
     return reply if reply.status == 201 else _body(server, link, reply)  # noqa: PLR2004 (201 Created)
+
+
+def _new(link: Link, ours: Resource) -> Resource:
+    """What is created: with what the dialect puts into the meta of a Task."""
+    meta = profiles.PROFILES[link.partner.profile].meta if link.type == "Task" else {}
+    return {**ours, "meta": meta} if meta else ours
+
+
+def refused_creation(error: errors.BatonError) -> errors.BatonError:
+    """What an error means that answers a creation: there is nothing there that could be stale or gone."""
+    if isinstance(error, errors.Stale):
+        return errors.Incorrect("The partner has more than one resource with this identifier.")
+    return errors.Incorrect(error.message) if isinstance(error, (errors.NotFound, errors.Gone)) else error
+
+
+def draft(link: Link) -> Draft | None:
+    """The one write that brings the partner on, where nothing has to be asked before it; else None. No network.
+
+    Raises what `send` would raise before its first request.
+    """
+    version, ours = compose(link)
+    if link.remote_id is None:
+        names = identities(link, ours)
+        is_sure = link.partner.ways(link.type).create.way == Create.CONDITIONAL and len(names) == 1
+        return Draft("POST", link.type, _new(link, ours), version, ours, "", condition(*names[0])) if is_sure else None
+    theirs = _known(link)
+    if theirs is None:
+        return None
+    body, is_complete = _planned(link, ours, theirs)
+    if conflicts.says_nothing_new(body, theirs):
+        return None
+    _hear_first(link, theirs)
+    url, seen = f"{link.type}/{link.remote_id}", inbox.version_of(theirs)
+    return Draft("PUT", url, _addressed(body, theirs), version, ours, seen, "", is_complete)
+
+
+def finish(server: Server, link: Link, written: Draft, reply: Reply) -> Sent:
+    """What follows from the successful answer to a draft; it is read anew where the answer doesn't show it."""
+    found = _body(server, link, reply)
+    if written.verb == "PUT":
+        return Sent(Copy.of(found, written.ours), Link.Origin(link.origin), written.version, written.is_complete)
+    if reply.status == 201:  # noqa: PLR2004 (201 Created)
+        return Sent(Copy.of(found), Link.Origin.OURS, written.version)
+    return _adopt(server, link, written.ours, written.version, found)
 
 
 def _body(server: Server, link: Link, reply: Reply) -> Resource:
@@ -264,20 +319,25 @@ def _hear_first(link: Link, theirs: Resource) -> None:
 
 def _write(server: Server, link: Link, ours: Resource, version: int, theirs: Resource) -> Sent:
     """Merge, and PUT the result (or the next legal step towards it) if it says anything new."""
-    side = side_of(link)
-    base = json.loads(link.base) if link.base else conflicts.shared(theirs, ours)
-    merge = conflicts.merge(base, ours, theirs, side, link.decisions)
-    if merge.clashes:
-        raise Clash(f"Both sides changed {', '.join(merge.clashes)}.")
-    body, is_complete = merge.body, True
-    if side == "performer":
-        body, is_complete = profiles.towards(profiles.PROFILES[link.partner.profile], theirs, merge.body)
+    body, is_complete = _planned(link, ours, theirs)
     if conflicts.says_nothing_new(body, theirs):
         return Sent(Copy.of(theirs, ours), Link.Origin(link.origin), version)
     _hear_first(link, theirs)
     reply = server.update(_addressed(body, theirs), inbox.version_of(theirs))
     copy = Copy.of(_body(server, link, reply), ours)
     return Sent(copy, Link.Origin(link.origin), version, is_complete=is_complete)
+
+
+def _planned(link: Link, ours: Resource, theirs: Resource) -> tuple[Resource, bool]:
+    """The version that the partner should have next, and whether it is the last one of its way; or `Clash`."""
+    side = side_of(link)
+    base = json.loads(link.base) if link.base else conflicts.shared(theirs, ours)
+    merge = conflicts.merge(base, ours, theirs, side, link.decisions)
+    if merge.clashes:
+        raise Clash(f"Both sides changed {', '.join(merge.clashes)}.")
+    if side == "placer":
+        return merge.body, True
+    return profiles.towards(profiles.PROFILES[link.partner.profile], theirs, merge.body)
 
 
 def _addressed(body: Resource, theirs: Resource) -> Resource:

@@ -164,7 +164,8 @@ class FakeEhr:
         if not self.takes_bundles:
             return outcome(405, "not-supported")
         backup = self.shelf.snapshot()
-        answers = [self.answer(request) for request in bundles.requests(bundle)]
+        entries = bundles.requests(bundle)
+        answers = [(self.refusal and self.refusal(each)) or self.answer(each) for each in entries]
         failed = next((each for each in answers if each.status >= 400), None)  # noqa: PLR2004
         if failed and bundle["type"] == "transaction":
             if self.rolls_back:

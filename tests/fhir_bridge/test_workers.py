@@ -66,7 +66,9 @@ def worker() -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def test_workers_at_once_send_everything_once(committed: Story, ehr: FakeEhr) -> None:
+@pytest.mark.parametrize("kind", ["single", "batch"])
+def test_workers_at_once_send_everything_once(kind: str, committed: Story, ehr: FakeEhr) -> None:
+    Partner.objects.update(chosen={"create": "conditional", "update": "if-match", "send": kind})
     for _number in range(3):
         committed.refer()
 
