@@ -16,8 +16,8 @@ from records.types import OtherResource, row_class
 
 
 @dataclass(frozen=True, slots=True)
-class Locked:
-    """A row as it was found, locked until the transaction ends."""
+class Found:
+    """A row as it was found."""
 
     version: int
     last_updated: datetime
@@ -39,19 +39,28 @@ class Record:
     resource: Resource | None
 
 
-def lock(type_name: str, ids: Sequence[str]) -> dict[str, Locked]:
+def lock(type_name: str, ids: Sequence[str]) -> dict[str, Found]:
     """Lock the rows in the order of their ids (so that two writers never wait for each other); what is new is absent."""
+    return _find(type_name, ids, " ORDER BY id FOR UPDATE")
+
+
+def read(type_name: str, resource_id: str) -> Found | None:
+    """One row, a deleted one too."""
+    return _find(type_name, [resource_id]).get(resource_id)
+
+
+def _find(type_name: str, ids: Sequence[str], suffix: str = "") -> dict[str, Found]:
     with connection.cursor() as cursor:
-        cursor.execute(_lock(type_name), [type_name, list(ids)] if _is_shared(type_name) else [list(ids)])
+        cursor.execute(_select(type_name) + suffix, [type_name, list(ids)] if _is_shared(type_name) else [list(ids)])
         rows = cursor.fetchall()
-    return {key: Locked(number, at, gone, bytes(digest), body) for key, number, at, gone, digest, body in rows}
+    return {key: Found(number, at, gone, bytes(digest), body) for key, number, at, gone, digest, body in rows}
 
 
 @cache
-def _lock(type_name: str) -> str:
+def _select(type_name: str) -> str:
     of_type = "type = %s AND " if _is_shared(type_name) else ""
     columns = "id, version, last_updated, deleted, hash, body"
-    return f'SELECT {columns} FROM "{_table(type_name)}" WHERE {of_type}id = ANY(%s) ORDER BY id FOR UPDATE'  # noqa: S608
+    return f'SELECT {columns} FROM "{_table(type_name)}" WHERE {of_type}id = ANY(%s)'  # noqa: S608
 
 
 def _is_shared(type_name: str) -> bool:

@@ -144,12 +144,12 @@ def rewrite(
 
 def read(type_name: str, resource_id: str) -> Stored:
     """The current version; `NotFound`, or `Gone` after a deletion."""
-    row = row_class(type_name).rows(type_name).filter(id=resource_id).first()
+    row = statements.read(type_name, resource_id)
     if row is None:
         raise NotFound(_("There is no such resource."))
     if row.deleted:
         raise Gone(_("This resource was deleted."))
-    return Stored(type_name, row.id, row.version, row.last_updated, row.body)
+    return Stored(type_name, resource_id, row.version, row.last_updated, row.body)
 
 
 def get(type_name: str, resource_id: str) -> Resource:
@@ -218,7 +218,7 @@ class _Draft:
     type: str
     id: str
     body: Resource | None
-    before: statements.Locked | None
+    before: statements.Found | None
     hash: bytes
 
     @property

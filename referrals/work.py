@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from records import clock
 from records.access import Actor
 from records.errors import NotFound
 from records.json import Resource
-from referrals import bidding, holding
+from referrals import bidding, holding, locking
 from referrals.asking import Asking, last_request
 from referrals.clocks import APPOINTED, STOPPED, Clocks
 from referrals.fields import as_details
@@ -53,14 +52,11 @@ class Work:
         Two statements, and only the loops are locked: whatever is read after the lock is current, and nobody can wait
         for a row that the other holds.
         """
-        loops = Loop.objects.select_for_update(of=("self",)).select_related(*_OWNERS).order_by("id")
-        locked = list(loops.filter(id__in=Handoff.objects.filter(id__in=handoff_ids).values("loop_id")))
-        self._read(locked, handoff_ids)
+        self._read(locking.loops_of(handoff_ids), handoff_ids)
 
     def lock_loops(self, loop_ids: Sequence[str]) -> list[Loop]:
         """Lock these loops, ended ones too, in the order of their ids."""
-        loops = Loop.objects.select_for_update(of=("self",)).select_related(*_OWNERS).order_by("id")
-        return list(loops.filter(id__in=loop_ids))
+        return locking.loops(loop_ids)
 
     def change_loop(self, loop: Loop, **fields: object) -> None:
         """Set fields of a locked loop."""
@@ -68,12 +64,11 @@ class Work:
 
     def lock_successor(self, loop: Loop) -> Loop | None:
         """The open loop among those that have followed an ended one, locked; None if all have ended."""
-        loops = Loop.objects.select_for_update(of=("self",)).select_related(*_OWNERS).order_by("-opened_at")
-        followers = loops.filter(about=loop.request_reference, based_on__isnull=False, closed_at=None)
-        found = followers.first() if loop.request_reference else None
-        if found is not None:
-            self._read([found], [])
-        return found
+        followers = Loop.objects.filter(about=loop.request_reference, based_on__isnull=False, closed_at=None)
+        newest = followers.order_by("-opened_at").values_list("id", flat=True)[:1] if loop.request_reference else []
+        found = [each for each in locking.loops(list(newest)) if each.closed_at is None]
+        self._read(found, [])
+        return found[0] if found else None
 
     def handoff(self, handoff_id: str) -> Handoff:
         """A handoff that was locked, or has been opened since."""
@@ -264,11 +259,7 @@ class Work:
         self._asking.welcome(self.actor)
 
     def _read(self, loops: Sequence[Loop], handoff_ids: Sequence[str]) -> None:
-        by_id = {loop.id: loop for loop in loops}
-        wanted = Q(closed_at=None) | Q(id__in=handoff_ids)
-        for handoff in Handoff.objects.select_related("owner").filter(wanted, loop__in=by_id).order_by("id"):
-            handoff.loop = by_id[handoff.loop_id]
-            self._handoffs[handoff.id] = handoff
+        self._handoffs |= {handoff.id: handoff for handoff in locking.handoffs(loops, handoff_ids)}
         owners = [owner for loop in loops for owner in (loop.accountable, loop.responsible, loop.performer_owner)]
         self._clocks.learn(*owners, *(handoff.owner for handoff in self._handoffs.values()))
 
@@ -373,7 +364,6 @@ class Work:
 
 RECONFIRMED_WITHIN = timedelta(days=7)
 """† How long what somebody has entered for a performer is taken as it is."""
-_OWNERS = ("accountable", "responsible", "performer_owner")
 
 
 def _keeps_due(handoff: Handoff, decision: Decision) -> bool:

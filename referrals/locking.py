@@ -1,0 +1,88 @@
+"""Loops under lock, and the handoffs in them.
+
+Every action reads these, so the SQL is made once from the models' columns: compiling a queryset anew costs more than
+PostgreSQL takes to answer it.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
+
+from django.db import connection
+from django.db.models import Model
+
+from referrals.models import Handoff, Loop, Owner
+
+_OWNERS = ("accountable", "responsible", "performer_owner")
+_BY_ID = "loop.id = ANY(%s)"
+_OF_HANDOFFS = f'loop.id IN (SELECT loop_id FROM "{Handoff._meta.db_table}" WHERE id = ANY(%s))'  # noqa: S608
+
+
+def loops_of(handoff_ids: Sequence[str]) -> list[Loop]:
+    """The loops of these handoffs, locked in the order of their ids, with their owners."""
+    return _loops(_OF_HANDOFFS, handoff_ids)
+
+
+def loops(loop_ids: Sequence[str]) -> list[Loop]:
+    """These loops, locked in the order of their ids, with their owners."""
+    return _loops(_BY_ID, loop_ids)
+
+
+def handoffs(loops: Iterable[Loop], besides: Sequence[str]) -> list[Handoff]:
+    """All that is open in these loops, and of what has ended the handoffs ``besides``, with their owners."""
+    by_id = {loop.id: loop for loop in loops}
+    found = []
+    for handoff, owner in _rows(_handoffs(), [list(by_id), list(besides)], Handoff, Owner):
+        handoff.owner, handoff.loop = owner, by_id[handoff.loop_id]
+        found.append(handoff)
+    return found
+
+
+def _loops(condition: str, ids: Sequence[str]) -> list[Loop]:
+    found = []
+    for loop, *owners in _rows(_locked(condition), [list(ids)], Loop, *[Owner] * len(_OWNERS)):
+        for name, owner in zip(_OWNERS, owners, strict=True):
+            setattr(loop, name, owner)
+        found.append(loop)
+    return found
+
+
+@cache
+def _locked(condition: str) -> str:
+    columns = ", ".join([_columns(Loop, "loop"), *(_columns(Owner, name) for name in _OWNERS)])
+    joins = " ".join(f'LEFT JOIN "{Owner._meta.db_table}" AS {name} ON {name}.id = loop.{name}_id' for name in _OWNERS)
+    table = f'"{Loop._meta.db_table}" AS loop {joins}'
+    return f"SELECT {columns} FROM {table} WHERE {condition} ORDER BY loop.id FOR UPDATE OF loop"  # noqa: S608
+
+
+@cache
+def _handoffs() -> str:
+    columns = f"{_columns(Handoff, 'handoff')}, {_columns(Owner, 'owner')}"
+    table = (
+        f'"{Handoff._meta.db_table}" AS handoff JOIN "{Owner._meta.db_table}" AS owner ON owner.id = handoff.owner_id'
+    )
+    condition = "handoff.loop_id = ANY(%s) AND (handoff.closed_at IS NULL OR handoff.id = ANY(%s))"
+    return f"SELECT {columns} FROM {table} WHERE {condition} ORDER BY handoff.id"  # noqa: S608
+
+
+def _columns(model: type[Model], alias: str) -> str:
+    return ", ".join(f'{alias}."{field.column}"' for field in model._meta.concrete_fields)
+
+
+def _rows(sql: str, parameters: list[Any], *models: type[Model]) -> list[list[Any]]:
+    """One list of instances per row, None where an outer join found nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return [_instances(row, models) for row in cursor.fetchall()]
+
+
+def _instances(row: Sequence[Any], models: Iterable[type[Model]]) -> list[Any]:
+    found: list[Any] = []
+    start = 0
+    for model in models:
+        fields = model._meta.concrete_fields
+        values = row[start : start + len(fields)]
+        start += len(fields)
+        is_there = values[0] is not None
+        found.append(model.from_db(connection.alias, [each.attname for each in fields], values) if is_there else None)
+    return found
