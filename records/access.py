@@ -211,9 +211,9 @@ def root(organization: str) -> str:
 # upwards as long as there is something above; a circle comes to no end, and gives no row
 _ROOT = f"""
 WITH RECURSIVE above (id) AS (
-    SELECT %s::text
+    SELECT %s::text COLLATE "C"
     UNION
-    SELECT substr(part.partof, 14) FROM above JOIN "{TYPES["Organization"]._meta.db_table}" AS part ON part.id = above.id
+    SELECT substr(part.partof, 14) COLLATE "C" FROM above JOIN "{TYPES["Organization"]._meta.db_table}" AS part ON part.id = above.id
     WHERE part.partof LIKE 'Organization/_%%'
 )
 SELECT above.id FROM above LEFT JOIN "{TYPES["Organization"]._meta.db_table}" AS part ON part.id = above.id

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from django.db import connection
+from django.db.models import Model
 from django.utils.translation import gettext as _
 
 from records.errors import Conflict
@@ -140,6 +141,20 @@ def _on_conflict(type_name: str) -> str:
     keys = ("type", "id") if _is_shared(type_name) else ("id",)
     updates = ", ".join(f'"{column}" = EXCLUDED."{column}"' for column in _columns(type_name) if column not in keys)
     return f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {updates}"
+
+
+def upsert_rows(model: type[Model], rows: Sequence[Model], updated: Sequence[str]) -> None:
+    """Write rows of one model in one statement; of those that are there already the fields ``updated``."""
+    fields = model._meta.concrete_fields
+    values = [tuple(field.get_db_prep_save(field.pre_save(row, True), connection) for field in fields) for row in rows]
+    _insert(model._meta.db_table, [str(field.column) for field in fields], values, _on_key(model, tuple(updated)))
+
+
+@cache
+def _on_key(model: type[Model], updated: tuple[str, ...]) -> str:
+    columns = [model._meta.get_field(name).column for name in updated]
+    updates = ", ".join(f'"{column}" = EXCLUDED."{column}"' for column in columns)
+    return f'ON CONFLICT ("{model._meta.pk.column}") DO UPDATE SET {updates}'
 
 
 def _insert(table: str, columns: Sequence[str], values: Sequence[tuple[Any, ...]], suffix: str) -> int:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.db import connection
 
-from records import store
+from records import statements, store
 from records.access import Actor
 from records.json import Resource
 from referrals import placing, reactions
@@ -88,9 +88,8 @@ class Ledger:
     def save(self) -> list[Event]:
         """Write everything, check the laws, and announce the events."""
         self._save_loops()
-        Handoff.objects.bulk_create(
-            self._handoffs.values(), update_conflicts=True, unique_fields=["id"], update_fields=_HANDOFF_FIELDS
-        )
+        if self._handoffs:
+            statements.upsert_rows(Handoff, list(self._handoffs.values()), _HANDOFF_FIELDS)
         Event.objects.bulk_create(self.events)
         self._place_requests()
         self._save_tasks()
