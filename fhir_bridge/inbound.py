@@ -11,40 +11,53 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from fhir_bridge import bypatient, inbox, partners, rewinding, watermarks, windows
+from fhir_bridge import bypatient, directory, inbox, partners, rewinding, watermarks, windows
 from fhir_bridge.client import Server
 from fhir_bridge.connecting import circuit
 from fhir_bridge.connecting.choices import Hear
 from fhir_bridge.models import Partner, Watermark
-from fhir_bridge.relevance import POLLED, fresh, relevant
+from fhir_bridge.relevance import DIRECTORY, fresh, polled, relevant
 from fhir_bridge.retries import AWAY
 from records import clock, errors
 from referrals.upheavals import silence
 
 # A partner that can't be searched by time is asked for everything of each patient: less often
 BY_PATIENT_EVERY = timedelta(minutes=5)
+# A Date header has whole seconds
+JUST_NOW = timedelta(seconds=1)
 
 
-def poll(partner: Partner, *, server: Server | None = None, unless_read_since: timedelta = timedelta(0)) -> int:
+def poll(
+    partner: Partner,
+    *,
+    server: Server | None = None,
+    unless_read_since: timedelta = timedelta(0),
+    up_to_now: bool = False,
+) -> int:
     """Store what is new at the partner; give how many versions.
+
+    It is read to shortly before the partner's present, as what is committed late would be missed (it is found a little
+    later); ``up_to_now`` when we were told that there is something.
 
     Several workers may poll one partner at once: each takes types that no other reads, and that nobody has read for
     ``unless_read_since``.
     """
     if not circuit.may_ask(partner):
         return 0
-    watermarks.ensure(partner, POLLED)
+    watermarks.ensure(partner, polled(partner))
     try:
-        stored = _poll_types(partner, server or partners.connect(partner), clock.now() - unless_read_since)
+        connected = server or partners.connect(partner)
+        lag = -JUST_NOW if up_to_now else timedelta(seconds=partner.lag_seconds)
+        stored = _poll_types(partner, connected, clock.now() - unless_read_since, lag)
     except errors.BatonError as error:
         note_failure(partner, error)
         raise
     return stored
 
 
-def _poll_types(partner: Partner, server: Server, read_before: datetime) -> int:
+def _poll_types(partner: Partner, server: Server, read_before: datetime, lag: timedelta) -> int:
     """Each type at most once. One that can't be read keeps none of the others from being read, and is told of last."""
-    upper = _present(partner, server) - timedelta(seconds=partner.lag_seconds)
+    upper = _present(partner, server) - lag
     stored, failures = 0, list[errors.BatonError]()
     for mark in _claims(partner, upper, read_before):
         try:
@@ -61,7 +74,7 @@ def _poll_types(partner: Partner, server: Server, read_before: datetime) -> int:
 
 def _claims(partner: Partner, upper: datetime, read_before: datetime) -> Iterator[Watermark]:
     """Types that nobody else reads, one claim after the other."""
-    hears = {type_: _hear(partner, type_) for type_ in POLLED}
+    hears = {type_: _hear(partner, type_) for type_ in polled(partner)}
     rarely = min(read_before, clock.now() - BY_PATIENT_EVERY)
     for way, before in ((Hear.POLL, read_before), (Hear.POLL_BY_PATIENT, rarely)):
         waiting = {type_ for type_, hear in hears.items() if hear == way}
@@ -124,8 +137,11 @@ def _read(partner: Partner, server: Server, mark: Watermark) -> int:
 def _stretches(
     partner: Partner, server: Server, mark: Watermark, lower: datetime, upper: datetime
 ) -> Iterator[windows.Stretch]:
-    if _hear(partner, mark.type) == Hear.POLL:
-        yield from windows.read(server, windows.Window(mark.type, lower, upper, mark.is_linked))
+    window = windows.Window(mark.type, lower, upper, mark.is_linked)
+    if mark.type in DIRECTORY:
+        yield from directory.read(partner, server, window)
+    elif _hear(partner, mark.type) == Hear.POLL:
+        yield from windows.read(server, window)
     else:
         yield from (windows.Stretch(page, lower) for page in bypatient.pages(partner, server, mark.type))
 

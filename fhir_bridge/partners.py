@@ -73,8 +73,11 @@ def add(
     tenant: str = "",
     steward_pool: str = "",
     credentials: Credentials = NO_CREDENTIALS,
+    is_directory: bool = False,
 ) -> Partner:
     """Register a partner that performs as the local Organization ``organization``.
+
+    With ``is_directory`` its people, places and services are kept here too (`fhir_bridge.directory`).
 
     ``steward_pool`` is a pool's id, or a tenant's for its default pool; without one it is the default pool of
     ``tenant``, or of the only tenant. Raise `Incorrect` for a URL that hides where it leads to, `NotFound` for an unknown organisation,
@@ -96,6 +99,7 @@ def add(
         organization=organization,
         tenant=tenant,
         steward_pool=_steward(steward_pool, tenant),
+        is_directory=is_directory,
         created_at=clock.now(),
     )
     put(partner, checked)

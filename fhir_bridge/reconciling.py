@@ -11,10 +11,10 @@ from time import monotonic
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 
-from fhir_bridge import inbox, mending, partners, rewinding
+from fhir_bridge import directory, inbox, mending, partners, rewinding
 from fhir_bridge.client import TOTAL_SECONDS, Server
 from fhir_bridge.models import Link, Partner, Reconciliation
-from fhir_bridge.relevance import fresh
+from fhir_bridge.relevance import DIRECTORY, fresh
 from fhir_bridge.retries import Unreadable
 from records import clock, errors
 from records.json import Resource
@@ -169,7 +169,9 @@ def _lose(server: Server, taken: Reconciliation, link: Link, error: errors.Baton
         return
     if isinstance(error, errors.NotFound):
         rewinding.confirm(taken.partner, server, link)
-    if link.state != Link.State.GONE:
+    if taken.partner.is_directory and link.type in DIRECTORY:
+        directory.withdraw(taken.partner, link.type, str(link.remote_id))
+    elif link.state != Link.State.GONE:
         _gone(link, error)
 
 

@@ -27,9 +27,16 @@ POLLED: Mapping[str, str] = {
     "Task": "request",
     "Patient": "linked",
 }
+# What a directory has is kept here in whole (IHE mCSD)
+DIRECTORY = ("Organization", "Location", "Practitioner", "HealthcareService", "PractitionerRole", "Endpoint")
 NAMED = frozenset({"ServiceRequest", "Task", "Appointment", "Encounter", "DiagnosticReport", "DocumentReference"})
 # A request of a partner's for one of our organisations concerns us before anything of it is linked
 ADDRESSED = {"Task": ("owner",), "ServiceRequest": ("performer", "requester")}
+
+
+def polled(partner: Partner) -> tuple[str, ...]:
+    """The types whose changes are read."""
+    return (*(DIRECTORY if partner.is_directory else ()), *POLLED)
 
 
 def fresh(partner: Partner, page: list[Resource]) -> list[Resource]:
@@ -62,6 +69,8 @@ def _key(resource: Resource) -> Target:
 
 def _concerns(partner: Partner, resource: Resource, linked: Mapping[Target, str]) -> bool:
     type_ = resource["resourceType"]
+    if type_ in DIRECTORY and partner.is_directory:
+        return True
     if _key(resource) in linked or references.is_named_by_us(resource, settings.BATON_BASE_URL):
         return True
     types = NAMED | ({"Patient"} if POLLED.get(type_) == "patient" or partner.tenant else set())

@@ -6,13 +6,14 @@ was taken over can't move the mark any more (``fence``).
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F, Q
 
 from fhir_bridge.client import TOTAL_SECONDS
 from fhir_bridge.models import Partner, Watermark
+from fhir_bridge.relevance import DIRECTORY
 from records import clock, errors
 
 # One exchange lasts no longer than `client.TOTAL_SECONDS`: so long does the type of a dead reader wait.
@@ -20,13 +21,18 @@ LEASE_SECONDS = TOTAL_SECONDS + 15.0
 # The overlap is for those who commit late. Most do so within seconds; the rest is found by a deep reading.
 SHALLOW = timedelta(seconds=30)
 DEEP_EVERY = timedelta(minutes=5)
+EVER = datetime(1980, 1, 1, tzinfo=UTC)
 
 
 def ensure(partner: Partner, types: Iterable[str]) -> None:
-    """A mark for each type. The first window begins when the partner was registered here."""
+    """A mark for each type. The first window begins when the partner was registered here, a directory's with the world."""
     known = set(Watermark.objects.filter(partner=partner).values_list("type", flat=True))
     registered = partner.created_at + timedelta(seconds=partner.skew_seconds or 0.0)
-    rows = [Watermark(partner=partner, type=each, until=registered) for each in types if each not in known]
+    rows = [
+        Watermark(partner=partner, type=each, until=EVER if each in DIRECTORY else registered)
+        for each in types
+        if each not in known
+    ]
     Watermark.objects.bulk_create(rows, ignore_conflicts=True)
 
 

@@ -19,11 +19,15 @@ from records import errors
 from records.json import Resource
 
 READINGS = 5
+IDLE_PAGES = 3
 NARROWEST = timedelta(milliseconds=2)
 # a smaller page may be readable, or at least show which resource isn't
 SMALLER = 5
 _MILLISECOND, _SECOND = timedelta(milliseconds=1), timedelta(seconds=1)
 EXPIRED = (errors.Malformed, errors.NotFound, errors.Gone, errors.Unsupported)
+
+
+Version = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,16 +142,13 @@ def _part(page: _Page, window: Window, reached: datetime | None) -> Window:
 
 def _linked(server: Server, window: Window, size: int) -> Iterator[Stretch]:
     """Page after page by the partner's links, until two readings have found the same."""
-    before: set[tuple[str, str]] | None = None
+    before: set[Version] | None = None
     for _reading in range(READINGS):
-        found: set[tuple[str, str]] = set()
-        pages = server.search(window.type, window.params(size))
-        number = 0
+        found, number = set[Version](), 0
         try:
-            for _reply, resources in pages:
+            for page in _pages(server, window, size, found):
                 number += 1
-                found |= {(str(each.get("id")), inbox.version_of(each)) for each in resources}
-                yield Stretch(resources, window.lower, is_linked=True)
+                yield Stretch(page, window.lower, is_linked=True)
         except EXPIRED as error:
             if number == 0:
                 raise
@@ -158,6 +159,18 @@ def _linked(server: Server, window: Window, size: int) -> Iterator[Stretch]:
             return
         before = found
     raise Unreadable("The partner's pages are never the same.")
+
+
+def _pages(server: Server, window: Window, size: int, found: set[Version]) -> Iterator[list[Resource]]:
+    """The pages of one reading; ``found`` collects what was on them. `Unreadable` when they go on without anything new."""
+    idle = 0
+    for _reply, page in server.search(window.type, window.params(size)):
+        new = {(str(each.get("id")), inbox.version_of(each)) for each in page} - found
+        idle = 0 if new else idle + 1
+        if idle > IDLE_PAGES:
+            raise Unreadable("The partner's pages have no end.")
+        found |= new
+        yield page
 
 
 def _narrower(server: Server, window: Window, size: int, error: errors.BatonError) -> Iterator[Stretch]:

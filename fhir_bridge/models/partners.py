@@ -18,7 +18,7 @@ class Partner(models.Model):
     (see `fhir_bridge.client`). ``organization`` is the local Organization that performs at this partner; ``tenant``
     is set when the server is a tenant's own EHR. ``abilities`` is what the server was seen to be able to do, at
     ``abilities_seen_at`` (see `fhir_bridge.connecting`), ``chosen`` what an administrator has set otherwise (aspect →
-    way); `ways` puts both together. ``skew_seconds`` is the partner's clock minus ours.
+    way); `ways` puts both together. Of one that ``is_directory`` all people, places and services are kept here too. ``skew_seconds`` is the partner's clock minus ours.
 
     Who we are there: ``client_id``, ``scope`` and ``secret`` (encrypted). ``token_url`` is the authorisation server's
     token endpoint as registered by an administrator; without one it may only be on the partner's own origin.
@@ -62,6 +62,7 @@ class Partner(models.Model):
     token_url = models.TextField(blank=True, default="", db_default="")
     secret = models.TextField(blank=True, default="")
     profile = models.CharField(max_length=16, choices=Profile, default=Profile.CORE)
+    is_directory = models.BooleanField(default=False, db_default=False)
     task_host = models.CharField(max_length=8, choices=TaskHost, default=TaskHost.THEIRS)
     state = models.CharField(max_length=8, choices=State, default=State.ACTIVE)
     state_reason = models.TextField(blank=True, default="")

@@ -153,6 +153,14 @@ def test_a_reading_goes_on_where_another_ended(ehr: FakeEhr) -> None:
     assert "0" not in rest
 
 
+def test_pages_without_an_end_are_left(ehr: FakeEhr) -> None:
+    for number in range(9):
+        put(ehr, f"same-{number}", at(50))
+    with ehr.moody(lambda request: "endless" if len(request.query) > 4 else ""), pytest.raises(errors.Unavailable):
+        read(ehr)
+    assert len(ehr.requests) < 20
+
+
 def test_a_type_that_the_partner_does_not_offer_has_no_changes(ehr: FakeEhr) -> None:
     with ehr.refusing(Answer(404)):
         assert read(ehr) == {}
