@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("fhir/", include("api.fhir.urls")),
     path("api/v1/", include("api.v1.urls")),
     path("api/", include("api.docs.urls")),
+    path("notify/", include("api.notify.urls")),
     path("", include("web.urls")),
 ]
 

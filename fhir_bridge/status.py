@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.db.models import Count, Min, Q
 
 from fhir_bridge.connecting import circuit
-from fhir_bridge.models import Inbox, Link, Partner, Reconciliation
+from fhir_bridge.models import Inbox, Link, Partner, Reconciliation, Subscription
 from records import clock
 
 WORKING = (Link.State.WANTED, Link.State.INFLIGHT, Link.State.UNKNOWN)
@@ -157,6 +157,22 @@ def reconciled(partner_id: int) -> list[Reconciled]:
     """The last reading by id of each scope: what it has found that no poll had brought."""
     last = Reconciliation.objects.filter(partner=partner_id).order_by("scope", "-started_at", "-pk").distinct("scope")
     return [Reconciled(*row) for row in last.values_list(*Reconciled.__slots__)]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A Subscription of ours there: of ``what`` (a type or topic) it tells us, how it stands, and what is wrong with it."""
+
+    what: str
+    state: str
+    error: str
+    heard_at: datetime | None
+
+
+def subscriptions(partner_id: int) -> list[Told]:
+    """What the partner was asked to tell us of; nothing where it takes no Subscriptions."""
+    rows = Subscription.objects.filter(partner=partner_id).order_by("type", "topic")
+    return [Told(row.type or row.topic, row.state, row.error_text, row.heard_at) for row in rows]
 
 
 def to_mend(references: Iterable[str]) -> list[Partner]:

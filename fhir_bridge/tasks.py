@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from celery import shared_task
 from django.db.models import Q
 
-from fhir_bridge import applying, inbound, outbound, partners, reconciling, wakeups
+from fhir_bridge import applying, hints, inbound, outbound, partners, reconciling, subscribing, wakeups
 from fhir_bridge.connecting import circuit
 from fhir_bridge.models import Partner
 from records.errors import BatonError
@@ -33,7 +33,8 @@ def pull(partner_id: int) -> None:
     """Read what one partner has changed, and apply it."""
     for partner in _active(partner_id):
         with suppress(BatonError):  # a partner that can't be read has that on its row by now
-            inbound.poll(partner, unless_read_since=READ_AGAIN_AFTER)
+            is_told = hints.follow(partner).is_to_poll
+            inbound.poll(partner, unless_read_since=READ_AGAIN_AFTER, up_to_now=is_told)
             applying.apply_pending(partner, seconds=APPLYING_SECONDS)
 
 
@@ -56,6 +57,7 @@ def reconcile_due(now: datetime) -> None:
     """Read by id what is linked with every partner, where it is time (`fhir_bridge.reconciling`)."""
     for partner in filter(circuit.is_good, Partner.objects.select_related("steward_pool")):
         try:
+            subscribing.keep(partner)
             for scope in reconciling.due(partner, now):
                 reconciling.run(partner, scope, seconds=RECONCILING_SECONDS)
         except BatonError as error:

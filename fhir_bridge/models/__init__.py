@@ -1,6 +1,19 @@
 """The rows of the exchange: partners, what is linked with them, what came in, and how far each poll has read."""
 
 from fhir_bridge.models.exchange import Inbox, Link, Reconciliation, Watermark
+from fhir_bridge.models.notifications import Hint, Subscription
 from fhir_bridge.models.partners import Pace, Partner, SigningKey, Token
 
-__all__ = ["Inbox", "Link", "Pace", "Partner", "Reconciliation", "SigningKey", "Token", "Watermark"]
+__all__ = [
+    "Hint",
+    "Inbox",
+    "Link",
+    "Load",
+    "Pace",
+    "Partner",
+    "Reconciliation",
+    "SigningKey",
+    "Subscription",
+    "Token",
+    "Watermark",
+]

@@ -86,6 +86,9 @@ def test_a_change_that_no_poll_shows_is_found_and_counted(handoff: Handoff, hosp
     found = {one.scope: one for one in status.reconciled(hospital.pk)}
     assert (found["open"].read, found["open"].changed) == (2, 1)
     assert (found["all"].read, found["all"].changed) == (6, 0)
+    said = StringIO()
+    call_command("partner", "show", "Hospital", stdout=said)
+    assert "2, changed 1, missing 0" in said.getvalue()
 
 
 def test_it_is_done_hourly_and_nightly_and_gone_on_with_after_a_death(

@@ -35,6 +35,7 @@ class Command(BaseCommand):
         add.add_argument("--client-id", default="", help=_("the id or user name under which the partner knows us"))
         add.add_argument("--scope", default="", help=_("what to ask its authorisation server for"))
         add.add_argument("--token-url", default="", help=_("its token endpoint, where that is on another server"))
+        add.add_argument("--directory", action="store_true", help=_("keep its people, places and services here too"))
         actions.add_parser("list")
         for action in ("show", "test", "pause", "resume", "rewound-check"):
             actions.add_parser(action).add_argument("name")
@@ -53,6 +54,7 @@ class Command(BaseCommand):
             tenant=options["tenant"],
             steward_pool=options["steward_pool"],
             credentials=_credentials(options),
+            is_directory=options["directory"],
         )
         self.stdout.write(f"{partner.name}: {partner.base_url}")
         if waiting := outbound.catch_up(partner):
@@ -73,6 +75,15 @@ class Command(BaseCommand):
     def _show(self, options: dict[str, Any]) -> None:
         shown = status.of(partners.by_name(options["name"]))
         self._print({name: getattr(shown, name) for name in shown.__slots__})
+        for run in status.reconciled(shown.id):
+            self.stdout.write(_("Read by id (%(scope)s) at %(at)s: %(read)d, changed %(changed)d, missing %(missing)d") % {
+                "scope": run.scope, "at": f"{run.started_at:%Y-%m-%d %H:%M} UTC",
+                "read": run.read, "changed": run.changed, "missing": run.missing,
+            })  # fmt: skip
+        for told in status.subscriptions(shown.id):
+            self.stdout.write(_("Subscription to %(what)s: %(state)s %(error)s") % {
+                "what": told.what, "state": told.state, "error": told.error,
+            })  # fmt: skip
         for trouble in status.troubles(shown.id):
             self.stdout.write(f"{trouble.key} {trouble.type} {trouble.state}: {trouble.category} {trouble.text}")
 

@@ -1,0 +1,1 @@
+"""Where partners' servers tell us that something has changed."""
