@@ -1,0 +1,215 @@
+"""One resource of a load on its way in: where it will be, its references, and the one door, which opens no loop.
+
+Of people and places that are known here by an identifier of the world's, nothing is changed: they are recognised. What
+is linked with the partner already and has other content goes the usual way, through the Inbox.
+"""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from fhir_bridge import applying, inbox, partners
+from fhir_bridge.loading.catalog import Catalog
+from fhir_bridge.loading.entries import MAX_ENTRY
+from fhir_bridge.models import Link, Load
+from fhir_bridge.routing import RANKS
+from fhir_bridge.sending import DIRECTORY, Copy
+from records import access, errors, parse, references, store
+from records.access import Actor
+from records.json import Resource
+from referrals import intake
+
+PLACES = DIRECTORY | {"Location"}
+_OURS = uuid.UUID("6f0f3c6e-5d0b-5c7a-9b0e-1f7d2f3f9a11")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One resource as it came. ``raw`` is its text, ``full_url`` what a Bundle calls it."""
+
+    part: str
+    position: int
+    raw: bytes
+    full_url: str = ""
+    resource: Resource = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """``Type/id`` at the source."""
+        return f"{self.resource.get('resourceType', '')}/{self.resource.get('id', '')}"
+
+
+def entry(part: str, position: int, raw: bytes, *, in_bundle: bool) -> Entry:
+    """Parse one; raise `Malformed` or `Incorrect` for what is none. An entry without an id is called by its full URL."""
+    if not in_bundle:
+        return _named(Entry(part, position, raw, "", parse.parse(raw)))
+    # the guards are those of a resource, so it gets an envelope that is one
+    body = parse.parse(b'{"resourceType":"Bundle","entry":[' + raw + b"]}", limit=MAX_ENTRY)["entry"][0]
+    resource = body.get("resource")
+    if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
+        raise errors.Incorrect("This entry holds no resource to keep.")
+    return _named(Entry(part, position, raw, str(body.get("fullUrl", "")), resource))
+
+
+def _named(one: Entry) -> Entry:
+    if isinstance(one.resource.get("id"), str):
+        return one
+    if not one.full_url:
+        raise errors.Incorrect("A resource without an id can't be told from another one.")
+    id_ = one.full_url.rsplit(":", 1)[-1].rsplit("/", 1)[-1]
+    return Entry(one.part, one.position, one.raw, one.full_url, {**one.resource, "id": id_})
+
+
+class Taking:
+    """The load of one source: who brings it, and for whom."""
+
+    def __init__(self, load: Load, catalog: Catalog) -> None:
+        self.load, self.catalog = load, catalog
+        # what is referred to and nowhere to be found must not lead to a resource here that has the same id by chance
+        self.base_url = load.partner.base_url if load.partner else f"https://import.invalid/{load.organization}"
+        self.actor = (
+            partners.actor(load.partner)
+            if load.partner
+            else Actor(f"import:{load.organization}", "partner", "Import", organization=load.organization)
+        )
+        tenant = load.partner.tenant if load.partner else load.organization
+        self.audience = [tenant] if tenant else []
+
+    # Before anything is written: where it all will be
+
+    def place(self, entries: Sequence[Entry]) -> None:
+        """Note where these will be."""
+        linked = self._linked(entries)
+        for one in entries:
+            link = linked.get(one.key)
+            local_id = link.local_id if link else self._recognised(one.resource) or self._new_id(one.key)
+            reference = f"{one.resource['resourceType']}/{local_id}"
+            for name in self._names(one):
+                self.catalog.put(name, reference)
+
+    def _linked(self, entries: Sequence[Entry]) -> dict[str, Link]:
+        if self.load.partner is None:
+            return {}
+        ids = [str(one.resource["id"]) for one in entries]
+        rows = Link.objects.filter(partner=self.load.partner, remote_id__in=ids).defer("base")
+        return {f"{row.type}/{row.remote_id}": row for row in rows}
+
+    def _new_id(self, key: str) -> str:
+        """The same each time, and nobody else's: an id of the source may be in use here for another resource."""
+        return str(uuid.uuid5(_OURS, f"{self.base_url}/{key}"))
+
+    def _recognised(self, resource: Resource) -> str:
+        """The one person or place here that has an identifier of it; two are none."""
+        if resource["resourceType"] not in PLACES:
+            return ""
+        own = applying.own_id(resource)
+        found = {own} if own else {row.id for row in self._same(resource)}
+        return found.pop() if len(found) == 1 else ""
+
+    def _same(self, resource: Resource) -> Iterator[store.Stored]:
+        for system, value in _identifiers(resource):
+            yield from store.find_by_identifier(resource["resourceType"], system, value)
+
+    def _names(self, one: Entry) -> Iterator[str]:
+        yield one.key
+        if one.full_url:
+            yield one.full_url
+        yield f"{self.base_url}/{one.key}"
+        if one.resource["resourceType"] in PLACES | {"PractitionerRole", "HealthcareService"}:
+            for system, value in _identifiers(one.resource):
+                yield f"{one.resource['resourceType']}?identifier={system}|{value}"
+
+    # Writing
+
+    def take(self, one: Entry) -> str:
+        """Take one in, in the caller's transaction; give what became of it. Raises what the door raises."""
+        type_, known = one.resource["resourceType"], self._linked([one]).get(one.key)
+        if known is not None:
+            return self._again(one, known)
+        local_id = (self.catalog.get(one.key) or f"{type_}/{self._new_id(one.key)}").partition("/")[2]
+        if self._is_recognised(one, local_id):
+            self._link(one, local_id, version=0, follows=False)
+            return "recognised"
+        link = self._link(
+            one, local_id, version=0, follows=True
+        )  # before it is received: what that writes must find it
+        written = intake.receive(
+            self.translated(one, local_id), self.actor, audience=self.audience, opens=False
+        ).written
+        if link is not None:
+            Link.objects.filter(pk=link.pk).update(wanted_version=written.version, sent_version=written.version)
+        return "written" if written.changed else "unchanged"
+
+    def _again(self, one: Entry, known: Link) -> str:
+        """What is linked is compared; a change goes through the Inbox, in order with all other changes."""
+        if known.remote_hash == inbox.content_hash(one.resource):
+            return "unchanged"
+        return "queued" if inbox.put(known.partner, [one.resource]) else "unchanged"
+
+    def _is_recognised(self, one: Entry, local_id: str) -> bool:
+        """Whether it is somebody or something that was here before this load."""
+        if one.resource["resourceType"] not in PLACES or local_id == self._new_id(one.key):
+            return False
+        return bool(store.read(one.resource["resourceType"], local_id))
+
+    def _link(self, one: Entry, local_id: str, *, version: int, follows: bool) -> Link | None:
+        if self.load.partner is None:
+            return None
+        link = Link(
+            partner=self.load.partner,
+            type=one.resource["resourceType"],
+            local_id=local_id,
+            origin=Link.Origin.THEIRS,
+            follows=follows,
+            rank=RANKS.get(one.resource["resourceType"], 0),
+            wanted_version=version,
+            sent_version=version,
+            applied_last_updated=inbox.last_updated(one.resource),
+        )
+        Copy.of(one.resource).onto(link)
+        link.save()
+        return link
+
+    def translated(self, one: Entry, local_id: str) -> Resource:
+        """The resource with our id and our references; ``meta.versionId`` is the source's own affair."""
+        body = references.rewrite(one.resource, self._local)
+        meta = {name: value for name, value in body.get("meta", {}).items() if name != "versionId"}
+        rest = {name: value for name, value in body.items() if name != "meta"}
+        return {**rest, "id": local_id, **({"meta": meta} if meta else {})}
+
+    def _local(self, reference: str) -> str | None:
+        """Where a reference will lead; None keeps it as it is, but for a relative one, which is the source's."""
+        url, mark, fragment = reference.partition("#")
+        if not url:
+            return None
+        versionless = url.partition("/_history/")[0]
+        found = self.catalog.get(versionless) or self.catalog.get(unquote(versionless)) or self._here(versionless)
+        if found:
+            return f"{found}{mark}{fragment}"
+        is_relative = references.split(versionless) is not None
+        return f"{self.base_url}/{versionless}" if is_relative else None
+
+    def _here(self, reference: str) -> str | None:
+        """What is not in the load, and here already: linked with the partner, or named by its identifier."""
+        key = references.split(reference.removeprefix(f"{self.base_url}/"))
+        if key and self.load.partner is not None:
+            rows = Link.objects.filter(partner=self.load.partner, type=key[0], remote_id=key[1])
+            local_id = rows.values_list("local_id", flat=True).first()
+            return f"{key[0]}/{local_id}" if local_id else None
+        type_, asked, token = unquote(reference).partition("?identifier=")
+        system, bar, value = token.partition("|")
+        if not (asked and bar and access.POLICIES.get(type_)):
+            return None
+        found = store.find_by_identifier(type_, system, value)
+        return f"{type_}/{found[0].id}" if len(found) == 1 else None
+
+
+def _identifiers(resource: Resource) -> Iterator[tuple[str, str]]:
+    named: Any = resource.get("identifier")
+    for each in named if isinstance(named, list) else []:
+        if isinstance(each, dict) and each.get("use") not in {"old", "temp"}:
+            system, value = each.get("system"), each.get("value")
+            if isinstance(system, str) and isinstance(value, str) and system and value:
+                yield system, value

@@ -1,0 +1,401 @@
+"""A first load takes in what there is already: once, resumable, in bounded memory, refusing one by one, opening nothing."""
+
+import gzip
+import io
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from hypothesis import given
+
+from bench.fake_ehr import Answer, FakeEhr, Request
+from fhir_bridge import applying, inbound
+from fhir_bridge.loading import entries, fetching, loader, sources
+from fhir_bridge.models import Inbox, Link, Load, Partner, Refusal
+from records import clock, store
+from records.errors import Conflict, Forbidden, Malformed
+from records.models import Version
+from records.types import row_class
+from referrals import adoption
+from referrals.models import Handoff, Loop
+from tests.fhir_bridge.story import ANA, HOSPITAL, MRN, PRACTICE, Story
+
+SEED = {"resourceType": "Patient", "id": "1", "name": [{"family": "Old"}], "birthDate": "1950-01-01"}
+
+
+def ndjson(folder: Path, name: str, resources: Iterable[dict[str, Any]]) -> Path:
+    path = folder / name
+    path.write_text("".join(f"{json.dumps(each)}\n" for each in resources))
+    return path
+
+
+def run(source: object, *options: str) -> dict[str, Any]:
+    said = io.StringIO()
+    whose = options or ("--organization", PRACTICE)
+    call_command("import", str(source), *whose, "--json", stdout=said, stderr=io.StringIO())
+    found: dict[str, Any] = json.loads(said.getvalue())
+    return found
+
+
+def here(type_: str) -> list[dict[str, Any]]:
+    return [json.loads(row.body) for row in row_class(type_).rows(type_).order_by("id")]
+
+
+def order(**more: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "ServiceRequest",
+        "id": "7",
+        "status": "active",
+        "intent": "order",
+        "category": [{"coding": [{"system": "http://snomed.info/sct", "code": "3457005"}]}],
+        "code": {"text": "Cardiology"},
+        "subject": {"reference": "Patient/1"},
+        "authoredOn": "2026-11-01T10:00:00Z",
+        **more,
+    }
+
+
+# The files
+
+
+def pieces(stream: io.BytesIO, size: int) -> io.BytesIO:
+    """A stream that gives little at a time."""
+
+    class Slow(io.BytesIO):
+        def read(self, _size: int | None = -1, /) -> bytes:
+            return super().read(size)
+
+    return Slow(stream.getvalue())
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(alphabet='ab{}[]"\\,:é\n', max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4) | st.just("entry"), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+@given(
+    held=st.lists(st.dictionaries(st.text(max_size=5), VALUES, max_size=3), max_size=6),
+    around=st.dictionaries(st.sampled_from(["link", "total", "id", "meta"]), VALUES),
+    size=st.integers(1, 40),
+    indent=st.sampled_from([None, 2]),
+)
+def test_a_bundle_is_cut_into_its_entries_wherever_the_pieces_end(
+    held: list[dict[str, Any]], around: dict[str, Any], size: int, indent: int | None
+) -> None:
+    text = json.dumps({"resourceType": "Bundle", **around, "type": "collection", "entry": held}, indent=indent)
+    head = entries.Head()
+    found = [json.loads(each) for each in entries.cut(pieces(io.BytesIO(text.encode()), size), head)]
+    assert found == held
+    assert (head.is_bundle, head.type) == (True, "collection")
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b'{"entry": [{}', b"}", b'{"entry": [{"a": "', b"nonsense"])
+def test_what_is_no_object_or_breaks_off_is_told(text: bytes) -> None:
+    with pytest.raises(Malformed):
+        list(entries.cut(io.BytesIO(text), entries.Head()))
+
+
+def test_a_line_longer_than_any_resource_is_cut_short_and_the_next_one_is_whole() -> None:
+    long = b"x" * (entries.MAX_ENTRY + 10)
+    found = list(entries.lines(io.BytesIO(long + b"\n\n{}\n{}")))
+    assert [len(each) for each in found] == [entries.MAX_ENTRY, 2, 2]
+
+
+def test_who_is_referred_to_is_read_first(tmp_path: Path) -> None:
+    for name in ("Task.ndjson", "sub/ServiceRequest.0.ndjson.gz", "Observation.ndjson", "Patient.ndjson", "a.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "LICENSE").touch()
+    assert [part.path.name for part in sources.parts(str(tmp_path))] == [
+        "Patient.ndjson",
+        "Observation.ndjson",
+        "a.json",
+        "ServiceRequest.0.ndjson.gz",
+        "Task.ndjson",
+    ]
+
+
+# What becomes of them
+
+
+@pytest.mark.usefixtures("story")
+def test_everything_is_kept_with_ids_of_ours_and_references_that_lead_there(tmp_path: Path) -> None:
+    ndjson(tmp_path, "Observation.ndjson", [
+        {"resourceType": "Observation", "id": "1", "status": "final", "code": {"text": "x"}, "valueQuantity": {"value": 1}}
+        | {"subject": {"reference": "Patient/1"}, "performer": [{"reference": f"Patient/{ANA}"}]}
+    ])  # fmt: skip
+    ndjson(tmp_path, "Patient.ndjson", [SEED])
+
+    assert run(tmp_path) | {"load": 0} == {"load": 0, "written": 2, "reasons": {}}
+
+    patient = next(each for each in here("Patient") if each["id"] != ANA)
+    (observation,) = here("Observation")
+    assert patient["id"] not in {"1", ANA}
+    assert observation["subject"]["reference"] == f"Patient/{patient['id']}"
+    assert observation["performer"][0]["reference"] == f"https://import.invalid/{PRACTICE}/Patient/{ANA}", (
+        "another's Ana"
+    )
+
+
+@pytest.mark.usefixtures("story")
+def test_the_same_again_changes_nothing(tmp_path: Path) -> None:
+    ndjson(tmp_path, "Patient.ndjson", [SEED, {**SEED, "id": "2"}])
+    run(tmp_path)
+    before = Version.objects.count()
+
+    assert run(tmp_path)["unchanged"] == 2
+    assert Version.objects.count() == before
+    ndjson(tmp_path, "Patient.ndjson", [SEED | {"gender": "female"}, {**SEED, "id": "2"}])
+    again = run(tmp_path)
+    assert (again["written"], again["unchanged"]) == (1, 1)
+
+
+def test_an_order_opens_no_loop_and_is_listed_to_be_adopted(story: Story, tmp_path: Path) -> None:
+    ndjson(tmp_path, "a.ndjson", [order(), SEED])  # the patient comes after the order
+    assert run(tmp_path)["written"] == 2
+    assert not Loop.objects.exists()
+    assert adoption.count(story.nina, clock.now()) == 1
+
+
+def test_what_is_refused_is_kept_whole_tells_nothing_and_is_one_piece_of_work(story: Story, tmp_path: Path) -> None:
+    path = ndjson(tmp_path, "a.ndjson", [SEED])
+    broken = '{"resourceType": "Patient", "id": "3", "birthDate": "Canary", "extra": 1.50}'
+    path.write_text(path.read_text() + broken + "\n{\n" + json.dumps(SEED | {"id": "4"}) + "\n")
+
+    done = run(tmp_path)
+
+    assert (done["written"], done["refused"]) == (2, 2)
+    assert "Canary" not in json.dumps(done)
+    assert Refusal.objects.get(remote_id="3").body == broken
+    work = Handoff.objects.get(kind="mend-exchange")
+    assert (work.loop.about, work.list.key) == (f"Load/{done['load']}", story.pool)
+    path.write_text(json.dumps(SEED) + "\n")
+    run(tmp_path)
+    work.refresh_from_db()
+    assert not work.is_open
+
+
+@pytest.mark.usefixtures("story")
+def test_a_load_that_was_stopped_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader, "BATCH", 3)
+    path = ndjson(tmp_path, "Patient.ndjson", ({**SEED, "id": str(number)} for number in range(10)))
+    parts, taken = sources.parts(str(path)), list[int]()
+
+    def stop(phase: str, _part: str, _read: int) -> None:
+        if phase == "write":
+            taken.append(Load.objects.get().done["Patient.ndjson"])
+            if len(taken) == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loader.load(str(path), parts, partner=None, organization=PRACTICE, progress=stop)
+    assert (taken, len(here("Patient"))) == ([3, 6], 7)
+
+    done = loader.load(str(path), parts, partner=None, organization=PRACTICE, progress=stop)
+    assert (taken, done.counts) == ([3, 6, 9, 10], {"written": 10})
+    assert Load.objects.count() == 1
+
+
+@pytest.mark.usefixtures("story")
+def test_a_file_that_breaks_off_gives_what_there_was(tmp_path: Path) -> None:
+    whole = gzip.compress("".join(f"{json.dumps({**SEED, 'id': str(n)})}\n" for n in range(2000)).encode())
+    (tmp_path / "Patient.ndjson.gz").write_bytes(whole[: len(whole) // 2])
+    done = run(tmp_path)
+    assert done["written"] > 100
+    assert done["refused"] == 1
+
+
+@pytest.mark.usefixtures("story")
+def test_a_transaction_of_urns_and_questions_is_resolved_entry_by_entry(tmp_path: Path) -> None:
+    doctor = {"resourceType": "Practitioner", "identifier": [{"system": "urn:npi", "value": "9|9"}]}
+    encounter = {
+        "resourceType": "Encounter",
+        "status": "finished",
+        "class": {"code": "AMB"},
+        "subject": {"reference": "urn:uuid:aa"},
+        "participant": [{"individual": {"reference": "Practitioner?identifier=urn%3Anpi%7C9%7C9"}}],
+    }
+    bundle: dict[str, Any] = {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "entry": [
+            {"fullUrl": "urn:uuid:bb", "resource": encounter, "request": {"method": "POST", "url": "Encounter"}},
+            {"fullUrl": "urn:uuid:aa", "resource": {**SEED, "id": "aa"}},
+            {"fullUrl": "urn:uuid:cc", "resource": doctor},
+            {"resource": {"resourceType": "OperationOutcome"}, "fullUrl": "urn:uuid:dd"},
+            {"request": {"method": "DELETE", "url": "Patient/1"}},
+        ],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(bundle))
+
+    done = run(tmp_path)
+
+    assert (done["written"], done["skipped"], done["refused"]) == (3, 1, 1)
+    (kept,) = here("Encounter")
+    assert kept["subject"]["reference"].removeprefix("Patient/") in {each["id"] for each in here("Patient")}
+    assert kept["participant"][0]["individual"]["reference"].startswith("Practitioner/")
+
+
+@pytest.mark.usefixtures("story")
+@pytest.mark.parametrize(("kind", "kept"), [("document", 1), ("history", 0)])
+def test_a_document_is_a_record_and_a_history_is_not_loaded(kind: str, kept: int, tmp_path: Path) -> None:
+    composition = {
+        "resourceType": "Composition",
+        "id": "1",
+        "status": "final",
+        "type": {"text": "Letter"},
+        "date": "2026-01-01",
+        "author": [{"display": "Dr Heart"}],
+        "title": "Letter",
+    }
+    bundle: dict[str, Any] = {"resourceType": "Bundle", "id": "b", "type": kind}
+    if kind == "document":
+        bundle |= {"timestamp": "2026-01-01T00:00:00Z", "identifier": {"system": "urn:x", "value": "1"}}
+    bundle["entry"] = [{"fullUrl": "urn:uuid:6f0f3c6e-5d0b-5c7a-9b0e-1f7d2f3f9a11", "resource": composition}]
+    (tmp_path / "a.json").write_text(json.dumps(bundle))
+    assert run(tmp_path).get("written", 0) == kept
+    assert len(here("Bundle")) == kept
+    assert here("Composition") == []
+
+
+@pytest.mark.usefixtures("story")
+def test_the_same_load_does_not_run_twice_at_once(tmp_path: Path) -> None:
+    path = ndjson(tmp_path, "Patient.ndjson", [SEED])
+    parts, elsewhere = sources.parts(str(path)), connection.copy()
+    key = Load.objects.create(organization=PRACTICE, source=str(path), started_at=clock.now()).pk
+    try:
+        with elsewhere.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s, %s)", [loader._LOCKS, key])
+        with pytest.raises(Conflict):
+            loader.load(str(path), parts, partner=None, organization=PRACTICE, progress=lambda *_told: None)
+    finally:
+        elsewhere.close()
+    done = loader.load(str(path), parts, partner=None, organization=PRACTICE, progress=lambda *_told: None)
+    assert (done.pk, done.counts) == (key, {"written": 1})
+
+
+def test_a_partners_resources_are_linked_and_its_later_changes_follow(
+    story: Story, hospital: Partner, ehr: FakeEhr, tmp_path: Path
+) -> None:
+    ana = {"resourceType": "Patient", "id": "p1", "identifier": [{"system": MRN, "value": f"4711-{story.run}"}]}
+    theirs = [ehr.put(ana), ehr.put(order(id="s1", subject={"reference": "Patient/p1"}))]
+    ndjson(tmp_path, "all.ndjson", theirs)
+
+    done = run(tmp_path, "--partner", "Hospital")
+
+    assert (done["written"], done["recognised"]) == (1, 1)
+    assert Link.objects.get(type="Patient").local_id == ANA
+    link = Link.objects.get(type="ServiceRequest")
+    assert (link.remote_id, link.follows, link.origin) == ("s1", True, Link.Origin.THEIRS)
+    assert store.get("ServiceRequest", link.local_id)["subject"]["reference"] == f"Patient/{ANA}"
+    assert run(tmp_path, "--partner", "Hospital")["unchanged"] == 2
+
+    ehr.put(theirs[1] | {"note": [{"text": "later"}]})
+    inbound.poll(hospital)
+    assert applying.apply_pending(hospital) == {"applied": 1}
+    assert store.get("ServiceRequest", link.local_id)["note"] == [{"text": "later"}]
+    assert not Loop.objects.filter(closed_at=None).exists()
+
+
+# What is fetched from a partner
+
+
+def export(ehr: FakeEhr, files: dict[str, str], *, needs_token: bool = False) -> Callable[[Request, Answer], Answer]:
+    """A server with `$export`: kick-off, one poll in vain, a manifest, and these files (name → NDJSON)."""
+    polls = []
+
+    def answer(request: Request, honest: Answer) -> Answer:
+        if request.path == "$export":
+            return Answer(202, None, {"Content-Location": f"{ehr.base_url}/status/1"}, text="")
+        if request.path == "status/1":
+            polls.append(request)
+            output = [{"type": "Patient", "url": name} for name in files]
+            manifest = {"requiresAccessToken": needs_token, "output": output}
+            is_early = len(polls) == 1
+            return (
+                Answer(202, None, {"Retry-After": "3", "X-Progress": "half"}, "") if is_early else Answer(200, manifest)
+            )
+        text = next((text for name, text in files.items() if name.endswith(request.path) and request.path), None)
+        return honest if text is None else Answer(200, None, {"Content-Type": "application/fhir+ndjson"}, text)
+
+    return answer
+
+
+@pytest.fixture
+def exporting(hospital: Partner) -> Partner:
+    hospital.chosen = {"load": "export"}
+    hospital.save()
+    return hospital
+
+
+def test_an_export_is_asked_for_waited_for_and_fetched(exporting: Partner, ehr: FakeEhr, tmp_path: Path) -> None:
+    waits: list[float] = []
+    files = {f"{ehr.base_url}/files/1": json.dumps(SEED) + "\n"}
+    with ehr.faulty(export(ehr, files)):
+        fetching.fetch(exporting, tmp_path / "x", wait=waits.append)
+        fetching.fetch(exporting, tmp_path / "x", wait=waits.append)
+    assert waits == [3.0]
+    assert [path.name for path in sorted((tmp_path / "x").glob("*.ndjson"))] == ["Patient.00000.ndjson"]
+    kick_offs = [request for request in ehr.requests if request.path == "$export"]
+    assert [request.headers["prefer"] for request in kick_offs] == ["respond-async"]
+
+
+def test_a_file_on_a_server_that_nobody_named_is_not_fetched(exporting: Partner, ehr: FakeEhr, tmp_path: Path) -> None:
+    with FakeEhr() as elsewhere:
+        files = {f"{elsewhere.base_url}/files/1": ""}
+        with ehr.faulty(export(ehr, files)), pytest.raises(Forbidden):
+            fetching.fetch(exporting, tmp_path / "x", wait=lambda _s: None)
+        assert elsewhere.requests == []
+        with (
+            ehr.faulty(export(ehr, files, needs_token=True)),
+            pytest.raises(Forbidden),
+        ):
+            fetching.fetch(exporting, tmp_path / "y", wait=lambda _s: None, origins=[elsewhere.base_url])
+        assert elsewhere.requests == []
+        with ehr.faulty(export(ehr, files)), elsewhere.faulty(lambda _r, _h: Answer(200, text="{}")):
+            fetching.fetch(exporting, tmp_path / "z", wait=lambda _s: None, origins=[elsewhere.base_url])
+        assert ["authorization" in request.headers for request in elsewhere.requests] == [False]
+
+
+def test_without_export_everything_is_found_by_searching(hospital: Partner, ehr: FakeEhr) -> None:
+    ehr.put(SEED)
+    ehr.put(order())
+    done = run(hospital.base_url, "--partner", "Hospital")
+    assert done["written"] == 2
+    assert {request.path for request in ehr.requests} >= {"Patient", "ServiceRequest", "Practitioner"}
+    assert not Inbox.objects.exists()
+    assert Link.objects.filter(partner__organization=HOSPITAL).count() == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("/nowhere", "--organization", PRACTICE),
+        ("https://elsewhere.example/a.ndjson", "--organization", PRACTICE),
+        ("https://elsewhere.example/a.ndjson", "--partner", "Hospital"),
+        (".", "--organization", "nobody"),
+        (".", "--partner", "Nobody"),
+    ],
+)
+@pytest.mark.usefixtures("hospital")
+def test_what_can_not_be_loaded_is_said_in_a_line(arguments: tuple[str, ...]) -> None:
+    with pytest.raises(CommandError):
+        call_command("import", *arguments, stderr=io.StringIO())
+
+
+@pytest.mark.usefixtures("story")
+def test_synthea_is_taken_in(fixtures: Path) -> None:
+    folder = fixtures / "data" / "synthea"
+    smallest = min(folder.glob("*.json.gz"), key=lambda path: path.stat().st_size)
+    done = run(smallest)
+    assert done["written"] > 10
+    assert not Loop.objects.exists()
