@@ -117,9 +117,7 @@ class _Application:
         """Settle one item; give its state, empty when another worker has it."""
         self.busy.add((item.type, item.remote_id))
         try:
-            body = store.parse(item.body.encode())
-            self._take_over(body, depth)
-            return self._apply(item, body)
+            return self._settle(item, depth)
         except AWAY:
             raise
         except (Waiting, errors.Unavailable) as error:
@@ -131,6 +129,25 @@ class _Application:
         except Exception as error:  # noqa: BLE001 (whatever one item does to us, the next one goes on)
             log.error("inbox item %s: %s", item.pk, type(error).__name__)  # noqa: TRY400 (a trace may quote its values)
             return _set_aside(item, Inbox.State.QUARANTINED, errors.Incorrect("It could not be understood."))
+
+    def _settle(self, item: Inbox, depth: int) -> str:
+        if item.error_category == Unreadable.__name__:
+            return self._read_anew(item)
+        body = store.parse(item.body.encode())
+        self._take_over(body, depth)
+        return self._apply(item, body)
+
+    def _read_anew(self, item: Inbox) -> str:
+        """Of what could not be read only the name is kept: ask for it once more."""
+        try:
+            found = self.server.read(item.type, item.remote_id).resource or {}
+        except Unreadable as error:
+            return _set_aside(item, Inbox.State.QUARANTINED, error)
+        with transaction.atomic():
+            inbox.put(self.partner, [found])
+            row = Inbox.objects.select_for_update().get(pk=item.pk)
+            mending.mended(row)
+            return _close(row, Inbox.State.DISCARDED, "It can be read now.")
 
     def _take_over(self, body: Resource, depth: int) -> None:
         """Read and apply what the item refers to and what is not here yet."""

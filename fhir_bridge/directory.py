@@ -113,7 +113,8 @@ def withdraw(partner: Partner, type_: str, remote_id: str) -> bool:
     link.save(update_fields=["state", "error_category", "error_text"])
     if link.follows:
         held = store.get(type_, link.local_id)
-        at = clock.now() + timedelta(seconds=partner.skew_seconds or 0.0)
+        present = clock.now() + timedelta(seconds=partner.skew_seconds or 0.0)
+        at = max(present, link.applied_last_updated or present)  # its Date header has whole seconds
         intake.receive({**held, **INACTIVE[type_], "meta": _meta(held, at)}, partners.actor(partner))
     return link.follows
 

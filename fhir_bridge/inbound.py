@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from fhir_bridge import bypatient, directory, inbox, partners, rewinding, watermarks, windows
+from fhir_bridge import bypatient, directory, inbox, mending, partners, rewinding, watermarks, windows
 from fhir_bridge.client import Server
 from fhir_bridge.connecting import circuit
 from fhir_bridge.connecting.choices import Hear
@@ -44,7 +44,6 @@ def poll(
     """
     if not circuit.may_ask(partner):
         return 0
-    watermarks.ensure(partner, polled(partner))
     try:
         connected = server or partners.connect(partner)
         lag = -JUST_NOW if up_to_now else timedelta(seconds=partner.lag_seconds)
@@ -58,6 +57,7 @@ def poll(
 def _poll_types(partner: Partner, server: Server, read_before: datetime, lag: timedelta) -> int:
     """Each type at most once. One that can't be read keeps none of the others from being read, and is told of last."""
     upper = _present(partner, server) - lag
+    watermarks.ensure(partner, polled(partner))  # once its clock is known
     stored, failures = 0, list[errors.BatonError]()
     for mark in _claims(partner, upper, read_before):
         try:
@@ -149,4 +149,7 @@ def _stretches(
 @transaction.atomic
 def _store(partner: Partner, mark: Watermark, stretch: windows.Stretch) -> int:
     watermarks.advance(mark, stretch.until, is_linked=stretch.is_linked)
-    return inbox.put(partner, relevant(partner, fresh(partner, stretch.resources)))
+    stored = inbox.put(partner, relevant(partner, fresh(partner, stretch.resources)))
+    for resource in stretch.unreadable:
+        mending.unreadable(partner, resource)
+    return stored

@@ -6,10 +6,13 @@ a time per link or inbox item; when the exchange succeeds after all, Baton ends 
 
 from collections.abc import Mapping
 
-from fhir_bridge.models import Inbox, Link
+from fhir_bridge import inbox
+from fhir_bridge.models import Inbox, Link, Partner
+from fhir_bridge.retries import Unreadable
 from records import store
 from records.access import SYSTEM, Actor
 from records.errors import BatonError
+from records.json import Resource
 from referrals import workflow
 from referrals.models import Handoff, Loop
 
@@ -33,6 +36,23 @@ def open_for(item: Item) -> None:
     )
     item.mend_loop = loop.pk
     item.save(update_fields=["mend_loop"])
+
+
+def unreadable(partner: Partner, resource: Resource) -> None:
+    """Quarantine what a partner has and nobody can read; ``resource`` is what is known of it. Once per version."""
+    if not inbox.put(partner, [resource]):
+        return
+    row = Inbox.objects.get(
+        partner=partner,
+        type=resource["resourceType"],
+        remote_id=str(resource.get("id", "")),
+        version_id=inbox.version_of(resource),
+        content_hash=inbox.content_hash(resource),
+    )
+    row.state, row.error_category = Inbox.State.QUARANTINED, Unreadable.__name__
+    row.error_text = "The partner's answer can't be read."
+    row.save(update_fields=["state", "error_category", "error_text"])
+    open_for(row)
 
 
 def mended(item: Item) -> None:

@@ -75,9 +75,7 @@ def add(
     credentials: Credentials = NO_CREDENTIALS,
     is_directory: bool = False,
 ) -> Partner:
-    """Register a partner that performs as the local Organization ``organization``.
-
-    With ``is_directory`` its people, places and services are kept here too (`fhir_bridge.directory`).
+    """Register a partner that performs as the local Organization ``organization``; see `Partner.is_directory`.
 
     ``steward_pool`` is a pool's id, or a tenant's for its default pool; without one it is the default pool of
     ``tenant``, or of the only tenant. Raise `Incorrect` for a URL that hides where it leads to, `NotFound` for an unknown organisation,

@@ -23,6 +23,7 @@ IDLE_PAGES = 3
 NARROWEST = timedelta(milliseconds=2)
 # a smaller page may be readable, or at least show which resource isn't
 SMALLER = 5
+NAMES_ALONE = ("_elements", "id,meta")
 _MILLISECOND, _SECOND = timedelta(milliseconds=1), timedelta(seconds=1)
 EXPIRED = (errors.Malformed, errors.NotFound, errors.Gone, errors.Unsupported)
 
@@ -30,16 +31,22 @@ EXPIRED = (errors.Malformed, errors.NotFound, errors.Gone, errors.Unsupported)
 Version = tuple[str, str]
 
 
+class Endless(Unreadable):
+    """Its pages go on for ever, or are never the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """Some of the changes, and the instant before which everything has been given by now.
 
-    ``is_linked`` tells that the partner gives ``next`` links.
+    ``is_linked`` tells that the partner gives ``next`` links. ``unreadable`` are resources that can't be read, with their
+    ids and ``meta`` alone.
     """
 
     resources: list[Resource]
     until: datetime
     is_linked: bool = False
+    unreadable: tuple[Resource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,24 +83,39 @@ def read(server: Server, window: Window, size: int = PAGE) -> Iterator[Stretch]:
     Raises `Unreadable` when the partner's answers can't be made sense of, and what an exchange raises; what was given
     before stands, and reading may go on from the last stretch's ``until``.
     """
+    full = size
     while window.lower < window.upper:
         page, size = _first(server, window, size)
-        window = replace(window, is_linked=window.is_linked or page.has_next)
-        reached = _reached(page.resources, window.lower)
-        if _is_last(page, window, reached):
-            yield Stretch(page.resources, window.upper, window.is_linked)
-            return
-        if reached is None or reached <= window.lower:
-            part = _part(page, window, reached)
+        steps = _step(server, window, page, size) if page else _singly(server, _instant(server, window))
+        for stretch in steps:
+            yield stretch
+            window = replace(window, lower=stretch.until, is_linked=window.is_linked or stretch.is_linked)
+        size = min(size * SMALLER, full)
+
+
+def _step(server: Server, window: Window, page: _Page, size: int) -> Iterator[Stretch]:
+    """What a first page gives, and how far it leads."""
+    window = replace(window, is_linked=window.is_linked or page.has_next)
+    reached = _reached(page.resources, window.lower)
+    if _is_last(page, window, reached):
+        yield Stretch(page.resources, window.upper, window.is_linked)
+    elif reached is None or reached <= window.lower:
+        part = _part(page, window, reached)
+        try:
             yield from _linked(server, part, size)
-            reached = part.upper
-        else:
-            yield Stretch(page.resources, reached, window.is_linked)
-        window = replace(window, lower=reached)
+        except Endless:
+            raise
+        except Unreadable:
+            yield from _singly(server, part)
+    else:
+        yield Stretch(page.resources, reached, window.is_linked)
 
 
-def _first(server: Server, window: Window, size: int) -> tuple[_Page, int]:
-    """The first page of a window, in as small a size as can be read; an empty one of a type that isn't offered."""
+def _first(server: Server, window: Window, size: int) -> tuple[_Page | None, int]:
+    """The first page of a window, in as small a size as can be read; an empty one of a type that isn't offered.
+
+    None when not even one resource can be read.
+    """
     while True:
         try:
             reply, resources = next(server.search(window.type, window.params(size)))
@@ -101,10 +123,41 @@ def _first(server: Server, window: Window, size: int) -> tuple[_Page, int]:
             return _Page([], has_next=False), size
         except Unreadable:
             if size == 1:
-                raise
+                return None, size
             size = max(size // SMALLER, 1)
         else:
             return _Page(resources, bool(next_link(reply.resource or {}))), size
+
+
+def _instant(server: Server, window: Window) -> Window:
+    """The first instant of a window of which nothing can be read whole.
+
+    Raise `Unreadable` from a partner that doesn't say which ones there are.
+    """
+    _reply, first = next(server.search(window.type, [*window.params(1), NAMES_ALONE]))
+    reached = _reached(first, window.lower)
+    if reached is None:
+        raise Unreadable("The partner has something that can't be read, and doesn't say what.")
+    return _part(_Page(first, has_next=True), window, reached)
+
+
+def _singly(server: Server, part: Window) -> Iterator[Stretch]:
+    """What is in a part resource by resource, as at least one can't be read."""
+    for page in _pages(server, part.type, [*part.params(PAGE), NAMES_ALONE], set()):
+        for each in page:
+            yield _single(server, part, each)
+    yield Stretch([], part.upper)
+
+
+def _single(server: Server, part: Window, named: Resource) -> Stretch:
+    try:
+        found = server.read(part.type, str(named.get("id"))).resource
+    except Unreadable:
+        alone: Resource = {name: named[name] for name in ("resourceType", "id", "meta") if name in named}
+        return Stretch([], part.lower, unreadable=(alone,))
+    except (errors.NotFound, errors.Gone):
+        return Stretch([], part.lower)
+    return Stretch([found] if found else [], part.lower)
 
 
 def _is_last(page: _Page, window: Window, reached: datetime | None) -> bool:
@@ -146,7 +199,7 @@ def _linked(server: Server, window: Window, size: int) -> Iterator[Stretch]:
     for _reading in range(READINGS):
         found, number = set[Version](), 0
         try:
-            for page in _pages(server, window, size, found):
+            for page in _pages(server, window.type, window.params(size), found):
                 number += 1
                 yield Stretch(page, window.lower, is_linked=True)
         except EXPIRED as error:
@@ -158,17 +211,17 @@ def _linked(server: Server, window: Window, size: int) -> Iterator[Stretch]:
             yield Stretch([], window.upper, is_linked=True)
             return
         before = found
-    raise Unreadable("The partner's pages are never the same.")
+    raise Endless("The partner's pages are never the same.")
 
 
-def _pages(server: Server, window: Window, size: int, found: set[Version]) -> Iterator[list[Resource]]:
+def _pages(server: Server, type_: str, params: list[tuple[str, str]], found: set[Version]) -> Iterator[list[Resource]]:
     """The pages of one reading; ``found`` collects what was on them. `Unreadable` when they go on without anything new."""
     idle = 0
-    for _reply, page in server.search(window.type, window.params(size)):
+    for _reply, page in server.search(type_, params):
         new = {(str(each.get("id")), inbox.version_of(each)) for each in page} - found
         idle = 0 if new else idle + 1
         if idle > IDLE_PAGES:
-            raise Unreadable("The partner's pages have no end.")
+            raise Endless("The partner's pages have no end.")
         found |= new
         yield page
 

@@ -64,8 +64,6 @@ def order(**more: Any) -> dict[str, Any]:
 
 
 def pieces(stream: io.BytesIO, size: int) -> io.BytesIO:
-    """A stream that gives little at a time."""
-
     class Slow(io.BytesIO):
         def read(self, _size: int | None = -1, /) -> bytes:
             return super().read(size)

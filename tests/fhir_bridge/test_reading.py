@@ -1,5 +1,6 @@
 """Who reads what of a partner, from where to where: shared by workers, gone on with after a death, by the partner's clock."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -8,9 +9,11 @@ from typing import Any
 import pytest
 
 from bench.fake_ehr import Answer, FakeEhr, Request
-from fhir_bridge import applying, inbound, outbound, relevance, watermarks
+from fhir_bridge import applying, inbound, operations, outbound, relevance, watermarks
 from fhir_bridge.models import Inbox, Link, Partner, Watermark
 from records import clock, errors, store
+from records.access import SYSTEM
+from referrals.models import Loop
 from tests.fhir_bridge.shelf import put_at
 from tests.fhir_bridge.story import Story
 
@@ -202,3 +205,27 @@ def test_a_partner_that_can_not_be_searched_by_time_is_asked_for_each_patient_no
     with clock.at(clock.now() + timedelta(minutes=6)):
         inbound.poll(hospital)
     assert taken() == ["o1", "o2"]
+
+
+def test_what_nobody_can_read_is_quarantined_once_and_blocks_nothing(put: Put, hospital: Partner, ehr: FakeEhr) -> None:
+    for number in range(5):
+        put(f"o{number}")
+
+    def broken(request: Request, honest: Answer) -> Answer:
+        is_whole = request.path.startswith("Observation") and "_elements" not in dict(request.query)
+        return Answer(200, text="{") if is_whole and '"o2"' in json.dumps(honest.body) else honest
+
+    with ehr.faulty(broken):
+        inbound.poll(hospital)
+        inbound.poll(hospital)
+    assert taken() == [f"o{number}" for number in range(5)]
+    (item,) = Inbox.objects.filter(state=Inbox.State.QUARANTINED)
+    assert (item.remote_id, item.error_category) == ("o2", "Unreadable")
+    assert Loop.objects.get(kind="upkeep").about == f"Inbox/{item.pk}"
+
+    operations.retry(f"Inbox/{item.pk}", SYSTEM)
+    with ehr.faulty(broken):
+        assert applying.apply_pending(hospital) == {"applied": 4, "quarantined": 1}
+    operations.retry(f"Inbox/{item.pk}", SYSTEM)
+    assert applying.apply_pending(hospital) == {"discarded": 1, "applied": 1}
+    assert Link.objects.filter(type="Observation", remote_id="o2").exists()

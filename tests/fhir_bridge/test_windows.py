@@ -153,6 +153,26 @@ def test_a_reading_goes_on_where_another_ended(ehr: FakeEhr) -> None:
     assert "0" not in rest
 
 
+def test_one_that_can_not_be_read_at_all_is_named_and_the_others_are_read(ehr: FakeEhr) -> None:
+    for number in range(12):
+        put(ehr, str(number), at(number // 3 * 10))
+
+    def broken(request: Request, honest: Answer) -> Answer:
+        entries = (honest.body or {}).get("entry", [])
+        shown = {each["resource"]["id"] for each in entries} | {request.path.rpartition("/")[2]}
+        is_whole = "_elements" not in dict(request.query)
+        return Answer(200, text='{"resourceType": 1e999999}') if is_whole and "4" in shown else honest
+
+    found, unreadable = set[str](), list[Any]()
+    with ehr.faulty(broken):
+        for stretch in windows.read(Server(ehr.base_url), WHOLE, 10):
+            found |= {str(each["id"]) for each in stretch.resources}
+            unreadable += stretch.unreadable
+    assert found == {str(number) for number in range(12)} - {"4"}
+    assert {each["id"] for each in unreadable} == {"4"}
+    assert stretch.until == END
+
+
 def test_pages_without_an_end_are_left(ehr: FakeEhr) -> None:
     for number in range(9):
         put(ehr, f"same-{number}", at(50))
