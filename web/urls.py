@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from web.views import account, adoption, composer, duplicates, loop, patient, people, sync, worklist
+from web.views import account, adoption, composer, duplicates, loop, mending, patient, people, sync, worklist
 
 urlpatterns = [
     path("", worklist.worklist, name="worklist"),
@@ -38,4 +38,6 @@ urlpatterns = [
     path("people/<str:practitioner>/hand-over/", people.hand_over, name="hand-over"),
     path("sync/", sync.overview, name="sync"),
     path("sync/retry/", sync.retry, name="sync-retry"),
+    path("sync/<slug:kind>/<slug:number>/", mending.item, name="sync-item"),
+    path("sync/<slug:kind>/<slug:number>/<slug:action>/", mending.mend, name="sync-mend"),
 ]

@@ -100,6 +100,8 @@ def _worked_since(one: PartnerStatus) -> datetime | None:
 def _trouble(one: Trouble) -> dict[str, Any]:
     return {
         "key": one.key,
+        "kind": one.key.partition("/")[0],
+        "number": one.key.partition("/")[2],
         "partner": one.partner,
         "what": f"{one.type}/{one.local_id or one.remote_id}",
         "state": STATES.get(one.state, one.state),
