@@ -1,7 +1,7 @@
 # PYTHON names the Python to make the environment with; PORT where `make run` listens (see README.md for the rest).
 PYTHON ?= python3
 BATON := $(PYTHON) config/bootstrap.py
-.PHONY: run test lint bench clean
+.PHONY: run test interop lint bench clean
 .SILENT:
 
 run:
@@ -9,6 +9,10 @@ run:
 
 test:
 	$(BATON) exec -m pytest -n 2 --dist loadgroup -rs $(TESTS)
+
+# any FHIR R4 server: make interop FHIR_PARTNER=https://ehr.example/fhir; without one, the careless one of the shared folder
+interop:
+	FHIR_PARTNER=$(FHIR_PARTNER) $(BATON) exec -m pytest -n 0 -rs tests/interop
 
 lint:
 	$(BATON) exec -m ruff check .

@@ -25,8 +25,17 @@ def running(shared: Path) -> Iterator[str]:
     elif named:
         pytest.skip(f"independent FHIR server needed: FHIR_PARTNER={named} does not answer")
     else:
-        with _hapi(shared / "ehr" / "hapi" / "start") as url:
+        with _started(shared / "ehr" / "hapi" / "start", "java", "mvn") as url:
             yield url
+
+
+@contextmanager
+def careless(shared: Path) -> Iterator[str]:
+    """The base URL of Medplum's server in memory, which lacks what many partners lack; else skips."""
+    if os.environ.get("FHIR_PARTNER"):
+        pytest.skip("FHIR_PARTNER names the one server that is meant")
+    with _started(shared / "ehr" / "medplum-memory" / "start", "node", "npm") as url:
+        yield url
 
 
 def answers(base: str) -> bool:
@@ -38,10 +47,10 @@ def answers(base: str) -> bool:
 
 
 @contextmanager
-def _hapi(start: Path) -> Iterator[str]:
-    missing = [what for what in ("java", "mvn") if not shutil.which(what)] + ([] if start.exists() else [str(start)])
+def _started(start: Path, *needed: str) -> Iterator[str]:
+    missing = [what for what in needed if not shutil.which(what)] + ([] if start.exists() else [str(start)])
     if missing:
-        pytest.skip(f"independent FHIR server needed: set FHIR_PARTNER, or have {', '.join(missing)} for HAPI")
+        pytest.skip(f"independent FHIR server needed: set FHIR_PARTNER, or have {', '.join(missing)}")
     with socket.socket() as tried:
         tried.bind(("127.0.0.1", 0))
         port = str(tried.getsockname()[1])
@@ -63,4 +72,4 @@ def _ready(process: "subprocess.Popen[str]") -> str:
     for line in process.stdout or ():
         if line.startswith("ready "):
             return line.split()[1]
-    pytest.skip("independent FHIR server needed: HAPI could not be built or started; run its start by hand to see why")
+    pytest.skip("independent FHIR server needed: it could not be built or started; run its start by hand to see why")
