@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from records.access import Actor
-from referrals import people, placing, sharing
+from referrals import people, performing, placing, sharing
 from referrals.clocks import Clocks
 from referrals.ledger import Ledger, audience
 from referrals.lifecycle import Decision
@@ -20,8 +20,10 @@ class Asking:
         self._asked: list[tuple[Loop, str, str]] = []
         self._unasked: list[tuple[Loop, str, str]] = []
 
-    def owners(self, loop: Loop, decision: Decision, staying: Sequence[Handoff]) -> list[Owner | None]:
-        """The owners that the action names, else the one that the loop has; the loop remembers the first.
+    def owners(
+        self, loop: Loop, handoff: Handoff, decision: Decision, staying: Sequence[Handoff]
+    ) -> list[Owner | None]:
+        """The owners that the action names, else whose part it is about, else the loop's; the loop remembers the first.
 
         ``staying`` are the `fulfil` that stay open. Raises `Incorrect` for who performs it already.
         """
@@ -29,12 +31,15 @@ class Asking:
         owners = [people.named_performer(one, loop.accountable.organization) for one in named]
         before = audience(loop)
         _refuse_twice(named, owners, {one.owner_id for one in staying})
+        again = _asked_before(handoff, decision)
+        if again is not None and again.organization != loop.performer and "performer" in decision.transition.sets:
+            owners, decision.data["performer"] = [again], [people.reference_of(again.pk)]
         request = self._request(loop, decision, staying)
         known = before if request == loop.request_reference else frozenset()
         is_draft = decision.data.get("authorisation_needed", False)
         newcomers = sorted({owner.organization for owner in owners} - known - {""}) if not is_draft else ()
         self._asked += [(loop, organization, request) for organization in newcomers]
-        asked: list[Owner | None] = [*owners] or [loop.performer_owner]
+        asked: list[Owner | None] = [*owners] or [again or loop.performer_owner]
         if is_draft:
             entitled = {one.owner.organization for one in staying} | _placing(loop)
             hidden = sorted({owner.organization for owner in asked if owner} - entitled - {""})
@@ -84,6 +89,13 @@ class Asking:
         self._ledger.requests.append((loop, last, "revoked"))
         decision.data["request"] = f"ServiceRequest/{following['id']}"
         return f"ServiceRequest/{following['id']}"
+
+
+def _asked_before(handoff: Handoff, decision: Decision) -> Owner | None:
+    """Who is asked once more where the action names nobody: the performer whose part it is about."""
+    is_asking = any(opening.owner in ("performer", "chosen") for opening in decision.opens)
+    part = performing.part_of(handoff) if is_asking and not decision.data.get("performer") else None
+    return performing.asked(part) if part else None
 
 
 def _placing(loop: Loop) -> set[str]:

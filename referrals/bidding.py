@@ -25,7 +25,7 @@ def rivals(handoff: Handoff, others: Iterable[Handoff]) -> list[Handoff]:
 def joining(handoff: Handoff, performing: Iterable[Handoff]) -> list[Handoff]:
     """Who has been asked already and hasn't accepted: they bid with whoever is asked besides for the first to take it."""
     asked = [one for one in performing if one.opened_by_id == handoff.opened_by_id]
-    return [one for one in asked if one.task_status not in ACCEPTANCES]
+    return [one for one in asked if not _has_accepted(one)]
 
 
 def winner(stages: Mapping[str, str], everyone: Iterable[Handoff]) -> Handoff | None:
@@ -36,6 +36,12 @@ def winner(stages: Mapping[str, str], everyone: Iterable[Handoff]) -> Handoff | 
 def started(losers: Sequence[Handoff]) -> list[Handoff]:
     """The losers that have begun all the same, and are asked to cancel instead of being ended."""
     return [one for one in losers if one.task_status in STARTED]
+
+
+def _has_accepted(handoff: Handoff) -> bool:
+    """Whether its performer has, by its own Task or by what somebody has entered for it."""
+    stage = handoff.stage if handoff.paused_seconds is None else handoff.paused_stage
+    return bool({handoff.task_status, STAGES[handoff.kind, stage].task_status} & ACCEPTANCES)
 
 
 def _accepts(offer: Handoff, stage: str) -> bool:

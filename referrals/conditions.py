@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from referrals import performing
 from referrals.bidding import NOT_SELECTED, STARTED, rivals
 from referrals.models import Handoff, Loop
 from referrals.pathways import REASONS, first_stage
@@ -154,8 +155,10 @@ def _goes_on_elsewhere(situation: Situation) -> bool:
 
 def _asked_again(situation: Situation) -> bool:
     """Whether its performer has been asked for it once more already."""
-    performers = {situation.handoff.owner_id, situation.loop.performer_owner_id}
-    return any(other.kind == "fulfil" and other.owner_id in performers for other in situation.others)
+    goes_on = [other for other in situation.others if other.kind == "fulfil"]
+    part = performing.part_of(situation.handoff) if goes_on else None
+    performer = performing.asked(part) if part else situation.loop.performer_owner
+    return any(performing.asked(other) == performer for other in goes_on)
 
 
 def _patient_told(situation: Situation) -> bool:

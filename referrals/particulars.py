@@ -47,6 +47,11 @@ def relieved(handoff: Handoff, performing: Iterable[Handoff], decision: Decision
             yield one
 
 
+def request_of(part: Handoff) -> str:
+    """The request that a performer's part stands under, as a reference."""
+    return part.focus if is_under_another(part) else part.loop.request_reference
+
+
 def is_under_another(handoff: Handoff) -> bool:
     """Whether it stands under a later request than the loop's first."""
     return handoff.focus.startswith("ServiceRequest/")

@@ -13,7 +13,7 @@ from records import clock
 from records.access import Actor
 from records.errors import NotFound
 from records.json import Resource
-from referrals import bidding, holding, locking
+from referrals import bidding, holding, locking, performing
 from referrals.asking import Asking, last_request
 from referrals.clocks import APPOINTED, STOPPED, Clocks
 from referrals.fields import as_details
@@ -22,7 +22,7 @@ from referrals.lifecycle import Decision
 from referrals.models import RANK, Event, Handoff, Loop, Owner
 from referrals.mortality import proof_of_death
 from referrals.opening import Order
-from referrals.particulars import focus_of, inherited_reason_of, is_under_another, reason_of, relieved
+from referrals.particulars import focus_of, inherited_reason_of, is_under_another, reason_of, relieved, request_of
 from referrals.pathways import STAGES, first_stage
 from referrals.pathways.parts import DEPENDENTS
 from referrals.projection import is_ours_to_say
@@ -113,7 +113,7 @@ class Work:
     ) -> list[Handoff]:
         """Do what was decided; gives the handoffs that it opened."""
         staying = [one for one in self.open_handoffs(loop) if one.kind == "fulfil" and not _ends(one, decision)]
-        owners = self._asking.owners(loop, decision, staying)
+        owners = self._asking.owners(loop, handoff, decision, staying)
         hurried = {other.kind: other.due_at for other in self._leaving(handoff, decision)}
         for key, stage in decision.stages.items():
             if self._handoffs[key].loop_id == loop.id:
@@ -139,7 +139,8 @@ class Work:
         self._ledger.change_loop(loop, **decision.loop)
         self._note_report(loop, handoff, decision)
         if "withdrawn" in decision.transition.sets and loop.request_reference:
-            self._ledger.requests.append((loop, last_request(loop), "active"))
+            part = performing.part_of(handoff)
+            self._ledger.requests.append((loop, request_of(part) if part else last_request(loop), "active"))
         receipt = receipt_of(loop, handoff, decision, self.now)
         if receipt is not None:
             self._ledger.receipts[receipt.id] = receipt
@@ -291,7 +292,8 @@ class Work:
             about = {"request": handoff.focus} if opening.beside and is_under_another(handoff) else {}
             return [(opener, owner, about | ({"task": ""} if place else {})) for place, owner in enumerate(owners)]
         if not opening.each:
-            return [(handoff, owners[0], {})]
+            part = performing.part_of(handoff) if opening.owner == "performer" else None
+            return [(handoff, owners[0], {"request": part.focus} if part and is_under_another(part) else {})]
         elsewhere = [one for one in self.open_handoffs(handoff.loop) if one.kind == "fulfil" and not one.owner.internal]
         if opening.each == "fulfil":
             return [(one, None, {}) for one in elsewhere]
@@ -358,8 +360,7 @@ class Work:
             self._ledger.reports[handoff.id] = report
         is_enough = "carried-out" in decision.transition.sets or (report and handoff.stage in OUTCOMES)
         if is_enough and loop.request_reference and not any(one.kind == "fulfil" for one in self.open_handoffs(loop)):
-            under = handoff.focus if is_under_another(handoff) else loop.request_reference
-            self._ledger.requests.append((loop, under, "completed"))
+            self._ledger.requests.append((loop, request_of(handoff), "completed"))
 
 
 RECONFIRMED_WITHIN = timedelta(days=7)

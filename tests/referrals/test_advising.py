@@ -66,6 +66,21 @@ def test_a_confirmed_proposal_is_a_full_referral_in_the_same_loop_with_the_first
     assert open_kinds(asked) == ["fulfil"]
 
 
+def test_of_several_who_advise_the_one_who_proposed_it_is_asked_in_full(here: Region) -> None:
+    take(request(**ADVICE), here.ehr)
+    loop = the_loop()
+    both = ["Organization/hospital", f"Organization/{CLINIC}"]
+    workflow.perform(the(loop, "dispatch").id, "send", here.gp, data={"performer": both})
+    clinic = region.client("clinic", CLINIC)
+    asked = Handoff.objects.get(loop=loop, kind="fulfil", owner__organization=CLINIC)
+    workflow.perform(asked.id, "propose-referral", clinic, data={"proposal": "I should listen to it."})
+    outcome = workflow.perform(loop.handoffs.get(stage="proposal-to-decide").id, "convert", here.gp)
+    assert [one.owner for one in outcome.opened] == [asked.owner]
+    assert (outcome.loop.performer, outcome.loop.performer_owner) == (CLINIC, asked.owner)
+    performing = Handoff.objects.filter(loop=loop, kind="fulfil", closed_at=None).order_by("opened_at", "id")
+    assert sorted(one.owner.organization for one in performing) == [CLINIC, "hospital"], "the other still advises"
+
+
 def test_a_declined_proposal_leaves_the_question_with_the_performer(here: Region, asked: Loop) -> None:
     decision = proposed(asked)
     assert the(asked, "fulfil").stage == "referral-proposed"

@@ -149,3 +149,17 @@ def test_whoever_has_accepted_already_bids_no_more(ward: Ward) -> None:
     ward.does(ward.referrer, clinic, "add-performer", performer="Organization/elsewhere", bidding=True)
     ward.does(ward.partner, of(loop, "elsewhere"), "accept")
     assert again(clinic).is_open
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_whoever_has_accepted_by_telephone_bids_no_more(ward: Ward, asks: bool) -> None:
+    loop, elsewhere = ward.sent(performer="elsewhere")
+    told = {"channel": "phone", "spoken_to": "Sister Joy"}
+    workflow.perform(elsewhere.id, "accept", ward.coordinator, data=told, attested=True)
+    if asks:
+        question = told | {"question": "Since when?"}
+        workflow.perform(elsewhere.id, "ask-information", ward.coordinator, data=question, attested=True)
+    ward.does(ward.referrer, elsewhere, "add-performer", performer="Organization/clinic", bidding=True)
+    assert not again(elsewhere).is_offer
+    ward.does(ward.clinic, of(loop, "clinic"), "accept")
+    assert again(elsewhere).is_open

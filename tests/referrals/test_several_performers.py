@@ -166,6 +166,48 @@ def test_a_service_of_the_directory_can_be_named_as_the_performer(ward: Ward) ->
     assert ward.only(loop, "fulfil").owner == people.default_pool("clinic")
 
 
+@pytest.mark.parametrize("way", ["reader", "performer", "after the end"])
+def test_the_right_result_is_asked_of_whoever_gave_the_wrong_one(ward: Ward, way: str) -> None:
+    loop, clinic, elsewhere = split(ward, kind="test-order")
+    ward.does(ward.partner, elsewhere, "result", report="DiagnosticReport/wrong")
+    review = ward.only(loop, "review-report")
+    if way == "after the end":
+        ward.acknowledge(loop)
+        ward.tell(loop)
+        ward.does(ward.clinic, clinic, "result", report="DiagnosticReport/fine")
+        ward.acknowledge(loop)
+        ward.tell(loop)
+    if way == "performer":
+        report, reason = "DiagnosticReport/wrong", "entered-in-error"
+        loop = ward.does(ward.partner, elsewhere, "withdraw-report", report=report, reason=reason).loop
+    else:
+        loop = ward.does(ward.referrer, review, "void", reason="wrong-patient").loop
+    performing = Handoff.objects.filter(loop=loop, kind="fulfil", closed_at=None)
+    asked = {one.owner.organization for one in performing}
+    assert asked == ({"elsewhere"} if way == "after the end" else {"clinic", "elsewhere"})
+    assert "decide-next-step" in ward.open_kinds(loop)
+
+
+def test_the_right_result_is_asked_of_the_pool_from_which_a_person_had_taken_it(ward: Ward) -> None:
+    loop, clinic, elsewhere = split(ward, kind="test-order", performer="elsewhere")
+    ward.does(ward.clinic, clinic, "claim")
+    ward.does(ward.clinic, clinic, "result", report="DiagnosticReport/wrong")
+    ward.does(ward.referrer, ward.only(loop, "review-report"), "void", reason="wrong-patient")
+    assert of(loop, "clinic").owner == ward.clinic_pool
+    assert of(loop, "elsewhere").id == elsewhere.id
+
+
+def test_who_performs_besides_under_another_request_is_asked_for_the_right_result_under_that(ward: Ward) -> None:
+    loop, clinic = ward.sent("test-order")
+    ward.does(ward.clinic, clinic, "cancel-test", reason="unable")
+    decision = ward.only(loop, "decide-next-step")
+    ward.does(ward.referrer, decision, "redirect", performer="Organization/elsewhere", request="ServiceRequest/second")
+    elsewhere = of(loop, "elsewhere")
+    ward.does(ward.partner, elsewhere, "result", report="DiagnosticReport/wrong")
+    ward.does(ward.referrer, ward.only(loop, "review-report"), "void", reason="wrong-patient")
+    assert of(loop, "elsewhere").focus == "ServiceRequest/second"
+
+
 def store_tenant(key: str) -> None:
     keep({"resourceType": "Organization", "id": key, "name": key.title()})
     Tenant.objects.create(organization=key, name=key.title())

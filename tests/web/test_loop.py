@@ -361,3 +361,16 @@ def test_the_card_says_who_has_heard_that_it_is_late(as_ana: Client, as_clara: C
     Escalation.objects.create(handoff=handoff, due_at=handoff.due_at, level=2, owner=heard, recorded_at=now)
     assert "Escalated to" in as_ana.get(f"/loops/{story.loop.id}/").content.decode()
     assert "Escalated to" not in as_clara.get(f"/loops/{story.loop.id}/").content.decode()
+
+
+def test_a_cancellation_that_was_refused_leaves_no_reason_on_the_card(
+    as_ana: Client, as_clara: Client, story: Story
+) -> None:
+    story.does(story.clara, "accept")
+    story.does(story.clara, "start")
+    story.does(story.ana, "request-cancellation", reason="no-longer-needed", reason_text="She feels well again.")
+    story.does(story.clara, "refuse-cancellation", "request-cancellation", reason="other", reason_text="Half done.")
+    for browser in (as_ana, as_clara):
+        shown = browser.get(f"/loops/{story.loop.id}/")
+        assert [card["reason"] for card in shown.context["cards"] if card["id"] == story.handoff().id] == [""]
+        assert "She feels well again." in shown.content.decode(), "the journal still tells why it was asked"
