@@ -41,7 +41,7 @@ r|fulfil|complete-without-report|UNSEEN seen-awaiting-report interim-report|comp
 t|fulfil|collect|ordered collection-booked|specimen-collected||; rft|decide-next-step|close||given-up|notify-patient|
 t|fulfil|receive-specimen|ordered collection-booked specimen-collected|in-lab||; d|confirm-death|confirm refute||done||
 t|fulfil|reject-specimen|specimen-collected in-lab preliminary|failed|recollect decide-next-step|HANGING
-rft|fulfil|request-cancellation|STARTED||request-cancellation|; f|fulfil|supersede||superseded|decide-next-step|HANGING
+rft|fulfil|request-cancellation|STARTED awaiting-information||request-cancellation|; f|fulfil|supersede||superseded|decide-next-step|HANGING
 rft|fulfil|cancel|CANCELLABLE|cancelled|to-tell-today|HANGING; rf|fulfil|amend|ENDED||review-report|review-report
 t|fulfil|amend|ENDED||review-report|review-report recollect; t|recollect|patient-declines||declined|decide-next-step|
 t|recollect|decline fail||failed|decide-next-step to-tell-today|; rft|decide-next-step|hold||||

@@ -87,7 +87,9 @@ def stands_alone(asked: Handoff, everyone: Iterable[Handoff]) -> bool:
 def _has_begun(handoff: Handoff) -> bool:
     if handoff.kind != "fulfil":
         return False
-    return handoff.stage in BEGUN or (handoff.stage not in NOT_BEGUN and handoff.task_status in STARTED)
+    # While it waits for information it has come as far as it had when it stopped.
+    stage = handoff.paused_stage if handoff.stage == "awaiting-information" else handoff.stage
+    return stage in BEGUN or (stage not in NOT_BEGUN and handoff.task_status in STARTED)
 
 
 def _going_on(situation: Situation) -> bool:
@@ -167,6 +169,8 @@ def _patient_told(situation: Situation) -> bool:
 
 CONDITIONS: dict[str, Callable[[Situation], bool]] = {
     "going-on": _going_on,
+    "begun": lambda situation: _has_begun(situation.handoff),
+    "not-begun": lambda situation: not _has_begun(situation.handoff),
     "nothing-started": _nothing_started,
     "nothing-started-here": _nothing_started_here,
     "placed-here": lambda situation: not situation.loop.answer_only,
@@ -209,6 +213,8 @@ CONDITIONS: dict[str, Callable[[Situation], bool]] = {
 # Why an action that stands in the table is not possible just now.
 UNMET: dict[str, Words] = {
     "going-on": _("nobody is performing it any more"),
+    "begun": _("it hasn't been started; cancel it"),
+    "not-begun": _("it has been started; ask the performer to cancel first"),
     "nothing-started": _("it has been started; ask the performer to cancel first"),
     "nothing-started-here": _("it has been started; ask the performer to cancel first"),
     "lost-bid": _("it was not lost to another performer"),

@@ -24,38 +24,51 @@ from referrals.pathways.sending import DISPATCH, REDIRECTING, SPLITTING
 from referrals.pathways.stages import REFERRAL
 from referrals.vocabulary import Field, Move, Opening, Transition
 
+# What may have been started before its performer asked for information.
+_WAITING = "awaiting-information"
+_STARTED = (
+    "scheduled in-progress no-show appointment-cancelled seen-awaiting-report interim-report completed-no-report"
+    " specimen-collected in-lab preliminary"
+)
+
 CANCELLING = (
-    Transition(
-        "cancel",
-        "fulfil",
-        _("Cancel the request"),
-        "cancelled",
-        REFERRER,
-        sources=frozenset(
-            (
-                *("authorisation-pending", "sent", "in-triage", "awaiting-information", "awaiting-booking"),
-                *("ordered", "collection-booked", "planned", "booked"),
-            )
-        ),
-        fields=(*reason("withdraw"), SECOND_PERSON),
-        opens=(TELL_TODAY,),
-        closes=DEPENDENTS,
-        sets=frozenset({"ended"}),
+    *(
+        Transition(
+            "cancel",
+            "fulfil",
+            _("Cancel the request"),
+            "cancelled",
+            REFERRER,
+            sources=frozenset(sources.split()),
+            fields=(*reason("withdraw"), SECOND_PERSON),
+            loop_kinds=frozenset({REFERRAL}) if needs else frozenset(),
+            needs=needs,
+            opens=(TELL_TODAY,),
+            closes=DEPENDENTS,
+            sets=frozenset({"ended"}),
+        )
+        for sources, needs in (
+            ("authorisation-pending sent in-triage awaiting-booking ordered collection-booked planned booked", ()),
+            (_WAITING, ("not-begun",)),
+        )
     ),
-    Transition(
-        "request-cancellation",
-        "fulfil",
-        _("Ask the performer to cancel"),
-        "",
-        REFERRER,
-        sources=frozenset(
-            (
-                *("scheduled", "in-progress", "no-show", "appointment-cancelled", "seen-awaiting-report"),
-                *("interim-report", "completed-no-report", "specimen-collected", "in-lab", "preliminary"),
-            )
-        ),
-        fields=(*reason("withdraw"), SECOND_PERSON),
-        opens=(Opening("request-cancellation", "same", unless=("cancellation-open",)),),
+    *(
+        Transition(
+            "request-cancellation",
+            "fulfil",
+            _("Ask the performer to cancel"),
+            "",
+            REFERRER,
+            sources=frozenset(sources.split()),
+            fields=(*reason("withdraw"), SECOND_PERSON),
+            loop_kinds=frozenset({REFERRAL}) if needs else frozenset(),
+            needs=needs,
+            opens=(Opening("request-cancellation", "same", unless=("cancellation-open",)),),
+        )
+        for sources, needs in (
+            (_STARTED, ()),
+            (_WAITING, ("begun",)),
+        )
     ),
     Transition(
         "enter-in-error",

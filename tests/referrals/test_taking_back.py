@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import pytest
 
 from records import clock
+from records.errors import Incorrect
 from referrals import workflow
 from referrals.models import Handoff, Loop
 from tests.referrals.exchange import answer, appointment, open_kinds, request, take, task_of, the, the_loop
 from tests.referrals.region import CLINIC, Region, build
-from tests.referrals.test_upheaval_death import MONDAY, ana, confirmed, hours, now, started
+from tests.referrals.test_upheaval_death import MONDAY, ana, confirmed, hours, now, ordered, started
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
 
@@ -143,3 +144,60 @@ def test_a_performer_who_has_the_request_to_stop_has_not_decided_yet(here: Regio
     with clock.at(hours(6)):
         take(answer(asked, "failed", hours(6)), here.partner)
     assert (asked_to_stop(loop).stage, the(loop, "fulfil").is_open) == ("cancellation-refused", True)
+
+
+def started_with_a_question(here: Region) -> tuple[Loop, Handoff]:
+    """A referral that the hospital has begun with, and that waits there for an answer now."""
+    loop = started(here)
+    with clock.at(hours(2)):
+        workflow.perform(the(loop, "fulfil").id, "ask-information", here.partner, data={"question": "Since when?"})
+    return loop, the(loop, "fulfil")
+
+
+def test_what_was_started_ends_by_its_performers_yes_also_while_it_waits_for_information(here: Region) -> None:
+    loop, fulfil = started_with_a_question(here)
+    assert (fulfil.stage, fulfil.task_status) == ("awaiting-information", "in-progress")
+    offered = {one.action for one in workflow.available(here.gp, fulfil)}
+    assert offered & {"cancel", "request-cancellation"} == {"request-cancellation"}
+    with pytest.raises(Incorrect, match="ask the performer to cancel first"):
+        workflow.perform(fulfil.id, "cancel", here.gp, data={"reason": "withdrawn"})
+    workflow.perform(fulfil.id, "request-cancellation", here.gp, data={"reason": "withdrawn"})
+    assert open_kinds(loop) == ["fulfil", "provide-information", "request-cancellation"]
+    with clock.at(hours(4)):
+        take(answer(asked_to_stop(loop), "completed", hours(4)), here.partner)
+    assert (the(loop, "fulfil").stage, the(loop, "provide-information").stage) == ("cancelled", "overtaken")
+    assert open_kinds(loop) == ["notify-patient"]
+
+
+def test_a_performer_who_goes_on_still_waits_for_the_answer(here: Region) -> None:
+    loop, fulfil = started_with_a_question(here)
+    workflow.perform(fulfil.id, "request-cancellation", here.gp, data={"reason": "withdrawn"})
+    with clock.at(hours(4)):
+        take(answer(asked_to_stop(loop), "rejected", hours(4)), here.partner)
+    assert open_kinds(loop) == ["fulfil", "provide-information"]
+    with clock.at(hours(5)):
+        workflow.perform(the(loop, "provide-information").id, "answer", here.gp, data={"answer": "Since May."})
+    assert (the(loop, "fulfil").stage, open_kinds(loop)) == ("in-progress", ["fulfil"])
+
+
+def test_a_revoked_request_asks_back_what_was_started_and_waits_for_information(here: Region) -> None:
+    loop, _fulfil = started_with_a_question(here)
+    with clock.at(hours(3)):
+        take(request(status="revoked"), here.ehr)
+    assert open_kinds(loop) == ["fulfil", "provide-information", "request-cancellation"]
+
+
+def test_what_only_a_telephone_call_says_was_started_is_asked_back_as_well(here: Region) -> None:
+    loop = ordered(here, "sr")
+    told = {"channel": "phone", "spoken_to": "Ms Ray"}
+    for action, more in (("start", {}), ("ask-information", {"question": "Since when?"})):
+        workflow.perform(the(loop, "fulfil").id, action, here.gp, attested=True, data=told | more)
+    offered = {one.action for one in workflow.available(here.gp, the(loop, "fulfil"))}
+    assert offered & {"cancel", "request-cancellation"} == {"request-cancellation"}
+
+
+def test_what_nobody_has_started_is_cancelled_while_it_waits_for_information(here: Region) -> None:
+    loop = ordered(here, "sr")
+    workflow.perform(the(loop, "fulfil").id, "ask-information", here.partner, data={"question": "Since when?"})
+    workflow.perform(the(loop, "fulfil").id, "cancel", here.gp, data={"reason": "withdrawn"})
+    assert open_kinds(loop) == ["notify-patient"]
