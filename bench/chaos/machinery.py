@@ -23,11 +23,13 @@ WORKER = (*CELERY, "worker", "--concurrency", "2", "--without-gossip", "--withou
 class Machinery:
     """``workers`` real worker processes and a clock, as the product starts them; a broker, a database.
 
-    ``restart`` takes the database down, as a crash does when told so, and up again.
+    ``restart`` takes the database down, as a crash does when told so, and up again. ``in_child`` is called in each
+    process before it starts, so that none outlives this one.
     """
 
     environment: Mapping[str, str]
     restart: Callable[[bool], None]
+    in_child: Callable[[], None]
     logs: Path
     chance: random.Random = field(default_factory=random.Random)
     workers: int = 2
@@ -80,6 +82,7 @@ class Machinery:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=self.in_child,  # noqa: PLW1509 - one libc call, no lock taken
             )
 
 

@@ -73,6 +73,8 @@ class Run:
             "restart": self.machinery.restart_database,
         }
         self.remote.behave(self.plan.seed, {"dropped": self.plan.dropped})
+        self.people.refer()
+        self._await(0)  # from here on the workers work
         for number in range(self.plan.syncs):
             for name in breaks.get(number, ()):
                 deeds[name]()
@@ -122,8 +124,12 @@ class Run:
             return
         self.machinery.keep()
         self._wake()
+        self._await(BACKLOG)
+
+    def _await(self, most: int) -> None:
+        """Let the workers work until no more than that is left to do, for as long as anything may take."""
         give_up = time.monotonic() + PATIENCE_SECONDS
-        while _backlog() > BACKLOG and time.monotonic() < give_up:
+        while _backlog() > most and time.monotonic() < give_up:
             self.machinery.keep()
             self._wake()
             time.sleep(LOOK_SECONDS / 5)

@@ -130,7 +130,7 @@ def _parts(logs: Path | None) -> Iterator[tuple[Machinery, fake_ehr.Remote]]:
         logs.mkdir(parents=True, exist_ok=True)
         stack.enter_context(_here(environment))
         remote = stack.enter_context(fake_ehr.running())
-        yield Machinery(environment, database.restart, logs), remote
+        yield Machinery(environment, database.restart, embedded.die_with_parent, logs), remote
 
 
 class _Database:
