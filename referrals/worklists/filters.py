@@ -15,11 +15,13 @@ from records.params import fold
 Scope = Literal["mine", "team", "organisation"]
 Direction = Literal["", "sent", "received"]
 
+# Whoever has it to do works elsewhere than the reader does: to them it is work of their own.
+_ELSEWHERE = "h.is_outside AND o.organization <> {organization}"
 LABELS: dict[str, str] = {
     "overdue": "h.due_at < {now}",
     "due-soon": "h.due_at >= {now} AND h.due_at < {now} + interval '24 hours'",
-    "waiting": "h.is_outside AND h.due_at >= {now} AND (h.reconfirm_at IS NULL OR h.reconfirm_at >= {now})",
-    "chase": "h.is_outside AND (h.due_at < {now} OR h.reconfirm_at < {now})",
+    "waiting": f"{_ELSEWHERE} AND h.due_at >= {{now}} AND (h.reconfirm_at IS NULL OR h.reconfirm_at >= {{now}})",
+    "chase": f"{_ELSEWHERE} AND (h.due_at < {{now}} OR h.reconfirm_at < {{now}})",
     "to-confirm": "h.reconfirm_at < {now}",
     "contradictory": "h.contradiction <> ''",
     "unclaimed": "h.kind = 'fulfil' AND o.kind = 'pool'",
@@ -91,12 +93,7 @@ def where(filters: Filters, actor: Actor, now: datetime, parameters: Parameters)
     if filters.direction:
         yield parameters.fill(_DIRECTIONS.get(filters.direction, "false"), organization=actor.organization)
     if filters.label:
-        yield label(filters.label, now, parameters)
-
-
-def label(name: str, now: datetime, parameters: Parameters) -> str:
-    """The condition of one label; an unknown one holds for nothing."""
-    return parameters.fill(LABELS.get(name, "false"), now=now)
+        yield parameters.fill(LABELS.get(filters.label, "false"), now=now, organization=actor.organization)
 
 
 def _values(name: str, value: Any) -> dict[str, Any]:

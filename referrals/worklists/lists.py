@@ -111,7 +111,7 @@ def rows(
     knows them already (`people.lists_at`). Raises `Malformed` for a key that we never gave.
     """
     wanted = min(max(limit, 1), MOST_ROWS)
-    parameters = Parameters(now=now)
+    parameters = Parameters(now=now, organization=actor.organization)
     conditions = list(where(filters, actor, now, parameters))
     if after:
         conditions.append(_beyond(after, parameters))
@@ -229,10 +229,16 @@ _JOINS = {
     "o": "JOIN referrals_owner AS o ON o.id = h.owner_id",
     "s": "JOIN referrals_owner AS s ON s.id = h.list_id",
 }
+
+
+def _shown_labels() -> Iterator[str]:
+    yield from (condition.format(now="%(now)s", organization="%(organization)s") for condition in LABELS.values())
+
+
 # The page: what is picked from the lists, in its order, with all that a row shows; that is looked up for these alone.
 _PICKED = "h.*, listed.via"
 _SHOWN = (
-    f"SELECT {_COLUMNS}, h.via, {', '.join(condition.format(now='%(now)s') for condition in LABELS.values())}"  # noqa: S608
+    f"SELECT {_COLUMNS}, h.via, {', '.join(_shown_labels())}"  # noqa: S608
     " FROM (SELECT * FROM ({branches}) AS row ORDER BY priority_rank, due_at, id LIMIT {limit}) AS h"
     f" {' '.join(_JOINS.values())} ORDER BY h.priority_rank, h.due_at, h.id"
 )

@@ -56,6 +56,15 @@ def test_work_of_another_tenant_is_on_their_list_and_watched_from_ours(ward: War
     assert len(listed(ward, Filters(scope="organisation", direction="received"), who="clinic")) == 1
 
 
+def test_who_has_it_to_do_neither_waits_for_others_nor_chases_them(ward: Ward) -> None:
+    ward.sent()
+    for days in (0, 3):
+        (row,) = listed(ward, Filters(scope="organisation"), who="clinic", days=days)
+        assert not row.labels & {"waiting", "chase"}
+        assert listed(ward, Filters(label="waiting"), who="clinic", days=days) == []
+        assert listed(ward, Filters(label="chase"), who="clinic", days=days) == []
+
+
 def test_the_most_urgent_comes_first_then_the_longest_due_and_pages_never_overlap(ward: Ward) -> None:
     for priority in ("routine", "stat", "urgent", "routine", "asap", "routine", "stat"):
         ward.order(priority=priority)
