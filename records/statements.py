@@ -147,14 +147,9 @@ def upsert_rows(model: type[Model], rows: Sequence[Model], updated: Sequence[str
     """Write rows of one model in one statement; of those that are there already the fields ``updated``."""
     fields = model._meta.concrete_fields
     values = [tuple(field.get_db_prep_save(field.pre_save(row, True), connection) for field in fields) for row in rows]
-    _insert(model._meta.db_table, [str(field.column) for field in fields], values, _on_key(model, tuple(updated)))
-
-
-@cache
-def _on_key(model: type[Model], updated: tuple[str, ...]) -> str:
-    columns = [model._meta.get_field(name).column for name in updated]
-    updates = ", ".join(f'"{column}" = EXCLUDED."{column}"' for column in columns)
-    return f'ON CONFLICT ("{model._meta.pk.column}") DO UPDATE SET {updates}'
+    changes = ", ".join(f'"{each.column}" = EXCLUDED."{each.column}"' for each in fields if each.name in updated)
+    suffix = f'ON CONFLICT ("{model._meta.pk.column}") DO UPDATE SET {changes}'
+    _insert(model._meta.db_table, [str(field.column) for field in fields], values, suffix)
 
 
 def _insert(table: str, columns: Sequence[str], values: Sequence[tuple[Any, ...]], suffix: str) -> int:
