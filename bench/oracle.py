@@ -57,7 +57,7 @@ class Oracle(Lists):
             "request-cancellation": not is_waiting or _has_begun(item),
             "redirect": not any(item.is_near(one) for one in begun),
             "close": not begun,
-            "keep": item.stage != item.kind or is_going_on,
+            "keep": item.stage == "in-question" or is_going_on,
             "propose-referral": case.is_advice,
             "start-anyway": item.is_lost and bool(case.open()) and not self.houses[home(item.owner)].ours,
         }
@@ -265,7 +265,9 @@ def _is_wanted(word: str, item: Item, case: Case, told: Told) -> bool:
         item.opener if item.kind == "review-report" else item,
     )
     if word == "afresh":
-        return not {case.performer, reporter.owner} & {one.owner for one in case.open("fulfil", beside=item)}
+        return case.knows != "died" and not {case.performer, reporter.owner} & {
+            one.owner for one in case.open("fulfil", beside=item)
+        }
     if item.kind == "recollect" and word == "decide-next-step":
         return not any(one.stage == word for one in case.open())
     if word == ABORT:

@@ -39,6 +39,7 @@ __all__ = [
     "perform_many",
     "replace_request",
     "revise",
+    "take_note",
     "take_up",
 ]
 
@@ -210,6 +211,15 @@ def change_loops(loop_ids: Sequence[str], actor: Actor, action: str, **fields: A
         for loop in work.lock_loops(loop_ids):
             work.change_loop(loop, **fields)
             work.note(loop, None, action, at=work.now)
+        work.save()
+
+
+def take_note(loop: Loop, action: str, actor: Actor, *, at: datetime, evidence: str) -> None:
+    """Put a line into the journal of a loop, an ended one too, of what changes nothing there."""
+    with transaction.atomic():
+        work = Work(actor, clock.now())
+        for one in work.lock_loops([loop.id]):
+            work.note(one, None, action, at=max(one.ordered_at, min(at, work.now))).evidence = evidence
         work.save()
 
 

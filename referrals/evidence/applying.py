@@ -27,6 +27,7 @@ from referrals.workflow import Act
 # What an action without a field for it has said of the state of its report.
 STATED = {"withdraw-report": "entered-in-error", "void": "final", "cancel-test": "cancelled"}
 ASKING = frozenset({"requester", "coordinator", "supervisor", "patient"})
+OUTCOMES = frozenset({"report-sent", "final", "done"})
 NOT_DONE = frozenset({"cancelled", "noshow", "entered-in-error"})
 Path = tuple[Transition, ...]
 
@@ -87,8 +88,11 @@ def proven(handoff: Handoff, resource: Resource, previous: Resource, at: datetim
 
 
 def take(handoff: Handoff, path: Path, resource: Resource, actor: Actor, at: datetime) -> str:
-    """Do what is proven; gives the loop's id, of the new one for an ended loop."""
+    """Do what is proven; gives the loop's id, of the new one for an ended loop. What voids nothing is only noted."""
     reference, said = f"{resource['resourceType']}/{resource['id']}", told(resource)
+    if _voids_nothing(handoff, path, reference):
+        workflow.take_note(handoff.loop, path[-1].action, acting_for(actor, handoff), at=at, evidence=reference)
+        return handoff.loop_id
     acts = [
         Act(
             handoff.id,
@@ -101,6 +105,15 @@ def take(handoff: Handoff, path: Path, resource: Resource, actor: Actor, at: dat
         for row in path
     ]
     return workflow.perform_many(acts, acting_for(actor, handoff))[-1].loop.id
+
+
+def _voids_nothing(handoff: Handoff, path: Path, reference: str) -> bool:
+    """Whether it takes back a report that was never to be read here, nor given to the placer elsewhere who reads it."""
+    if path[-1].action != "withdraw-report":
+        return False
+    if handoff.loop.answer_only:
+        return handoff.stage not in OUTCOMES
+    return not Handoff.objects.filter(line_of(handoff.loop), kind="review-report", focus__in=("", reference)).exists()
 
 
 def performing(loop: Loop, actor: Actor) -> Handoff | None:

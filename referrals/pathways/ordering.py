@@ -95,14 +95,18 @@ DECISIONS = (
         needs=("going-on",),
         sets=frozenset({"carried-out"}),
     ),
-    Transition(
-        "keep",
-        "decide-next-step",
-        _("Keep it as it is"),
-        "kept",
-        REFERRER,
-        sources=frozenset({"in-question", "right-result"}),
-        fields=(NOTE,),
+    *(
+        Transition(
+            "keep",
+            "decide-next-step",
+            _("Keep it as it is"),
+            "kept",
+            REFERRER,
+            sources=frozenset({source}),
+            fields=(NOTE,),
+            needs=needs,
+        )
+        for source, needs in (("in-question", ()), ("right-result", ("going-on",)))
     ),
     Transition(
         "close",

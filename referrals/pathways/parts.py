@@ -88,10 +88,11 @@ DECIDE = Opening("decide-next-step", "referrer", unless=("bids-open",))
 # While the performer still has it: whether it goes on.
 IN_QUESTION = Opening("decide-next-step", "referrer", stage="in-question")
 REVIEW = Opening("review-report", "reviewer")
-# A report that was void: the referrer asks for the right one on the critical clock, and its performer has to give it.
+# A report that was void: the referrer asks for the right one on the critical clock, and its performer has to give it;
+# nothing is done to the dead any more.
 RIGHT_RESULT = (
     Opening("decide-next-step", "referrer", stage="right-result", severity="critical", unless=("right-result-open",)),
-    Opening("fulfil", "performer", unless=("asked-again",)),
+    Opening("fulfil", "performer", unless=("asked-again", "patient-died")),
 )
 TELL = Opening("notify-patient", "accountable", unless=("telling-open", "patient-died"))
 TELL_TODAY = Opening(

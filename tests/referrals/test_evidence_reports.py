@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from records import access, clock
+from records import access, clock, store
 from records.json import Resource
 from referrals import workflow
-from referrals.models import Event, Loop
+from referrals.models import Event, Handoff, Loop
 from tests.referrals import region
 from tests.referrals.exchange import (
     answer,
@@ -182,3 +182,39 @@ def test_a_document_entered_in_error_is_asked_for_again(here: Region) -> None:
     arrives(here, document(hours(8), status="entered-in-error"))
     assert open_kinds(loop) == ["decide-next-step", "fulfil"]
     assert the(loop, "review-report").stage == "voided"
+
+
+@pytest.mark.parametrize("states", [["entered-in-error"], ["preliminary", "entered-in-error", "entered-in-error"]])
+@pytest.mark.parametrize("reason", ["withdrawn", "patient-declined"])
+def test_a_report_in_error_that_nobody_was_to_read_orders_nothing_anew(
+    here: Region, reason: str, states: list[str]
+) -> None:
+    loop = sent(here, **LAB)
+    if states[0] == "preliminary":
+        arrives(here, result("preliminary", hours(1)))
+        workflow.perform(the(loop, "fulfil").id, "request-cancellation", here.gp, data={"reason": reason})
+        arrives(here, answer(the(loop, "request-cancellation"), "completed", hours(2)))
+    else:
+        workflow.perform(the(loop, "fulfil").id, "cancel", here.gp, data={"reason": reason})
+    before = open_kinds(loop)
+    for number, state in enumerate(states[-2:], 5):
+        if state == "entered-in-error":
+            assert arrives(here, result(state, hours(number))) == loop.id
+    assert (Loop.objects.count(), open_kinds(loop)) == (1, before)
+    lines = Event.objects.filter(loop=loop, action="withdraw-report", evidence="DiagnosticReport/result")
+    assert lines.count() == 1
+
+
+def test_a_void_report_of_the_dead_asks_the_referrer_and_orders_nothing(here: Region) -> None:
+    loop = sent(here, **LAB)
+    arrives(here, result("final", hours(1)))
+    take(
+        {"resourceType": "Patient", "id": "ana", **dict(store.get("Patient", "ana")), "deceasedBoolean": True}, here.ehr
+    )
+    workflow.perform(Handoff.objects.get(kind="confirm-death").id, "confirm", here.nina)
+    arrives(here, result("entered-in-error", hours(5)))
+    assert open_kinds(loop) == ["decide-next-step"]
+    decision = the(loop, "decide-next-step")
+    assert "keep" not in {one.action for one in workflow.available(here.gp, decision)}
+    workflow.perform(decision.id, "close", here.gp, data={"reason": "no-longer-needed"})
+    assert open_kinds(loop) == []
