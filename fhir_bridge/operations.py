@@ -4,11 +4,16 @@ Each is audited: by an AuditEvent, and one log line without patient data.
 """
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from django.db import transaction
 
 from fhir_bridge import partners, rewinding, wakeups
-from fhir_bridge.models import Partner
+from fhir_bridge.connecting import choices, description, inspection, keys, settings, tokens
+from fhir_bridge.connecting.abilities import Abilities
+from fhir_bridge.connecting.inspection import Finding
+from fhir_bridge.models import Partner, SigningKey
 from fhir_bridge.recovery import (
     STEWARDS,
     at_the_terminal,
@@ -30,16 +35,20 @@ log = logging.getLogger(__name__)
 __all__ = [
     "STEWARDS",
     "at_the_terminal",
+    "configure",
     "correct",
+    "describe",
     "discard",
     "follow",
     "may",
     "pause",
     "recreate",
+    "rediscover",
     "resolve",
     "resume",
     "retry",
     "retry_all",
+    "rotate_keys",
     "show",
     "test",
 ]
@@ -68,18 +77,49 @@ def resume(partner: Partner, actor: Actor) -> None:
     _told("resume", actor, partner)
 
 
-def test(partner: Partner) -> dict[str, str]:
-    """Ask a partner what it can do, and note it; raise the category of what fails.
+def test(partner: Partner) -> list[Finding]:
+    """Try the connection, harmlessly, and note what the partner can do; give what was found, failures too."""
+    return inspection.inspect(partner)
 
-    Gives what a person wants to see: software, FHIR version, and how we deal with its Tasks, each with the reason.
-    """
+
+def rediscover(partner: Partner, actor: Actor) -> Abilities:
+    """Ask the partner anew what it can do. Raise the category of what fails."""
     seen = partners.discover(partner)
-    ways = partner.ways()
-    told = {"software": seen.software, "fhir": seen.fhir_version, "known by": seen.source}
-    for name in ways.__slots__:
-        choice = getattr(ways, name)
-        told[name] = f"{choice.way}: {choice.reason}"
-    return told
+    _told("rediscover", actor, partner, seen.source)
+    return seen
+
+
+def describe(partner: Partner) -> dict[str, Any]:
+    """How it is registered and what it was seen to be able to do; nothing secret."""
+    return description.describe(partner)
+
+
+@transaction.atomic
+def configure(partner: Partner, actor: Actor, told: Mapping[str, str], *, secret: str | None = None) -> list[str]:
+    """Set what is told (`fhir_bridge.connecting.settings`), and the secret if there is one; give what is another now.
+
+    Raise `Incorrect` for what can't be: then nothing is set.
+    """
+    row = Partner.objects.select_for_update(of=("self",)).select_related("steward_pool").get(pk=partner.pk)
+    changed = settings.put(row, told, secret)
+    if not changed:
+        return []
+    fields = {name.replace("-", "_") for name in changed if name not in choices.WAYS}
+    row.save(update_fields=[*fields | {"chosen", "secret", "token_url", "scope", "client_id"}])
+    if not set(changed).isdisjoint({*settings.LOGIN, "secret"}):
+        tokens.forget(row)
+    said = ", ".join(f"{name} = {told[name]}" if name in told else name for name in changed)
+    _told("set", actor, row, said)
+    return changed
+
+
+@transaction.atomic
+def rotate_keys(actor: Actor, organization: str) -> list[SigningKey]:
+    """Publish a new key of each algorithm that we sign with; it signs a day later. Gives all that are published."""
+    algs = sorted({key.alg for key in keys.kept()}) or list(keys.ALGS)
+    made = [keys.rotate(alg).kid for alg in algs]
+    audit.record(actor, "E", "keys", organization=organization, details={"what": "rotate", "kids": ", ".join(made)})
+    return keys.kept()
 
 
 def _told(what: str, actor: Actor, partner: Partner, details: str = "") -> None:

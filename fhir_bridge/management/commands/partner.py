@@ -1,8 +1,10 @@
-"""``manage.py partner``: register a partner's FHIR server, look at it, pause it."""
+"""``manage.py partner``: register a partner's FHIR server, look at it, test it, set it, pause it; and our keys."""
 
 import getpass
+import json
 import os
 from argparse import ArgumentParser
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -12,16 +14,18 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from fhir_bridge import operations, outbound, partners, reconciling, rewinding, status
+from fhir_bridge.connecting import choices, keys, settings
 from fhir_bridge.connecting.credentials import Credentials
-from fhir_bridge.models import Partner
-from records.access import SYSTEM
+from fhir_bridge.connecting.inspection import Finding
+from fhir_bridge.models import Partner, SigningKey
 from records.errors import BatonError, Conflict
 
 SECRET = "PARTNER_SECRET"  # noqa: S105 (the name of an environment variable)
+NAMED = ("show", "test", "rediscover", "pause", "resume", "rewound-check")
 
 
 class Command(BaseCommand):
-    help = gettext_noop("Add, list, show, test, pause and resume the FHIR servers that Baton exchanges with.")
+    help = gettext_noop("Add, list, show, test, set, pause and resume the FHIR servers that Baton exchanges with.")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
@@ -36,9 +40,19 @@ class Command(BaseCommand):
         add.add_argument("--scope", default="", help=_("what to ask its authorisation server for"))
         add.add_argument("--token-url", default="", help=_("its token endpoint, where that is on another server"))
         add.add_argument("--directory", action="store_true", help=_("keep its people, places and services here too"))
-        actions.add_parser("list")
-        for action in ("show", "test", "pause", "resume", "rewound-check"):
-            actions.add_parser(action).add_argument("name")
+        setting = actions.add_parser("set", help=_("set how we deal with it; an empty value is the choice by itself"))
+        setting.add_argument("name")
+        setting.add_argument("--secret", action="store_true", help=_("ask for a new secret (or take PARTNER_SECRET)"))
+        for name in settings.NAMES:
+            setting.add_argument(f"--{name}", help=", ".join(settings.WORDS.get(name, choices.names(name))) or None)
+        rotating = actions.add_parser("rotate-keys", help=_("publish a new key, which signs from tomorrow on"))
+        rotating.add_argument("--organization", required=True, help=_("id of the tenant that may read of it"))
+        rest = [actions.add_parser("list"), actions.add_parser("keys", help=_("our key pairs, as published"))]
+        for action in NAMED:
+            rest.append(actions.add_parser(action))
+            rest[-1].add_argument("name")
+        for each in (add, setting, rotating, *rest):
+            each.add_argument("--json", action="store_true", help=_("for programs"))
 
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
@@ -47,54 +61,128 @@ class Command(BaseCommand):
             raise CommandError(error.message) from error
 
     def _add(self, options: dict[str, Any]) -> None:
+        login = Credentials(
+            options["auth"], _secret(options["auth"]), options["client_id"], options["scope"], options["token_url"]
+        )
         partner = partners.add(
             options["name"],
             options["base_url"],
             organization=options["organization"],
             tenant=options["tenant"],
             steward_pool=options["steward_pool"],
-            credentials=_credentials(options),
+            credentials=login,
             is_directory=options["directory"],
         )
+        waiting, found = outbound.catch_up(partner), operations.test(partner)
+        if options["json"]:
+            findings = [asdict(each) for each in found]
+            self._say({"name": partner.name, "base_url": partner.base_url, "waiting": waiting, "findings": findings})
+            return
         self.stdout.write(f"{partner.name}: {partner.base_url}")
-        if waiting := outbound.catch_up(partner):
+        if waiting:
             self.stdout.write(_("Resources of open orders that wait to be sent: %(number)s") % {"number": waiting})
         self.stdout.write(_("What has to be mended goes to: %(pool)s") % {"pool": partner.steward_pool.name})
-        try:
-            self._print(operations.test(partner))
-        except BatonError as error:
-            self.stderr.write(self.style.WARNING(_("It is registered, and does not answer yet: ") + error.message))
+        self._table(found)
+        if _failed(found):
+            self.stderr.write(self.style.WARNING(_("It is registered, and can not be worked with yet.")))
 
-    def _list(self, _options: dict[str, Any]) -> None:
-        table = Table("", Column("URL", overflow="fold"), _("state"), _("waiting"), _("to mend"), _("last heard"))
-        for each in status.overview():
+    def _list(self, options: dict[str, Any]) -> None:
+        shown = status.overview()
+        if options["json"]:
+            self._say([asdict(each) | {"waiting": each.waiting, "troubled": each.troubled} for each in shown])
+            return
+        columns = (
+            "",
+            Column("URL", overflow="fold"),
+            _("state"),
+            _("line"),
+            _("waiting"),
+            _("to mend"),
+            _("last heard"),
+        )
+        table = Table(*columns)
+        for each in shown:
             heard = f"{each.last_success_at:%Y-%m-%d %H:%M} UTC" if each.last_success_at else "–"
-            table.add_row(each.name, each.base_url, each.state, str(each.waiting), str(each.troubled), heard)
-        Console(file=self.stdout).print(table)  # type: ignore[arg-type]
+            numbers = (str(each.waiting), str(each.troubled))
+            table.add_row(each.name, each.base_url, each.state, each.circuit, *numbers, heard)
+        self._draw(table)
 
     def _show(self, options: dict[str, Any]) -> None:
-        shown = status.of(partners.by_name(options["name"]))
-        self._print({name: getattr(shown, name) for name in shown.__slots__})
-        for run in status.reconciled(shown.id):
+        partner = partners.by_name(options["name"])
+        shown = {**asdict(status.of(partner)), **operations.describe(partner)}
+        runs, subscriptions = status.reconciled(partner.pk), status.subscriptions(partner.pk)
+        troubles = status.troubles(partner.pk)
+        if options["json"]:
+            shown["reconciled"] = [asdict(each) for each in runs]
+            shown["subscriptions"] = [asdict(each) for each in subscriptions]
+            self._say({**shown, "troubles": [asdict(each) for each in troubles]})
+            return
+        ways = shown.pop("ways")["Task"]
+        self._print(shown)
+        for aspect, each in ways.items():
+            self.stdout.write(f"  {aspect}: {each['way']} ({each['reason']})")
+        self._lines(runs, subscriptions, troubles)
+
+    def _lines(
+        self, runs: list[status.Reconciled], subscriptions: list[status.Told], troubles: list[status.Trouble]
+    ) -> None:
+        for run in runs:
             self.stdout.write(_("Read by id (%(scope)s) at %(at)s: %(read)d, changed %(changed)d, missing %(missing)d") % {
                 "scope": run.scope, "at": f"{run.started_at:%Y-%m-%d %H:%M} UTC",
                 "read": run.read, "changed": run.changed, "missing": run.missing,
             })  # fmt: skip
-        for told in status.subscriptions(shown.id):
+        for told in subscriptions:
             self.stdout.write(_("Subscription to %(what)s: %(state)s %(error)s") % {
                 "what": told.what, "state": told.state, "error": told.error,
             })  # fmt: skip
-        for trouble in status.troubles(shown.id):
+        for trouble in troubles:
             self.stdout.write(f"{trouble.key} {trouble.type} {trouble.state}: {trouble.category} {trouble.text}")
 
     def _test(self, options: dict[str, Any]) -> None:
-        self._print(operations.test(partners.by_name(options["name"])))
+        found = operations.test(partners.by_name(options["name"]))
+        if options["json"]:
+            self._say([asdict(each) for each in found])
+        else:
+            self._table(found)
+        if _failed(found):
+            raise CommandError(_failed(found))
+
+    def _set(self, options: dict[str, Any]) -> None:
+        partner = partners.by_name(options["name"])
+        chosen = {name: options[name.replace("-", "_")] for name in settings.NAMES}
+        told = {name: value for name, value in chosen.items() if value is not None}
+        secret = _secret(Partner.Auth.BEARER) if options["secret"] else None
+        changed = operations.configure(partner, operations.at_the_terminal(), told, secret=secret)
+        self._done(options, "changed", changed, _("Set: %(names)s") % {"names": ", ".join(changed) or "–"})
+
+    def _rediscover(self, options: dict[str, Any]) -> None:
+        partner = partners.by_name(options["name"])
+        operations.rediscover(partner, operations.at_the_terminal())
+        self._show(options)
 
     def _pause(self, options: dict[str, Any]) -> None:
-        operations.pause(partners.by_name(options["name"]), SYSTEM, _("by command"))
+        operations.pause(partners.by_name(options["name"]), operations.at_the_terminal(), _("by command"))
+        self._done(options, "paused", options["name"])
 
     def _resume(self, options: dict[str, Any]) -> None:
-        operations.resume(partners.by_name(options["name"]), SYSTEM)
+        operations.resume(partners.by_name(options["name"]), operations.at_the_terminal())
+        self._done(options, "resumed", options["name"])
+
+    def _keys(self, options: dict[str, Any]) -> None:
+        self._show_keys(keys.kept(), options)
+
+    def _rotate_keys(self, options: dict[str, Any]) -> None:
+        self._show_keys(operations.rotate_keys(operations.at_the_terminal(), options["organization"]), options)
+
+    def _show_keys(self, rows: list[SigningKey], options: dict[str, Any]) -> None:
+        told = [{"kid": each.kid, "alg": each.alg, "signs_from": each.signs_from} for each in rows]
+        if options["json"]:
+            self._say(told)
+            return
+        for each in rows:
+            self.stdout.write(
+                f"{each.alg} {each.kid} " + _("signs from %(at)s UTC") % {"at": f"{each.signs_from:%F %H:%M}"}
+            )
 
     def _rewound_check(self, options: dict[str, Any]) -> None:
         """Read everything that is linked again; a partner that was restored from a backup is `rewound` from then on."""
@@ -107,15 +195,41 @@ class Command(BaseCommand):
         if done is None:
             raise Conflict(_("Somebody reads this partner's resources now; try it again later."))
         counts = {name: getattr(done, name) for name in ("read", "changed", "missing", "differing")}
-        self._print(counts)
+        if options["json"]:
+            self._say(counts)
+        else:
+            self._print(counts)
 
     def _print(self, values: dict[str, Any]) -> None:
         for name, value in values.items():
             self.stdout.write(f"  {name}: {'' if value is None else value}")
 
+    def _say(self, value: Any) -> None:
+        self.stdout.write(json.dumps(value, default=str, ensure_ascii=False))
 
-def _credentials(options: dict[str, Any]) -> Credentials:
+    def _done(self, options: dict[str, Any], what: str, value: Any, words: str = "") -> None:
+        if options["json"]:
+            self._say({what: value})
+        elif words:
+            self.stdout.write(words)
+
+    def _table(self, found: list[Finding]) -> None:
+        table = Table("", "", Column(overflow="fold"))
+        for each in found:
+            table.add_row(each.about, each.result, f"{each.said}\n→ {each.advice}" if each.advice else each.said)
+        self._draw(table)
+
+    def _draw(self, table: Table) -> None:
+        Console(file=self.stdout).print(table)  # type: ignore[arg-type]
+
+
+def _failed(found: list[Finding]) -> str:
+    """In one line what has failed, and what to do about it."""
+    return " ".join(f"{each.said} {each.advice}" for each in found if each.result == "failed")
+
+
+def _secret(auth: str) -> str:
     """The secret comes from the environment or a prompt; never from the command line, which others can read."""
-    is_needed = options["auth"] not in {Partner.Auth.NONE, Partner.Auth.SMART_BACKEND}
-    secret = (os.environ.get(SECRET) or getpass.getpass(_("Secret: "))) if is_needed else ""
-    return Credentials(options["auth"], secret, options["client_id"], options["scope"], options["token_url"])
+    if auth in settings.WITHOUT_SECRET:
+        return ""
+    return os.environ.get(SECRET) or getpass.getpass(_("Secret: "))
