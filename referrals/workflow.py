@@ -131,28 +131,33 @@ def available(actor: Actor, handoff: Handoff) -> list[Offer]:
     return offers
 
 
-def open_loop(order: Order, actor: Actor, *, at: datetime | None = None) -> Loop:
-    """Open the loop of a care request with its first handoffs.
+def open_loop(order: Order, actor: Actor, *, at: datetime | None = None, after: Loop | None = None) -> Loop:
+    """Open the loop of a care request with its first handoffs; ``after`` is the ended one that it takes up again.
 
     A referral or test order opens `dispatch`, or `fulfil` when its performer has it already; a follow-up opens its visit
     and the contact with the patient.
     """
     with transaction.atomic():
         work = Work(actor, clock.now())
-        loop = new_loop(order, at or work.now)
+        loop = successor_of(after, work.now) if after else new_loop(order, at or work.now)
+        loop.stage = "waiting-partner"
         work.open_loop(loop)
-        held_at = order.held_at or loop.ordered_at
-        if order.kind == "follow-up":
-            visit = work.open_handoff(loop, Opening("fulfil", "performer"), at=held_at)
-            if not is_of_the_dead(loop):
-                work.open_handoff(loop, Opening("contact-patient", "accountable"), at=held_at, opener=visit)
-        elif order.is_sent or order.answer_only:
-            work.open_handoff(loop, Opening("fulfil", "performer"), at=held_at, key=order.task_id)
-        else:
-            work.open_handoff(loop, Opening("dispatch", "accountable"), at=held_at)
-        work.note(loop, None, "open", at=loop.ordered_at)
+        begun = work.now if after else loop.ordered_at
+        _begin(work, loop, order, order.held_at or begun)
+        work.note(loop, None, "open", at=begun)
         work.save()
     return loop
+
+
+def _begin(work: Work, loop: Loop, order: Order, held_at: datetime) -> None:
+    if order.kind == "follow-up":
+        visit = work.open_handoff(loop, Opening("fulfil", "performer"), at=held_at)
+        if not is_of_the_dead(loop):
+            work.open_handoff(loop, Opening("contact-patient", "accountable"), at=held_at, opener=visit)
+    elif order.is_sent or order.answer_only:
+        work.open_handoff(loop, Opening("fulfil", "performer"), at=held_at, key=order.task_id)
+    else:
+        work.open_handoff(loop, Opening("dispatch", "accountable"), at=held_at)
 
 
 def replace_request(loop: Loop, order: Order, actor: Actor) -> Loop | None:

@@ -130,18 +130,50 @@ def _performers(request: Resource) -> set[tuple[str, str]]:
 
 def _follow(loop: Loop, request: Resource, previous: Resource, actor: Actor) -> None:
     """Do what a request says anew: how urgent it is, and its status; a completed one closes nothing."""
-    if loop.closed_at is not None:
-        return
-    _revise(loop, request, previous, actor)
     status, before = request.get("status"), previous.get("status")
-    if status == before:
-        return
+    current = _open_one(loop)
+    if before in ENDED and status == "active":
+        _take_up(loop, request, actor)
+    elif current is not None:
+        _revise(current, request, previous, actor)
+        if status != before:
+            _obey(current, request, before, actor)
+
+
+def _obey(loop: Loop, request: Resource, before: str | None, actor: Actor) -> None:
+    """Do what its new status says."""
+    status = request.get("status")
     if status == "on-hold":
         _act(loop, request, _hold, actor)
     elif status in ENDED:
         _act(loop, request, _withdraw, actor)
     elif (before, status) == ("on-hold", "active"):
         _resume(loop, request, actor)
+
+
+def _open_one(loop: Loop) -> Loop | None:
+    """The loop, or once it has ended the open one that its request was taken up again in."""
+    if loop.closed_at is None:
+        return loop
+    followers = Loop.objects.select_related("accountable").filter(about=loop.request_reference, closed_at=None)
+    return followers.filter(based_on__isnull=False).order_by("-opened_at").first()
+
+
+def _take_up(loop: Loop, request: Resource, actor: Actor) -> None:
+    """A request that was taken back is active again: what is still performed asks its referrer, else it is sent anew.
+
+    After the end of its loop that opens a new one (law 4).
+    """
+    order = order_of(request, actor, placer=loop.placer)
+    current = _open_one(loop)
+    if order is None:
+        return
+    if current is None:
+        workflow.open_loop(order, actor, after=loop)
+    elif _standing_under(current, request).filter(closed_at=None, kind__in=PERFORMING).exists():
+        _act(current, request, _hold, actor)
+    elif not _standing_under(current, request).filter(closed_at=None, kind="decide-next-step").exists():
+        workflow.replace_request(current, order, actor)
 
 
 def _act(loop: Loop, request: Resource, act: Callable[[Handoff, Resource, Actor], None], actor: Actor) -> None:

@@ -13,7 +13,7 @@ from records.types import row_class
 from referrals import workflow
 from referrals.models import Calendar, Event, Loop
 from tests.referrals import region
-from tests.referrals.exchange import concept, open_kinds, request, take, the, the_loop
+from tests.referrals.exchange import answer, concept, open_kinds, request, take, the, the_loop
 from tests.referrals.region import CLINIC, ELSEWHERE, HOSPITAL, PRACTICE, Region
 
 MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -315,3 +315,36 @@ def test_another_priority_runs_the_clock_anew_from_its_start_and_stands_in_the_j
         take(request(**lab, priority="urgent", occurrenceDateTime="2026-03-04T12:00:00Z"), here.ehr)
     needed = datetime(2026, 3, 4, 12, tzinfo=UTC)
     assert (the(loop, "fulfil").due_at, the_loop().needed_by) == (needed, needed)
+
+
+def revoked_and_active_again(here: Region) -> Loop:
+    take(request(status="revoked"), here.ehr)
+    take(request(), here.ehr)
+    return the_loop()
+
+
+def test_a_request_that_is_active_again_after_its_loop_has_ended_opens_one_that_follows(here: Region) -> None:
+    take(request(), here.ehr)
+    loop = revoked_and_active_again(here)
+    later = Loop.objects.get(based_on=loop)
+    assert (loop.stage, later.stage, open_kinds(later)) == ("cancelled", "waiting-partner", ["dispatch"])
+    take(request(), here.ehr)
+    assert Loop.objects.count() == 2
+    take(request(status="revoked"), here.ehr)
+    assert open_kinds(later) == []
+
+
+def test_a_request_that_is_active_again_while_its_patient_is_to_be_told_is_sent_anew(here: Region) -> None:
+    take(request(), here.ehr)
+    workflow.perform(the(the_loop(), "dispatch").id, "send", here.gp)
+    loop = revoked_and_active_again(here)
+    assert (open_kinds(loop), Loop.objects.count()) == (["dispatch", "notify-patient"], 1)
+
+
+def test_a_request_that_is_active_again_before_its_performer_has_answered_asks_the_referrer(here: Region) -> None:
+    take(request(), here.ehr)
+    loop = the_loop()
+    workflow.perform(the(loop, "dispatch").id, "send", here.gp)
+    take(answer(the(loop, "fulfil"), "in-progress", clock.now()), here.partner)
+    revoked_and_active_again(here)
+    assert open_kinds(loop) == ["decide-next-step", "fulfil", "request-cancellation"]
