@@ -42,7 +42,7 @@ class Oracle(Lists):
         """Whether that can be done to it now, telling this."""
         sources, _target, opens, closes = TABLE.get((item.case.kind, item.kind, action), (["never"], "", [], []))
         case, performing = item.case, item.case.open("fulfil", beside=None if "beside" in opens else item)
-        begun = [one for one in performing if _has_begun(one)]
+        begun = [one for one in performing if one.has_begun]
         going = [one.owner for one in performing if "fulfil" not in closes or not item.is_near(one) or one.is_theirs]
         agreed_until = min(one.agreed_until for one in [item, *filter(item.is_near, performing)])
         is_late = "book" in action and told.get("slot_end") and told["slot_end"].date() > agreed_until
@@ -53,8 +53,8 @@ class Oracle(Lists):
         is_going_on = case.read or bool(case.open("fulfil", "dispatch", "recollect", "review-report"))
         is_waiting = item.stage == "awaiting-information"
         conditions = {
-            "cancel": not (is_waiting and _has_begun(item)),
-            "request-cancellation": not is_waiting or _has_begun(item),
+            "cancel": not (is_waiting and item.has_begun),
+            "request-cancellation": not is_waiting or item.has_begun,
             "redirect": not any(item.is_near(one) for one in begun),
             "close": not begun,
             "keep": item.stage == "in-question" or is_going_on,
@@ -248,12 +248,6 @@ def _learn(item: Item, case: Case, opened: list[Item], told: Told, *, is_void: b
     elif not is_dead and (is_known or (is_end and not (has_outcome or is_telling) and told["reason"] in IN["KNOWN"])):
         case.knows = "heard" if action == "tell" else "otherwise"
     return was_told and (is_new or is_void) and not is_dead and not case.open("notify-patient")
-
-
-def _has_begun(item: Item) -> bool:
-    """Whether its performer has begun on the patient; one who waits for information has come as far as before."""
-    stage = item.before if item.stage == "awaiting-information" else item.stage
-    return stage in IN["BEGUN"] or (item.started and stage not in IN["NOT_BEGUN"])
 
 
 def _is_wanted(word: str, item: Item, case: Case, told: Told) -> bool:

@@ -86,6 +86,12 @@ class Item:
         return home(self.owner) != home(self.case.pool)
 
     @property
+    def has_begun(self) -> bool:
+        """Whether its performer has begun on the patient; one who waits for information has come as far as before."""
+        stage = self.before if self.stage == "awaiting-information" else self.stage
+        return stage in words("BEGUN") or (self.started and stage not in words("NOT_BEGUN"))
+
+    @property
     def is_theirs(self) -> bool:
         """Whether only who performs it elsewhere can end it."""
         return self.kind == "fulfil" and self.is_outside and self.started

@@ -15,6 +15,7 @@ from django.apps import apps
 from django.conf import settings
 from django.db import connection, connections
 from django.test.utils import setup_databases, teardown_databases
+from playwright.sync_api import Playwright
 from pytest_django import DjangoDbBlocker
 
 from config import embedded, translations
@@ -126,6 +127,14 @@ def browser_type_launch_args(chromium: str) -> dict[str, Any]:
     """How pytest-playwright starts the system's Chromium."""
     flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
     return {"executable_path": chromium, "args": flags.split()}
+
+
+@pytest.fixture(scope="session")
+def playwright(playwright: Playwright) -> Iterator[Playwright]:
+    """It keeps an event loop in this thread from now on; the queries of this test and the next ones stay synchronous."""
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    yield playwright
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The screens in a real browser: without JavaScript, with a narrow window, in the dark, and through axe's eyes."""
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,14 +15,6 @@ from tests.web.conftest import PASSWORD, Story, person
 
 pytestmark = pytest.mark.browser
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-
-
-@pytest.fixture(scope="session", autouse=True)
-def database_beside_the_browser() -> Iterator[None]:
-    """Playwright keeps an event loop in this thread; the stories' own queries are as synchronous as ever."""
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    yield
-    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
 @pytest.fixture(scope="session")
