@@ -52,11 +52,11 @@ COARSER = {
 
 
 def stages(kind: str) -> list[str]:
-    """Every stage that a performer of this kind of loop writes."""
+    """Every stage that a performer of this kind of loop writes; a draft never leaves."""
     return [
         stage.code
         for (handoff, _code), stage in STAGES.items()
-        if handoff == "fulfil" and kind in stage.loop_kinds and stage.task_status
+        if handoff == "fulfil" and kind in stage.loop_kinds and stage.task_status not in {"", "draft"}
     ]
 
 
