@@ -140,7 +140,7 @@ class Play:
             return
         self.steps += 1
         self.histories.setdefault(family(step.case), []).append(step)
-        if step.action in staffing.DEEDS:
+        if item is None and step.action in staffing.DEEDS:
             staffing.happen(self, step)
             return
         step = replace(step, who=self._gone.get(step.who, step.who))
