@@ -9,6 +9,6 @@ class ConfigConfig(AppConfig):
     def ready(self) -> None:
         """Give the bridge its wake-ups. The wake needs the Celery app, which needs the settings: hence the late import."""
         from config.wake import wake
-        from fhir_bridge import wakeups
+        from fhir_bridge.pending import wakeups
 
         wakeups.inject(wake)

@@ -9,7 +9,7 @@ class FhirBridgeConfig(AppConfig):
         person decides about an exchange is done to it.
         """
         from fhir_bridge.operations import follow
-        from fhir_bridge.outbound import mark
+        from fhir_bridge.outbound.pushing import mark
         from records import reactions as of_records
         from referrals import reactions as of_referrals
 

@@ -9,11 +9,13 @@ from typing import Any
 
 from django.db import transaction
 
-from fhir_bridge import partners, rewinding, wakeups
-from fhir_bridge.connecting import choices, description, inspection, keys, settings, tokens
-from fhir_bridge.connecting.abilities import Abilities
+from fhir_bridge.capabilities import choices
+from fhir_bridge.capabilities.abilities import Abilities
+from fhir_bridge.connecting import description, inspection, keys, partners, settings, tokens
 from fhir_bridge.connecting.inspection import Finding
+from fhir_bridge.inbound import rewinding
 from fhir_bridge.models import Partner, SigningKey
+from fhir_bridge.pending import wakeups
 from fhir_bridge.recovery import (
     STEWARDS,
     at_the_terminal,

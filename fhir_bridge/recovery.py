@@ -13,9 +13,11 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from fhir_bridge import comparing, mending, status, wakeups
-from fhir_bridge.comparing import Comparison
+from fhir_bridge import status
 from fhir_bridge.models import Inbox, Link
+from fhir_bridge.outbound import comparing
+from fhir_bridge.outbound.comparing import Comparison
+from fhir_bridge.pending import mending, wakeups
 from records import access, audit, clock, store
 from records.access import SYSTEM, Actor
 from records.errors import Incorrect, NotFound, Stale

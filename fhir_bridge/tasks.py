@@ -6,9 +6,12 @@ from datetime import datetime, timedelta
 from celery import shared_task
 from django.db.models import Q
 
-from fhir_bridge import applying, hints, inbound, outbound, partners, reconciling, subscribing, wakeups
-from fhir_bridge.connecting import circuit
+from fhir_bridge.connecting import circuit, partners
+from fhir_bridge.inbound import applying, polling, reconciling
 from fhir_bridge.models import Partner
+from fhir_bridge.notifying import hints, subscribing
+from fhir_bridge.outbound import pushing
+from fhir_bridge.pending import wakeups
 from records.errors import BatonError
 
 # Two rounds at once share a partner's types instead of reading them twice
@@ -22,10 +25,10 @@ RECONCILING_SECONDS = 60.0
 def push(partner_id: int) -> None:
     """Send what is due to one partner."""
     for partner in _active(partner_id):
-        outcome = outbound.run_once(partner)
-        if outcome[outbound.WAITING]:  # perhaps for a change of theirs that was met on the way
+        outcome = pushing.run_once(partner)
+        if outcome[pushing.WAITING]:  # perhaps for a change of theirs that was met on the way
             applying.apply_pending(partner, seconds=APPLYING_SECONDS)
-            outbound.run_once(partner)
+            pushing.run_once(partner)
 
 
 @shared_task(ignore_result=True)
@@ -34,14 +37,14 @@ def pull(partner_id: int) -> None:
     for partner in _active(partner_id):
         with suppress(BatonError):  # a partner that can't be read has that on its row by now
             is_told = hints.follow(partner).is_to_poll
-            inbound.poll(partner, unless_read_since=READ_AGAIN_AFTER, up_to_now=is_told)
+            polling.poll(partner, unless_read_since=READ_AGAIN_AFTER, up_to_now=is_told)
             applying.apply_pending(partner, seconds=APPLYING_SECONDS)
 
 
 def push_due(_now: datetime) -> None:
     """The poller of lost wake-ups: push to every active partner that has something due."""
     for partner in Partner.objects.filter(state=Partner.State.ACTIVE):
-        if outbound.due(partner):
+        if pushing.due(partner):
             push(partner.pk)
 
 
@@ -54,14 +57,14 @@ def pull_due(_now: datetime) -> None:
 
 
 def reconcile_due(now: datetime) -> None:
-    """Read by id what is linked with every partner, where it is time (`fhir_bridge.reconciling`)."""
+    """Read by id what is linked with every partner, where it is time (`fhir_bridge.inbound.reconciling`)."""
     for partner in filter(circuit.is_good, Partner.objects.select_related("steward_pool")):
         try:
             subscribing.keep(partner)
             for scope in reconciling.due(partner, now):
                 reconciling.run(partner, scope, seconds=RECONCILING_SECONDS)
         except BatonError as error:
-            inbound.note_failure(partner, error)
+            polling.note_failure(partner, error)
 
 
 def discover_due(now: datetime) -> None:
@@ -71,7 +74,7 @@ def discover_due(now: datetime) -> None:
         try:
             partners.discover(partner)
         except BatonError as error:
-            inbound.note_failure(partner, error)
+            polling.note_failure(partner, error)
 
 
 def _active(partner_id: int) -> list[Partner]:

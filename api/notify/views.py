@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from fhir_bridge import hints
+from fhir_bridge.notifying import hints
 from records.errors import NotFound
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from bench.chaos.people import HOSPITAL, History, notes
 from bench.fake_ehr.wire import Body
-from fhir_bridge import references
 from fhir_bridge.models import Inbox, Link
+from fhir_bridge.sharing import references
 from records import store
 from referrals.models import Event, Handoff, Loop
 

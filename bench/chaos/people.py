@@ -15,8 +15,9 @@ from django.db import InterfaceError, OperationalError, connection
 
 from bench.fake_ehr.moods import SPARED
 from bench.fake_ehr.wire import Body
-from fhir_bridge import partners, references
+from fhir_bridge.connecting import partners
 from fhir_bridge.models import Partner
+from fhir_bridge.sharing import references
 from records import clock, store
 from records.access import SYSTEM, Actor
 from records.errors import BatonError, Stale

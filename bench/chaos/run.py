@@ -14,8 +14,8 @@ from bench.chaos.checker import Finding
 from bench.chaos.machinery import Machinery
 from bench.chaos.people import People
 from bench.fake_ehr.process import Remote
-from fhir_bridge import wakeups
 from fhir_bridge.models import Inbox, Link
+from fhir_bridge.pending import wakeups
 
 SPEED = 20.0
 """How much faster than ours the clock of the run is: what waits a quarter of an hour is there in a minute."""

@@ -1,1 +1,1 @@
-"""How we connect to a partner: what it can do, what we choose from that, who we are there, and how much we ask of it."""
+"""How we reach a partner: finding out what it can do, who we are there, how much we ask, and what an answer means."""

@@ -14,8 +14,8 @@ from typing import Literal
 
 from django.db.models import Q
 
+from fhir_bridge.connecting.retries import LONGEST_RETRY_AFTER_SECONDS, Unreachable, pause_after
 from fhir_bridge.models import Partner
-from fhir_bridge.retries import LONGEST_RETRY_AFTER_SECONDS, Unreachable, pause_after
 from records import clock, errors
 
 THRESHOLD = 5

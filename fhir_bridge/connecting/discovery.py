@@ -10,9 +10,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from fhir_bridge.client import Server
-from fhir_bridge.connecting.abilities import PARAMS, TYPES, Abilities, Smart, Subscriptions, TypeAbilities
-from fhir_bridge.retries import Unreadable
+from fhir_bridge.capabilities.abilities import PARAMS, TYPES, Abilities, Smart, Subscriptions, TypeAbilities
+from fhir_bridge.connecting.client import Server
+from fhir_bridge.connecting.retries import Unreadable
 from records import clock, errors
 from records.json import Resource
 

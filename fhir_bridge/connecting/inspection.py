@@ -9,9 +9,8 @@ from typing import Literal
 
 from django.utils.translation import gettext as _
 
-from fhir_bridge import partners
-from fhir_bridge.connecting import tokens
-from fhir_bridge.connecting.abilities import Abilities
+from fhir_bridge.capabilities.abilities import Abilities
+from fhir_bridge.connecting import partners, tokens
 from fhir_bridge.connecting.credentials import BY_TOKEN
 from fhir_bridge.models import Partner
 from records import clock, errors

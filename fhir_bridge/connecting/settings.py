@@ -1,7 +1,7 @@
 """What an administrator may set of a partner: names, forms and bounds. A value comes as text; "" is the choice by itself.
 
 Numbers: requests a minute and requests at once ("" for no bound of ours), and seconds. Choices: the ways of
-`fhir_bridge.connecting.choices`. Who we are there is checked as a whole (`fhir_bridge.connecting.credentials`).
+`fhir_bridge.capabilities.choices`. Who we are there is checked as a whole (`fhir_bridge.connecting.credentials`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
-from fhir_bridge.connecting import choices, credentials, limits, secrets
+from fhir_bridge.capabilities import choices
+from fhir_bridge.connecting import credentials, limits, secrets
 from fhir_bridge.connecting.credentials import Credentials
 from fhir_bridge.models import Partner
 from fhir_bridge.profiles import PROFILES

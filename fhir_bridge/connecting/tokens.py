@@ -21,8 +21,8 @@ from django.db import connection
 from django.utils.translation import gettext as _
 
 from fhir_bridge.connecting import addresses, credentials, keys, secrets, wire
+from fhir_bridge.connecting.retries import Unreachable
 from fhir_bridge.models import Partner, Token
-from fhir_bridge.retries import Unreachable
 from records import clock, errors
 
 WHO = "The authorisation server"

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from fhir_bridge.retries import LONGEST_RETRY_AFTER_SECONDS, Unreachable, Unreadable
+from fhir_bridge.connecting.retries import LONGEST_RETRY_AFTER_SECONDS, Unreachable, Unreadable
 from records import clock, errors
 
 CONNECT_SECONDS = 5.0

@@ -18,11 +18,12 @@ from urllib.parse import urljoin
 
 import requests
 
-from fhir_bridge import partners, relevance, windows
-from fhir_bridge.client import MAX_BYTES, Server
-from fhir_bridge.connecting import wire
-from fhir_bridge.connecting.choices import Load
+from fhir_bridge.capabilities.choices import Load
+from fhir_bridge.connecting import partners, wire
+from fhir_bridge.connecting.client import MAX_BYTES, Server
+from fhir_bridge.inbound import windows
 from fhir_bridge.models import Partner
+from fhir_bridge.sharing import relevance
 from records import clock, errors
 from records.json import dumps
 

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from fhir_bridge import applying, inbox, partners
+from fhir_bridge.connecting import partners
+from fhir_bridge.inbound import applying
 from fhir_bridge.loading.catalog import Catalog
 from fhir_bridge.loading.entries import MAX_ENTRY
 from fhir_bridge.models import Link, Load
-from fhir_bridge.routing import RANKS
-from fhir_bridge.sending import DIRECTORY, Copy
+from fhir_bridge.outbound.sending import DIRECTORY, Copy
+from fhir_bridge.pending import inbox
+from fhir_bridge.sharing.routing import RANKS
 from records import access, errors, parse, references, store
 from records.access import Actor
 from records.json import Resource

@@ -5,9 +5,9 @@ from typing import Any
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from fhir_bridge.connecting import choices
-from fhir_bridge.connecting.abilities import Abilities
-from fhir_bridge.connecting.choices import Ways
+from fhir_bridge.capabilities import choices
+from fhir_bridge.capabilities.abilities import Abilities
+from fhir_bridge.capabilities.choices import Ways
 from referrals.models import Owner
 
 
@@ -15,7 +15,7 @@ class Partner(models.Model):
     """One external FHIR R4 server.
 
     ``base_url`` has no slash at its end; its scheme, host and port are the only origin that ever hears of ``secret``
-    (see `fhir_bridge.client`). ``organization`` is the local Organization that performs at this partner; ``tenant``
+    (see `fhir_bridge.connecting.client`). ``organization`` is the local Organization that performs at this partner; ``tenant``
     is set when the server is a tenant's own EHR. ``abilities`` is what the server was seen to be able to do, at
     ``abilities_seen_at`` (see `fhir_bridge.connecting`), ``chosen`` what an administrator has set otherwise (aspect →
     way); `ways` puts both together. Of one that ``is_directory`` all people, places and services are kept here too. ``skew_seconds`` is the partner's clock minus ours.

@@ -13,7 +13,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from bench.fake_ehr import FakeEhr
-from fhir_bridge import partners
+from fhir_bridge.connecting import partners
 from fhir_bridge.models import Partner
 
 Told = dict[str, Any]

@@ -8,8 +8,8 @@ from django.test import Client
 from pytest_django import Settings
 
 from bench.fake_ehr import FakeEhr
-from fhir_bridge import operations, partners
-from fhir_bridge.connecting import keys
+from fhir_bridge import operations
+from fhir_bridge.connecting import keys, partners
 from fhir_bridge.connecting.credentials import Credentials, put
 from fhir_bridge.models import Partner
 from tests.fhir_bridge.authority import Authority

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from fhir_bridge.connecting.abilities import Abilities, TypeAbilities
+from fhir_bridge.capabilities.abilities import Abilities, TypeAbilities
 from fhir_bridge.models import Partner
 from records import clock, store
 from records.access import SYSTEM, Actor

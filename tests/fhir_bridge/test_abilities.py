@@ -10,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.fake_ehr import Answer, FakeEhr, Request
-from fhir_bridge import outbound, partners, relevance, routing, sending, tasks
-from fhir_bridge.connecting import choices, discovery
-from fhir_bridge.connecting.abilities import TYPES, Abilities, Smart, TypeAbilities
+from fhir_bridge import tasks
+from fhir_bridge.capabilities import choices
+from fhir_bridge.capabilities.abilities import TYPES, Abilities, Smart, TypeAbilities
+from fhir_bridge.connecting import discovery, partners
 from fhir_bridge.models import Partner
+from fhir_bridge.outbound import pushing, sending
+from fhir_bridge.sharing import relevance, routing
 from records import clock, errors
 from tests.fhir_bridge.story import MRN, Story
 
@@ -119,7 +122,7 @@ def test_a_server_that_overlooks_the_identifier_makes_no_stranger_ours(
         return Answer(200, found) if (request.verb, request.path) == ("GET", "Patient") else answer
 
     with ehr.faulty(deaf):
-        outbound.run_once(hospital)
+        pushing.run_once(hospital)
     assert hospital.links.get(type="Patient").remote_id not in {None, stranger["id"]}
 
 

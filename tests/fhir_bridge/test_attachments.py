@@ -6,8 +6,9 @@ import pytest
 from django.conf import settings
 
 from bench.fake_ehr import FakeEhr
-from fhir_bridge import applying, inbound, outbound, sending
+from fhir_bridge.inbound import applying, polling
 from fhir_bridge.models import Link, Partner
+from fhir_bridge.outbound import pushing, sending
 from records import store
 from records.access import SYSTEM
 from referrals.models import Handoff
@@ -28,8 +29,8 @@ def refer_with_letter(story: Story, data: str) -> Handoff:
 def test_what_is_attached_travels_in_the_document(story: Story, hospital: Partner, ehr: FakeEhr) -> None:
     refer_with_letter(story, LETTER)
 
-    outbound.run_once(hospital)
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
+    pushing.run_once(hospital)
 
     sent = ehr.all("DocumentReference")[0]["content"][0]["attachment"]
     assert sent == {"contentType": "application/pdf", "title": "Letter", "data": LETTER}
@@ -43,7 +44,7 @@ def test_what_is_too_big_to_travel_says_where_it_is_kept(
     monkeypatch.setattr(sending, "MOST_ATTACHED", 4)
     refer_with_letter(story, LETTER)
 
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
 
     sent = ehr.all("DocumentReference")[0]["content"][0]["attachment"]
     assert sent == {"url": f"{settings.BATON_BASE_URL}/fhir/Binary/scan", "title": "Letter"}
@@ -53,7 +54,7 @@ def test_a_letter_of_theirs_comes_with_the_file_that_it_points_to(
     story: Story, hospital: Partner, ehr: FakeEhr
 ) -> None:
     handoff = story.refer()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     ehr.put({"resourceType": "Binary", "id": "b", "contentType": "text/plain", "data": LETTER})
     related = [{"reference": f"ServiceRequest/{Link.objects.get(type='ServiceRequest').remote_id}"}]
     letter = {"resourceType": "DocumentReference", "status": "current", "docStatus": "final"}
@@ -61,7 +62,7 @@ def test_a_letter_of_theirs_comes_with_the_file_that_it_points_to(
     content = [{"attachment": {"contentType": "text/plain", "url": f"{ehr.base_url}/Binary/b"}}]
     ehr.put(letter | {"subject": subject, "content": content, "context": {"related": related}})
 
-    inbound.poll(hospital)
+    polling.poll(hospital)
     applying.apply_pending(hospital)
 
     link = Link.objects.get(type="DocumentReference")
@@ -81,7 +82,7 @@ def test_two_patients_who_each_bear_one_of_the_numbers_are_a_persons_work(
     ehr.put({"resourceType": "Patient", "identifier": [{"system": PASSPORT, "value": "P1"}]})
     story.refer()
 
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
 
     link = Link.objects.get(type="Patient")
     assert (link.state, len(ehr.all("Patient"))) == (Link.State.STUCK, 2)

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bench.fake_ehr import Answer, FakeEhr, Request
-from fhir_bridge import applying, batching, outbound, partners
+from fhir_bridge.connecting import partners
+from fhir_bridge.inbound import applying
 from fhir_bridge.models import Link, Partner
+from fhir_bridge.outbound import batching, pushing
 from records import clock, store
 from records.access import SYSTEM
 from tests.fhir_bridge.story import Story
@@ -34,7 +36,7 @@ def bundled(kind: str, hospital: Partner) -> Partner:
 def push(partner: Partner, minutes: float = 0) -> None:
     partner.refresh_from_db()
     with clock.at(clock.now() + timedelta(minutes=minutes)):
-        outbound.run_once(partner)
+        pushing.run_once(partner)
 
 
 def order(story: Story) -> list[str]:
@@ -157,9 +159,9 @@ def test_a_dead_workers_bundle_is_taken_over_entry_by_entry(story: Story, bundle
     Link.objects.exclude(type="ServiceRequest").update(due_at=clock.now() + timedelta(minutes=1))
     for link in Link.objects.exclude(type__in=("ServiceRequest", "Task")):
         Link.objects.filter(pk=link.pk).update(due_at=clock.now())
-    while (claimed := outbound.claim_some(bundled, 1)) and claimed[0][0].type != "ServiceRequest":
-        outbound._carry(partners.connect(bundled), claimed[0][0], is_doubtful=False)
-    more = [*claimed, *outbound.claim_some(bundled, ORDERS)]
+    while (claimed := pushing.claim_some(bundled, 1)) and claimed[0][0].type != "ServiceRequest":
+        pushing._carry(partners.connect(bundled), claimed[0][0], is_doubtful=False)
+    more = [*claimed, *pushing.claim_some(bundled, ORDERS)]
     sent = batching.send_together(partners.connect(bundled), [link for link, _doubt in more])
     assert len(sent) == ORDERS
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from bench.fake_ehr import Answer, FakeEhr, Request
-from fhir_bridge.client import Server, token
+from fhir_bridge.connecting.client import Server, token
 from fhir_bridge.connecting.credentials import Fixed
-from fhir_bridge.retries import Unreachable, Unreadable
+from fhir_bridge.connecting.retries import Unreachable, Unreadable
 from records import errors, json
 
 TOKEN = "a-long-enough-token"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fhir_bridge.conflicts import merge, says_nothing_new, shared
+from fhir_bridge.outbound.conflicts import merge, says_nothing_new, shared
 
 BASE = {"resourceType": "Task", "id": "9", "meta": {"versionId": "1"}, "status": "requested", "priority": "routine"}
 

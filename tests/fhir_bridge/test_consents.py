@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from bench.fake_ehr import FakeEhr
-from fhir_bridge import consents, operations, outbound, status
+from fhir_bridge import operations, status
 from fhir_bridge.models import Link, Partner
+from fhir_bridge.outbound import pushing
+from fhir_bridge.sharing import consents
 from records import clock, store
 from records.access import SYSTEM
 from referrals import workflow
@@ -60,7 +62,7 @@ def test_a_patient_who_denies_it_to_the_hospital_is_not_told_of_there_until_it_i
     keep(consent(type="deny", actor=[to("Organization", HOSPITAL)]))
     story.refer()
 
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
 
     assert sent(ehr) == set()
     assert (states()["Patient"], states()["Task"]) == ("held", "held")
@@ -72,7 +74,7 @@ def test_a_patient_who_denies_it_to_the_hospital_is_not_told_of_there_until_it_i
     assert hospital.last_error == ""
 
     store.write(consent(type="deny") | {"status": "inactive"}, actor=SYSTEM)
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
 
     assert sent(ehr) == {"Patient", "ServiceRequest", "Task"}
     assert set(states().values()) == {"clean"}
@@ -84,14 +86,14 @@ def test_a_denial_that_comes_later_stops_what_changes_and_not_that_it_is_over(
     story: Story, hospital: Partner, ehr: FakeEhr, now: datetime
 ) -> None:
     handoff = story.refer()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     keep(consent(type="deny"))
     store.write(store.get("Task", handoff.pk) | {"note": [{"text": "More"}]}, actor=SYSTEM)
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     assert ("note" in ehr.all("Task")[0], states()["Task"]) == (False, "held")
 
     workflow.perform(handoff.pk, "cancel", story.gp, data={"reason": "no-longer-needed"})
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
 
     assert ehr.all("Task")[0]["status"] == "cancelled"
     assert states()["Task"] == "clean"
@@ -106,7 +108,7 @@ def test_what_is_denied_of_its_kind_stays_and_the_referral_goes_without_it(
     keep(consent(type="deny", securityLabel=[HIV]))
 
     story.refer(reasonReference=[{"reference": "Condition/c"}, {"reference": "Condition/d"}])
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
 
     assert [each["id"] for each in ehr.all("Task")]
     assert len(ehr.all("Condition")) == 1
@@ -121,14 +123,14 @@ def test_a_denial_ends_with_its_time_without_anybody_touching_it(
 ) -> None:
     keep(consent(type="deny", period={"end": (now + timedelta(days=3)).isoformat()}))
     story.refer()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     with clock.at(now + timedelta(days=2)):
-        outbound.run_once(hospital)
+        pushing.run_once(hospital)
     assert sent(ehr) == set()
 
     with clock.at(now + timedelta(days=5)):
-        outbound.run_once(hospital)
-        outbound.run_once(hospital)
+        pushing.run_once(hospital)
+        pushing.run_once(hospital)
 
     assert sent(ehr) == {"Patient", "ServiceRequest", "Task"}
     assert Loop.objects.filter(kind="upkeep", closed_at=None).count() == 0
@@ -139,11 +141,11 @@ def test_trying_again_by_hand_asks_the_consent_again_and_not_the_partner(
 ) -> None:
     keep(consent(type="deny"))
     story.refer()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     asked = len(ehr.requests)
 
     operations.retry(f"Link/{Link.objects.get(type='Patient').pk}", story.nina)
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
 
     assert len(ehr.requests) == asked
     assert states()["Patient"] == "held"

@@ -7,9 +7,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from bench.fake_ehr import FakeEhr
-from fhir_bridge import partners, status
-from fhir_bridge.connecting import keys, tokens
-from fhir_bridge.connecting.abilities import Abilities, Smart
+from fhir_bridge import status
+from fhir_bridge.capabilities.abilities import Abilities, Smart
+from fhir_bridge.connecting import keys, partners, tokens
 from fhir_bridge.connecting.credentials import Credentials, put
 from fhir_bridge.models import Partner
 from records import errors

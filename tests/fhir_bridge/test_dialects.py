@@ -10,8 +10,9 @@ import pytest
 from django.conf import settings
 
 from bench.fake_ehr import FakeEhr
-from fhir_bridge import applying, inbound, outbound
+from fhir_bridge.inbound import applying, polling
 from fhir_bridge.models import Inbox, Link, Partner
+from fhir_bridge.outbound import pushing
 from fhir_bridge.profiles import PROFILES, bser
 from records import store
 from referrals import workflow
@@ -31,7 +32,7 @@ def speaking(hospital: Partner, dialect: str) -> None:
 
 
 def take(partner: Partner) -> None:
-    inbound.poll(partner)
+    polling.poll(partner)
     applying.apply_pending(partner)
 
 
@@ -53,7 +54,7 @@ def test_what_bser_calls_requested_and_completed_in_one_is_sent_and_its_outcome_
 ) -> None:
     speaking(hospital, "bser")
     handoff = story.refer()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     said = example(fixtures, "bser/Task-task-bser-referral-task.json")
     about = {"subject": {"reference": f"Patient/{ehr.all('Patient')[0]['id']}"}, "author": [{"display": "Dr. Eight"}]}
     summary = {"resourceType": "Composition", "status": "final", "date": "2027-01-04", "title": "Feedback"} | about
@@ -70,7 +71,7 @@ def test_what_bser_calls_requested_and_completed_in_one_is_sent_and_its_outcome_
     assert contradiction_in(held) == "report-sent"
     assert held["businessStatus"]["coding"][0] == said["businessStatus"]["coding"][0]
     assert Handoff.objects.filter(loop=handoff.loop, kind="review-report", closed_at=None).exists()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     assert codes(ehr.all("Task")[0]) == ["7.0"]
 
 
@@ -79,7 +80,7 @@ def test_a_patient_who_did_not_come_is_known_by_the_number_that_bser_gives_it(
 ) -> None:
     speaking(hospital, "bser")
     handoff = story.refer()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
 
     for status, code in (("accepted", "3.0"), ("in-progress", "5.x"), ("in-progress", "5.1.2")):
         ehr.put(ehr.all("Task")[0] | {"status": status} | coded("bser", code))
@@ -96,7 +97,7 @@ def test_the_australian_examples_are_sent_whatever_they_say_of_a_booking(
 ) -> None:
     speaking(hospital, "au")
     handoff = story.order_test()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     assert ehr.all("Task")[0]["meta"]["tag"][0]["code"] == "fulfilment-task"
 
     said = example(fixtures, f"au-erequesting/{name}.json")
@@ -116,7 +117,7 @@ def test_a_laboratory_in_australia_is_followed_from_the_specimen_to_its_prelimin
 ) -> None:
     speaking(hospital, "au")
     handoff = story.order_test()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     seen = []
 
     for status, code in (("accepted", ""), ("in-progress", "specimen-collected"), ("in-progress", "pathology-in-lab")):
@@ -143,7 +144,7 @@ def versions(ehr: FakeEhr, id_: str) -> Iterator[list[tuple[str, list[str]]]]:
 def asked_of_us(story: Story, hospital: Partner, ehr: FakeEhr) -> Handoff:
     """The hospital asks the practice for a visit, by a request and a Task of its own."""
     story.refer()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     us, them = (_named(ehr, name) for name in ("Practice", "Hospital Nord"))
     about = {"subject": {"reference": f"Patient/{ehr.all('Patient')[0]['id']}"}, "code": {"text": "Home visit"}}
     request = {"resourceType": "ServiceRequest", "id": "visit", "status": "active", "intent": "order"}
@@ -168,10 +169,10 @@ def test_what_we_do_for_an_australian_placer_is_written_step_by_step_in_its_word
 
     with versions(ehr, "theirs") as booked:
         workflow.perform(handoff.id, "book", story.nina, data=slot)
-        outbound.run_once(hospital)
+        pushing.run_once(hospital)
     with versions(ehr, "theirs") as declined:
         workflow.perform(handoff.id, "decline", story.nina, data={"reason": "no-capacity", "reason_text": "Full"})
-        outbound.run_once(hospital)
+        pushing.run_once(hospital)
 
     assert booked == [("received", []), ("accepted", ["service-booked"])]
     assert declined == [("cancelled", [])]
@@ -190,7 +191,7 @@ def test_what_we_do_for_a_bser_initiator_has_its_number_and_ours_beside_it(
 
     with versions(ehr, "theirs") as written:
         workflow.perform(handoff.id, "seen", story.nina)
-        outbound.run_once(hospital)
+        pushing.run_once(hospital)
 
     assert written == [("received", []), ("accepted", []), ("in-progress", ["5.1.4"])]
     ours = {"system": f"{settings.BATON_BASE_URL}/CodeSystem/stage", "code": "seen-awaiting-report"}

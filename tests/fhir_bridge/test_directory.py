@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bench.fake_ehr import Answer, FakeEhr, Request
-from fhir_bridge import applying, inbound, reconciling
+from fhir_bridge.inbound import applying, polling, reconciling
 from fhir_bridge.models import Link, Partner, Watermark
 from records import clock, store
 from tests.fhir_bridge.story import HOSPITAL, NPI, REGISTER, Story
@@ -21,7 +21,7 @@ def sync(hospital: Partner) -> Sync:
     hospital.save()
 
     def once() -> dict[str, int]:
-        inbound.poll(hospital)
+        polling.poll(hospital)
         return dict(applying.apply_pending(hospital))
 
     return once
@@ -117,5 +117,5 @@ def test_what_is_ours_or_was_known_before_is_linked_and_not_touched(
 
 def test_of_a_partner_that_is_no_directory_nobody_is_taken(hospital: Partner, ehr: FakeEhr) -> None:
     clinic(ehr)
-    inbound.poll(hospital)
+    polling.poll(hospital)
     assert applying.apply_pending(hospital) == {}

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 
 from bench.fake_ehr import FakeEhr
 from bench.fake_ehr.moods import script
-from fhir_bridge import applying, inbound, outbound
+from fhir_bridge.inbound import applying, polling
 from fhir_bridge.models import Inbox, Link, Partner
+from fhir_bridge.outbound import pushing
 from records import clock, errors, store
 from tests.fhir_bridge.story import Story
 
@@ -56,7 +57,7 @@ class Play:
         self.partner.refresh_from_db()
         with self.ehr.moody(script(*faults)), clock.at(self.now + self.passed):
             try:
-                inbound.poll(self.partner, up_to_now=up_to_now)
+                polling.poll(self.partner, up_to_now=up_to_now)
             except errors.BatonError:
                 if not faults:
                     raise
@@ -87,7 +88,7 @@ def test_each_change_is_applied_exactly_once(
     try:
         with transaction.atomic():
             story.refer()
-            outbound.run_once(hospital)
+            pushing.run_once(hospital)
             play = Play(ehr, hospital, skew)
             for step in steps:
                 play.step(*step)

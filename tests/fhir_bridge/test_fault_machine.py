@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from bench.fake_ehr import MISBEHAVIOURS, FakeEhr, script
-from fhir_bridge import client
+from fhir_bridge.connecting import client
 from fhir_bridge.models import Partner
 from tests.fhir_bridge.crashes import Process
 from tests.fhir_bridge.story import Story, promise

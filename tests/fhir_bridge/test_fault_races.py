@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bench.fake_ehr import FakeEhr, script
-from fhir_bridge import applying, inbound, outbound
+from fhir_bridge.inbound import applying, polling
 from fhir_bridge.models import Inbox, Link, Partner
+from fhir_bridge.outbound import pushing
 from records import clock, store
 from referrals.models import Handoff
 from tests.fhir_bridge.story import Story
@@ -17,14 +18,14 @@ def unheard(story: Story, hospital: Partner, ehr: FakeEhr) -> Handoff:
     """A referral that the hospital has, while we don't know it: the answer to its creation was lost."""
     handoff = story.refer()
     with ehr.moody(script("dropped", verb="POST", kind="Task")):
-        outbound.run_once(hospital)
+        pushing.run_once(hospital)
     assert Link.objects.get(type="Task").state == Link.State.UNKNOWN
     return handoff
 
 
 def later(partner: Partner) -> None:
     with clock.at(datetime.now(UTC) + timedelta(minutes=1)):
-        for work in (outbound.run_once, inbound.poll, applying.apply_pending, outbound.run_once):
+        for work in (pushing.run_once, polling.poll, applying.apply_pending, pushing.run_once):
             partner.refresh_from_db()
             work(partner)
 
@@ -41,7 +42,7 @@ def test_what_the_hospital_says_before_we_know_that_it_has_it_is_heard_and_kept(
 
 def test_it_may_be_read_before_we_know_that_it_is_ours(unheard: Handoff, hospital: Partner, ehr: FakeEhr) -> None:
     ehr.put(ehr.all("Task")[0] | {"note": [{"text": "theirs"}], "status": "accepted"})
-    inbound.poll(hospital)
+    polling.poll(hospital)
     applying.apply_pending(hospital)
 
     later(hospital)

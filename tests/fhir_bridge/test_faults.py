@@ -9,8 +9,10 @@ import pytest
 
 from bench.fake_ehr import MISBEHAVIOURS, FakeEhr, script
 from bench.fake_ehr.moods import AFTERWARDS, HUGE
-from fhir_bridge import applying, client, inbound, outbound
+from fhir_bridge.connecting import client
+from fhir_bridge.inbound import applying, polling
 from fhir_bridge.models import Inbox, Link, Partner
+from fhir_bridge.outbound import pushing
 from records import clock, store
 from records.access import SYSTEM
 from records.errors import BatonError
@@ -38,12 +40,12 @@ def days_pass(partner: Partner, *works: Callable[[Partner], object]) -> None:
                 try:
                     work(partner)
                 except BatonError as error:
-                    inbound.note_failure(partner, error)
+                    polling.note_failure(partner, error)
 
 
 def everything(partner: Partner) -> None:
     """All that a worker does."""
-    days_pass(partner, outbound.run_once, inbound.poll, applying.apply_pending)
+    days_pass(partner, pushing.run_once, polling.poll, applying.apply_pending)
 
 
 def states() -> set[str]:
@@ -63,7 +65,7 @@ def test_a_creation_that_is_answered_wrongly_happens_once(
     story.refer()
 
     with ehr.moody(script(name, name, verb="POST", kind=kind)):
-        days_pass(hospital, outbound.run_once)
+        days_pass(hospital, pushing.run_once)
 
     assert held(ehr) == SENT_ONCE
     assert states() == {Link.State.CLEAN}
@@ -74,7 +76,7 @@ def test_a_change_that_is_answered_wrongly_arrives_and_takes_nothing_of_theirs_a
     name: str, story: Story, hospital: Partner, ehr: FakeEhr
 ) -> None:
     handoff = story.refer()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     task = ehr.all("Task")[0]
     ehr.put(task | {"note": [{"text": "theirs"}]})
     note(handoff, "ours")
@@ -91,7 +93,7 @@ def test_a_change_of_theirs_that_is_read_wrongly_is_applied_once(
     name: str, story: Story, hospital: Partner, ehr: FakeEhr
 ) -> None:
     handoff = story.refer()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     ehr.put(ehr.all("Task")[0] | {"status": "accepted"})
     ehr.page = 1
 

@@ -7,8 +7,10 @@ import pytest
 from django.conf import settings
 
 from bench.fake_ehr import Answer, FakeEhr
-from fhir_bridge import applying, inbound, operations, outbound
+from fhir_bridge import operations
+from fhir_bridge.inbound import applying, polling
 from fhir_bridge.models import Inbox, Link, Partner, Watermark
+from fhir_bridge.outbound import pushing
 from records import store
 from records.access import SYSTEM
 from records.errors import BatonError
@@ -20,7 +22,7 @@ NAME = "Canary"
 
 
 def take(partner: Partner) -> dict[str, int]:
-    inbound.poll(partner)
+    polling.poll(partner)
     return applying.apply_pending(partner)
 
 
@@ -36,7 +38,7 @@ def stage(handoff: Handoff) -> str:
 def handoff(story: Story, hospital: Partner) -> Handoff:
     """A referral that the hospital has."""
     made = story.refer()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     return made
 
 
@@ -202,7 +204,7 @@ def test_the_watermark_stays_when_a_page_is_lost_and_no_change_is_missed(
     ehr.put(task | {"status": "accepted"})
 
     with ehr.refusing(Answer(500), "GET", "Task"), pytest.raises(BatonError):
-        inbound.poll(hospital)
+        polling.poll(hospital)
     assert Watermark.objects.get(type="Task").until == marks["Task"]
     hospital.refresh_from_db()
     assert hospital.last_error
@@ -237,9 +239,9 @@ def test_what_we_change_goes_out_and_what_they_change_comes_in_at_the_same_time(
     store.write(store.get("Task", handoff.id) | {"note": [{"text": "ours"}]}, actor=SYSTEM)
     ehr.put(task | {"status": "accepted", "note": [{"text": "theirs"}]})
 
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     take(hospital)
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
 
     theirs, ours = ehr.all("Task")[0], store.get("Task", handoff.id)
     assert theirs["status"] == ours["status"] == "accepted"
@@ -264,7 +266,7 @@ def test_our_own_request_seen_anew_is_recognised_and_not_taken_for_theirs(
 
 def test_a_corrected_report_opens_a_second_review(story: Story, hospital: Partner, ehr: FakeEhr) -> None:
     handoff = story.order_test()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     coded = {"system": "http://loinc.org", "code": "24323-8"}
     report = ehr.put(
         {
@@ -313,7 +315,7 @@ def test_a_task_that_comes_after_its_request_is_the_one_we_answer(
     story: Story, hospital: Partner, ehr: FakeEhr
 ) -> None:
     story.refer()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     us, them = (_named(ehr, "Organization", name) for name in ("Practice", "Hospital Nord"))
     about = {"subject": {"reference": f"Patient/{ehr.all('Patient')[0]['id']}"}, "code": {"text": "Home visit"}}
     request = {"resourceType": "ServiceRequest", "id": "visit", "status": "active", "intent": "order"}
@@ -326,7 +328,7 @@ def test_a_task_that_comes_after_its_request_is_the_one_we_answer(
     ehr.put(task | {"focus": focus, "for": about["subject"], "requester": them, "owner": us})
     take(hospital)
     workflow.perform(handoff.id, "accept", story.nina)
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
 
     theirs = next(one for one in ehr.all("Task") if one["id"] == "theirs")
     assert not Handoff.objects.exclude(pk=handoff.pk).filter(loop=handoff.loop).exists()

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import requests
 
-from fhir_bridge import applying, inbound, outbound
+from fhir_bridge.inbound import applying, polling
 from fhir_bridge.models import Inbox, Link, Partner
+from fhir_bridge.outbound import pushing
 from records import store
 from records.types import row_class
 from referrals import workflow
@@ -55,10 +56,10 @@ def exchange(partner: Partner) -> None:
     partner.refresh_from_db()
     partner.lag_seconds = -2.0
     partner.save()
-    outbound.run_once(partner)
-    inbound.poll(partner)
+    pushing.run_once(partner)
+    polling.poll(partner)
     applying.apply_pending(partner)
-    outbound.run_once(partner)
+    pushing.run_once(partner)
     partner.refresh_from_db()
 
 

@@ -8,10 +8,12 @@ import pytest
 from django.db import connection, connections
 
 from bench.fake_ehr import Answer, FakeEhr
-from fhir_bridge import inbound, operations, outbound, partners, status, tasks
-from fhir_bridge.client import Server
-from fhir_bridge.connecting import circuit, limits
+from fhir_bridge import operations, status, tasks
+from fhir_bridge.connecting import circuit, limits, partners
+from fhir_bridge.connecting.client import Server
+from fhir_bridge.inbound import polling
 from fhir_bridge.models import Link, Pace, Partner
+from fhir_bridge.outbound import pushing
 from records import clock, errors
 from referrals.models import Handoff
 from referrals.upheavals import silence
@@ -92,7 +94,7 @@ def test_a_half_open_circuit_is_not_used_up_by_who_has_nothing_to_send(hospital:
 def test_refusals_open_no_circuit(story: Story, hospital: Partner, ehr: FakeEhr) -> None:
     story.refer()
     with ehr.refusing(Answer(422), "POST"):
-        outbound.run_once(hospital)
+        pushing.run_once(hospital)
     assert (fresh().failures, fresh().not_before_at) == (0, None)
 
 
@@ -114,7 +116,7 @@ def test_a_partner_that_never_says_a_word_is_an_alarm(story: Story, hospital: Pa
     assert (asked.loop.about, asked.owner.key) == (f"Organization/{HOSPITAL}", story.pool)
 
     with clock.at(late + timedelta(minutes=5)):
-        inbound.poll(fresh())
+        polling.poll(fresh())
     asked.refresh_from_db()
     assert asked.closed_at is not None
 

@@ -14,7 +14,7 @@ from django.db import connection
 from hypothesis import given
 
 from bench.fake_ehr import Answer, FakeEhr, Request
-from fhir_bridge import applying, inbound
+from fhir_bridge.inbound import applying, polling
 from fhir_bridge.loading import entries, fetching, loader, sources
 from fhir_bridge.models import Inbox, Link, Load, Partner, Refusal
 from records import clock, store
@@ -298,7 +298,7 @@ def test_a_partners_resources_are_linked_and_its_later_changes_follow(
     assert run(tmp_path, "--partner", "Hospital")["unchanged"] == 2
 
     ehr.put(theirs[1] | {"note": [{"text": "later"}]})
-    inbound.poll(hospital)
+    polling.poll(hospital)
     assert applying.apply_pending(hospital) == {"applied": 1}
     assert store.get("ServiceRequest", link.local_id)["note"] == [{"text": "later"}]
     assert not Loop.objects.filter(closed_at=None).exists()

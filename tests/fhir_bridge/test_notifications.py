@@ -12,9 +12,12 @@ from django.test import Client
 from pytest_django import Settings
 
 from bench.fake_ehr import Answer, FakeEhr
-from fhir_bridge import applying, hints, outbound, status, subscribing, tasks
+from fhir_bridge import status, tasks
 from fhir_bridge.connecting import secrets
+from fhir_bridge.inbound import applying
 from fhir_bridge.models import Hint, Inbox, Link, Partner, Subscription, Watermark
+from fhir_bridge.notifying import hints, subscribing
+from fhir_bridge.outbound import pushing
 from records import clock
 from referrals.models import Handoff
 from tests.fhir_bridge.story import Story
@@ -27,7 +30,7 @@ Tell = Callable[..., Any]
 def handoff(story: Story, hospital: Partner) -> Handoff:
     """A referral that the hospital has."""
     made = story.refer()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     return made
 
 

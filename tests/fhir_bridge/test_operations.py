@@ -8,8 +8,10 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from bench.fake_ehr import Answer, FakeEhr
-from fhir_bridge import applying, inbox, operations, status, tasks
+from fhir_bridge import operations, status, tasks
+from fhir_bridge.inbound import applying
 from fhir_bridge.models import Link, Partner
+from fhir_bridge.pending import inbox
 from records import clock, store
 from records.errors import Incorrect, NotFound
 from referrals import workflow

@@ -9,8 +9,11 @@ from django.conf import settings
 from django.core.management import call_command
 
 from bench.fake_ehr import Answer, FakeEhr, Request
-from fhir_bridge import applying, operations, outbound, partners, sending
+from fhir_bridge import operations
+from fhir_bridge.connecting import partners
+from fhir_bridge.inbound import applying
 from fhir_bridge.models import Link, Partner
+from fhir_bridge.outbound import pushing, sending
 from records import clock, store
 from records.access import SYSTEM
 from referrals import workflow
@@ -28,7 +31,7 @@ def later() -> Iterator[Any]:
         def run(partner: Partner, minutes: float = 20.0, limit: int = 1000) -> dict[str, int]:
             partner.refresh_from_db()
             with clock.at(clock.now() + timedelta(minutes=minutes)):
-                return outbound.run_once(partner, limit=limit)
+                return pushing.run_once(partner, limit=limit)
 
         yield run
 
@@ -59,7 +62,7 @@ def test_the_hospital_gets_the_referral_and_what_it_refers_to_and_nothing_else(
 ) -> None:
     handoff = story.refer()
 
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
 
     assert types(ehr) == SENT_ONCE
     task, request = ehr.all("Task")[0], ehr.all("ServiceRequest")[0]
@@ -80,19 +83,19 @@ def test_what_was_sent_on_paper_before_the_hospital_was_connected_reaches_its_eh
 
     call_command("partner", "add", "Hospital", ehr.base_url, "--organization", HOSPITAL, "--steward-pool", story.pool)
     hospital = partners.by_name("Hospital")
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
 
     assert types(ehr) == SENT_ONCE
     assert ehr.all("Task")[0]["identifier"][0]["value"] == handoff.id
-    assert outbound.catch_up(hospital) == 0
+    assert pushing.catch_up(hospital) == 0
 
 
 def test_a_second_run_sends_nothing(story: Story, hospital: Partner, ehr: FakeEhr) -> None:
     story.refer()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     seen = len(ehr.requests)
 
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
 
     assert len(ehr.requests) == seen
 
@@ -100,7 +103,7 @@ def test_a_second_run_sends_nothing(story: Story, hospital: Partner, ehr: FakeEh
 def test_the_other_tasks_of_the_loop_stay_here(story: Story, hospital: Partner, ehr: FakeEhr) -> None:
     handoff = story.refer()
     workflow.perform(handoff.id, "accept", story.nina, attested=True, data={"channel": "phone", "spoken_to": "Dr Who"})
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
 
     assert [task["status"] for task in ehr.all("Task")] == ["requested"]
     assert Link.objects.filter(type="Task").count() == 1
@@ -114,9 +117,9 @@ def test_a_patient_and_an_organization_that_the_hospital_knows_are_accepted_as_t
     ehr.put({"resourceType": "Organization", "identifier": [{"system": REGISTER, "value": f"{HOSPITAL}-{story.run}"}]})
     story.refer()
 
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     store.write(store.get("Patient", ANA) | {"gender": "female"}, actor=SYSTEM)
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
 
     assert ehr.all("Patient") == [ana]
     assert len(ehr.all("Organization")) == 2
@@ -129,7 +132,7 @@ def test_two_patients_with_the_same_number_are_a_persons_work(story: Story, hosp
     ehr.put({"resourceType": "Patient", "identifier": known})
     story.refer()
 
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
 
     link = Link.objects.get(type="Patient")
     upkeep = Loop.objects.get(kind="upkeep")
@@ -148,7 +151,7 @@ def test_a_lost_reply_is_looked_up_and_never_sent_twice(
     story.refer()
 
     with ehr.faulty(lose_replies_to("POST", kind)):
-        outbound.run_once(hospital)
+        pushing.run_once(hospital)
     assert Link.objects.get(type=kind).state == Link.State.UNKNOWN
     later(hospital)
     later(hospital)
@@ -161,12 +164,12 @@ def test_an_update_whose_reply_was_lost_is_read_before_it_is_repeated(
     story: Story, hospital: Partner, ehr: FakeEhr, later: Any
 ) -> None:
     handoff = story.refer()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     request = store.get("ServiceRequest", str(handoff.loop.request_id))
     store.write(request | {"priority": "urgent"}, actor=SYSTEM)
 
     with ehr.faulty(lose_replies_to("PUT", "ServiceRequest")):
-        outbound.run_once(hospital)
+        pushing.run_once(hospital)
     later(hospital)
 
     assert [each["meta"]["versionId"] for each in ehr.all("ServiceRequest")] == ["2"]
@@ -182,14 +185,14 @@ def test_a_change_of_theirs_in_between_is_merged_and_not_overwritten(
     ehr.takes_if_match = takes_if_match
     promise(hospital, if_match=takes_if_match)
     handoff = story.refer()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     ehr.put(ehr.all("Task")[0] | {"status": "accepted", "note": [{"text": "theirs"}]})
 
     local = store.get("Task", handoff.id)
     store.write(local | {"note": [{"text": "ours"}]}, actor=SYSTEM)
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     applying.apply_pending(hospital)
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
 
     task = ehr.all("Task")[0]
     assert task["status"] == "accepted"
@@ -203,17 +206,17 @@ def test_a_version_that_is_always_stale_ends_as_a_conflict_for_a_person(
     story: Story, hospital: Partner, ehr: FakeEhr
 ) -> None:
     handoff = story.refer()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     store.write(store.get("Task", handoff.id) | {"priority": "urgent"}, actor=SYSTEM)
 
     with ehr.refusing(Answer(412), "PUT"):
-        outbound.run_once(hospital)
+        pushing.run_once(hospital)
 
     link = Link.objects.get(type="Task")
     assert link.state == Link.State.CONFLICT
     assert sum(request.verb == "PUT" for request in ehr.requests) == 5
     operations.retry(f"Link/{link.pk}", story.nina)
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     assert states(hospital) == {Link.State.CLEAN}
     assert Handoff.objects.get(loop=link.mend_loop).stage == "mended"
 
@@ -226,7 +229,7 @@ def test_a_refusal_is_kept_with_the_partners_words_and_a_new_version_tries_again
     refusal = Answer(422, {"resourceType": "OperationOutcome", "issue": [words]})
 
     with ehr.refusing(refusal, "POST", "Task"):
-        outbound.run_once(hospital)
+        pushing.run_once(hospital)
 
     link = Link.objects.get(type="Task")
     assert (link.state, link.error_category) == (Link.State.STUCK, "Incorrect")
@@ -238,7 +241,7 @@ def test_a_refusal_is_kept_with_the_partners_words_and_a_new_version_tries_again
 def test_a_busy_partner_is_left_alone_until_it_said(story: Story, hospital: Partner, ehr: FakeEhr, later: Any) -> None:
     story.refer()
     with ehr.refusing(Answer(429, headers={"Retry-After": "600"})):
-        outbound.run_once(hospital)
+        pushing.run_once(hospital)
     assert len(ehr.requests) == 1
 
     later(hospital, minutes=5)
@@ -251,24 +254,24 @@ def test_a_busy_partner_is_left_alone_until_it_said(story: Story, hospital: Part
 def test_a_refused_token_pauses_the_partner_and_loses_nothing(story: Story, hospital: Partner, ehr: FakeEhr) -> None:
     story.refer()
     with ehr.refusing(Answer(401)):
-        outbound.run_once(hospital)
+        pushing.run_once(hospital)
     hospital.refresh_from_db()
     assert (hospital.state, len(ehr.requests)) == (Partner.State.PAUSED, 1)
 
     operations.resume(hospital, story.nina)
     hospital.refresh_from_db()
     with clock.at(datetime.now(UTC) + timedelta(minutes=1)):
-        outbound.run_once(hospital)
+        pushing.run_once(hospital)
     assert types(ehr) == SENT_ONCE
 
 
 def test_a_task_that_was_deleted_there_is_a_persons_work(story: Story, hospital: Partner, ehr: FakeEhr) -> None:
     handoff = story.refer()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     store.write(store.get("Task", handoff.id) | {"priority": "urgent"}, actor=SYSTEM)
 
     with ehr.refusing(Answer(410)):
-        outbound.run_once(hospital)
+        pushing.run_once(hospital)
 
     assert Link.objects.get(type="Task").state == Link.State.GONE
     assert Loop.objects.filter(kind="upkeep").count() == 1
@@ -280,7 +283,7 @@ def test_a_dead_workers_claim_is_taken_over_and_what_it_sent_is_found(
     """The worker dies between the partner's answer and its own note of it, at every one of its exchanges."""
     story.refer()
     for _death in SENT_ONCE:
-        claimed = outbound.claim(hospital)
+        claimed = pushing.claim(hospital)
         assert claimed is not None
         sending.send(partners.connect(hospital), claimed[0], is_doubtful=claimed[1])
         assert Link.objects.get(pk=claimed[0].pk).state == Link.State.INFLIGHT
@@ -294,12 +297,12 @@ def test_a_worker_that_lost_its_claim_settles_nothing(
     story: Story, hospital: Partner, ehr: FakeEhr, later: Any
 ) -> None:
     story.refer()
-    slow = outbound.claim(hospital)
+    slow = pushing.claim(hospital)
     assert slow is not None
     later(hospital)
     said = len(ehr.requests)
 
-    assert outbound._carry(partners.connect(hospital), slow[0], is_doubtful=False) == "overtaken"
+    assert pushing._carry(partners.connect(hospital), slow[0], is_doubtful=False) == "overtaken"
     assert len(ehr.requests) == said
     assert types(ehr) == SENT_ONCE
     assert states(hospital) == {Link.State.CLEAN}

@@ -8,8 +8,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from bench.fake_ehr import Answer, FakeEhr
-from fhir_bridge import operations, partners
-from fhir_bridge.connecting import settings
+from fhir_bridge import operations
+from fhir_bridge.connecting import partners, settings
 from fhir_bridge.connecting.credentials import Credentials, put
 from fhir_bridge.models import Partner, Token
 from records.errors import Incorrect

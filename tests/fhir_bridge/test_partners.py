@@ -3,7 +3,7 @@
 import pytest
 from django.core.management import CommandError, call_command
 
-from fhir_bridge import partners
+from fhir_bridge.connecting import partners
 from records import errors
 from records.models import Tenant
 from tests.fhir_bridge.story import HOSPITAL, PRACTICE, Story

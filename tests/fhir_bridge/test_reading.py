@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from bench.fake_ehr import Answer, FakeEhr, Request
-from fhir_bridge import applying, inbound, operations, outbound, relevance, watermarks
+from fhir_bridge import operations
+from fhir_bridge.inbound import applying, polling, watermarks
 from fhir_bridge.models import Inbox, Link, Partner, Watermark
+from fhir_bridge.outbound import pushing
+from fhir_bridge.sharing import relevance
 from records import clock, errors, store
 from records.access import SYSTEM
 from referrals.models import Loop
@@ -24,7 +27,7 @@ Put = Callable[..., dict[str, Any]]
 def put(story: Story, hospital: Partner, ehr: FakeEhr) -> Put:
     """Write an observation about Ana's request at the hospital, of an instant of its clock."""
     story.refer()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     request, patient = (Link.objects.get(type=type_).remote_id for type_ in ("ServiceRequest", "Patient"))
     ehr.shelf.tick = timedelta(milliseconds=5)
 
@@ -70,16 +73,16 @@ def test_a_reader_that_failed_is_taken_up_where_it_was(put: Put, hospital: Partn
         return busy if request.path == "Observation" and len(searches(ehr)) >= 3 else honest
 
     with ehr.faulty(third_fails), pytest.raises(errors.Throttled):
-        inbound.poll(hospital)
+        polling.poll(hospital)
     hospital.refresh_from_db()
     before = taken()
     mark = Watermark.objects.get(type="Observation")
     assert (len(before), mark.lease_until) == (5, None)
-    assert inbound.poll(hospital) == 0, "it asked us to wait"
+    assert polling.poll(hospital) == 0, "it asked us to wait"
 
     ehr.requests.clear()
     with clock.at(clock.now() + timedelta(seconds=61)):
-        inbound.poll(hospital)
+        polling.poll(hospital)
     assert taken() == [f"o{number}" for number in range(9)]
     assert mark.reached is not None
     first = next(value for name, value in ehr.requests[1].query if name == "_lastUpdated")
@@ -97,10 +100,10 @@ def test_a_type_of_a_dead_reader_is_taken_over_and_the_dead_can_not_move_the_mar
     dead = watermarks.claim(hospital, ["Observation"], now + timedelta(seconds=2), read_before=now)
     assert dead is not None
 
-    inbound.poll(hospital)
+    polling.poll(hospital)
     assert taken() == [], "somebody reads it"
     with clock.at(now + timedelta(seconds=watermarks.LEASE_SECONDS + 1)):
-        inbound.poll(hospital)
+        polling.poll(hospital)
         assert taken() == ["o1"]
         with pytest.raises(errors.Conflict):
             watermarks.finish(dead, now)
@@ -108,9 +111,9 @@ def test_a_type_of_a_dead_reader_is_taken_over_and_the_dead_can_not_move_the_mar
 
 def test_workers_at_once_do_not_read_a_type_twice(put: Put, hospital: Partner, ehr: FakeEhr) -> None:
     put("o1")
-    inbound.poll(hospital)
+    polling.poll(hospital)
     ehr.requests.clear()
-    inbound.poll(hospital, unless_read_since=timedelta(seconds=5))
+    polling.poll(hospital, unless_read_since=timedelta(seconds=5))
     assert searches(ehr) == []
 
 
@@ -118,7 +121,7 @@ def test_a_type_that_can_not_be_read_holds_up_no_other(put: Put, hospital: Partn
     put("o1")
     for _round in range(2):
         with ehr.refusing(Answer(500), "GET", "Encounter"), pytest.raises(errors.Unavailable):
-            inbound.poll(hospital)
+            polling.poll(hospital)
     assert taken() == ["o1"]
     assert Watermark.objects.get(type="Encounter").read_at is None
 
@@ -128,9 +131,9 @@ def test_changes_are_read_by_the_clock_of_the_partner(minutes: int, put: Put, ho
     skew = timedelta(minutes=minutes)
     with skewed(ehr, skew):
         put("o1", clock.now() + skew)
-        inbound.poll(hospital)
+        polling.poll(hospital)
         put("o2", clock.now() + skew)
-        inbound.poll(hospital)
+        polling.poll(hospital)
     assert taken() == ["o1", "o2"]
 
 
@@ -138,23 +141,23 @@ def test_changes_are_read_by_the_clock_of_the_partner(minutes: int, put: Put, ho
 def test_a_database_of_theirs_with_another_clock_than_their_web_server_hides_nothing(
     minutes: int, put: Put, hospital: Partner, ehr: FakeEhr
 ) -> None:
-    inbound.poll(hospital)
+    polling.poll(hospital)
     put("o1", clock.now() + timedelta(minutes=minutes))
-    inbound.poll(hospital)
+    polling.poll(hospital)
     with clock.at(clock.now() + timedelta(minutes=6)), skewed(ehr, timedelta(minutes=6)):
-        inbound.poll(hospital)
+        polling.poll(hospital)
     assert taken() == ["o1"]
 
 
 def test_what_is_committed_late_is_found_by_a_deep_reading(put: Put, hospital: Partner, ehr: FakeEhr) -> None:
     start = clock.now()
-    inbound.poll(hospital)
+    polling.poll(hospital)
     for minutes in (1, 4, 8, 12):
         late = timedelta(minutes=minutes)
         with clock.at(start + late), skewed(ehr, late):
             if minutes == 8:
                 put("late", start)
-            inbound.poll(hospital)
+            polling.poll(hospital)
     assert taken() == ["late"]
 
 
@@ -162,27 +165,27 @@ def test_a_clock_of_theirs_that_was_ahead_and_is_right_again_hides_nothing(
     put: Put, hospital: Partner, ehr: FakeEhr
 ) -> None:
     with skewed(ehr, timedelta(hours=3)):
-        inbound.poll(hospital)
-    inbound.poll(hospital)
+        polling.poll(hospital)
+    polling.poll(hospital)
     put("o1")
-    inbound.poll(hospital)
+    polling.poll(hospital)
     assert taken() == ["o1"]
 
 
 def test_the_first_reading_begins_when_the_partner_was_registered(put: Put, hospital: Partner, ehr: FakeEhr) -> None:
     put("o1")
     with clock.at(clock.now() + timedelta(hours=5)), skewed(ehr, timedelta(hours=5)):
-        inbound.poll(hospital)
+        polling.poll(hospital)
     assert taken() == ["o1"]
 
 
 def test_of_one_resource_an_older_version_is_applied_before_a_newer_one(
     put: Put, hospital: Partner, ehr: FakeEhr
 ) -> None:
-    inbound.poll(hospital)
+    polling.poll(hospital)
     for value in ("first", "second", "third"):
         put("o1", value=value)
-        inbound.poll(hospital)
+        polling.poll(hospital)
 
     assert applying.apply_pending(hospital) == {"applied": 3}
     held = store.get("Observation", Link.objects.get(type="Observation").local_id)
@@ -196,14 +199,14 @@ def test_a_partner_that_can_not_be_searched_by_time_is_asked_for_each_patient_no
     hospital.save()
     put("o1")
 
-    inbound.poll(hospital)
-    inbound.poll(hospital)
+    polling.poll(hospital)
+    polling.poll(hospital)
 
     assert taken() == ["o1"]
     assert [query["patient"] for query in searches(ehr)] == [Link.objects.get(type="Patient").remote_id]
     put("o2")
     with clock.at(clock.now() + timedelta(minutes=6)):
-        inbound.poll(hospital)
+        polling.poll(hospital)
     assert taken() == ["o1", "o2"]
 
 
@@ -216,8 +219,8 @@ def test_what_nobody_can_read_is_quarantined_once_and_blocks_nothing(put: Put, h
         return Answer(200, text="{") if is_whole and '"o2"' in json.dumps(honest.body) else honest
 
     with ehr.faulty(broken):
-        inbound.poll(hospital)
-        inbound.poll(hospital)
+        polling.poll(hospital)
+        polling.poll(hospital)
     assert taken() == [f"o{number}" for number in range(5)]
     (item,) = Inbox.objects.filter(state=Inbox.State.QUARANTINED)
     assert (item.remote_id, item.error_category) == ("o2", "Unreadable")

@@ -10,8 +10,11 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from bench.fake_ehr import Answer, FakeEhr
-from fhir_bridge import applying, inbox, operations, outbound, status
+from fhir_bridge import operations, status
+from fhir_bridge.inbound import applying
 from fhir_bridge.models import Inbox, Link, Partner
+from fhir_bridge.outbound import pushing
+from fhir_bridge.pending import inbox
 from records import clock, store
 from records.access import SYSTEM
 from records.errors import Incorrect, NotFound, Stale
@@ -36,7 +39,7 @@ def now() -> Iterator[datetime]:
 def push(partner: Partner, minutes: float = 0) -> None:
     partner.refresh_from_db()
     with clock.at(clock.now() + timedelta(minutes=minutes)):
-        outbound.run_once(partner)
+        pushing.run_once(partner)
 
 
 def key(type_: str) -> str:
@@ -56,7 +59,7 @@ def audited() -> list[dict[str, str]]:
 def stuck(story: Story, hospital: Partner, ehr: FakeEhr, kind: str = "ServiceRequest") -> Handoff:
     handoff = story.refer()
     with ehr.refusing(Answer(422, BROKEN), "POST", kind):
-        outbound.run_once(hospital)
+        pushing.run_once(hospital)
     return handoff
 
 
@@ -98,11 +101,11 @@ def test_for_all_others_there_is_no_such_item(story: Story, hospital: Partner, e
 def conflict(story: Story, hospital: Partner, ehr: FakeEhr) -> Handoff:
     """The practice takes back what the hospital has begun."""
     handoff = story.refer()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     ehr.put(ehr.all("Task")[0] | {"status": "in-progress"})
     workflow.perform(handoff.pk, "cancel", story.gp, data={"reason": "no-longer-needed"})
     with ehr.refusing(Answer(412), "PUT", "Task"):
-        outbound.run_once(hospital)
+        pushing.run_once(hospital)
     push(hospital)
     assert Link.objects.get(type="Task").state == Link.State.CONFLICT
     return handoff
@@ -147,13 +150,13 @@ def test_what_nobody_owns_alone_is_decided_element_by_element(story: Story, hosp
     about = {"subject": {"reference": f"Patient/{ANA}"}, "code": {"text": "Angina"}, "onsetString": "spring"}
     keep({"resourceType": "Condition", "id": "c", "note": [{"text": "x"}], **about})
     story.refer(reasonReference=[{"reference": "Condition/c"}])
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     mine = {"code": {"text": "Angina pectoris"}, "onsetString": "summer"}
     theirs = {"code": {"text": "Infarction"}, "onsetString": "autumn"}
     ehr.put(ehr.all("Condition")[0] | theirs)
     store.write(store.get("Condition", "c") | mine, actor=SYSTEM)
     with ehr.refusing(Answer(412), "PUT", "Condition"):
-        outbound.run_once(hospital)
+        pushing.run_once(hospital)
     push(hospital)
 
     operations.resolve(key("Condition"), story.nina, {"code": "ours", "onsetString": "theirs"})
@@ -169,11 +172,11 @@ def test_what_was_deleted_there_is_sent_anew_with_what_refers_to_it(
     story: Story, hospital: Partner, ehr: FakeEhr
 ) -> None:
     handoff = story.refer()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     old = ehr.all("ServiceRequest")[0]["id"]
     del ehr.store["ServiceRequest", old]
     store.write(store.get("ServiceRequest", str(handoff.loop.request_id)) | {"priority": "urgent"}, actor=SYSTEM)
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     assert Link.objects.get(type="ServiceRequest").state == Link.State.GONE
     with pytest.raises(Incorrect):
         operations.recreate(key("Task"), story.nina)

@@ -8,8 +8,10 @@ from django.core.management import CommandError, call_command
 
 from bench.fake_ehr import Answer, FakeEhr
 from bench.fake_ehr.shelf import Shelf
-from fhir_bridge import applying, inbound, operations, outbound, reconciling, rewinding, status, tasks
+from fhir_bridge import operations, status, tasks
+from fhir_bridge.inbound import applying, polling, reconciling, rewinding
 from fhir_bridge.models import Inbox, Link, Partner, Reconciliation
+from fhir_bridge.outbound import pushing
 from records import clock, store
 from records.access import SYSTEM
 from records.errors import Conflict
@@ -27,7 +29,7 @@ LATER = timedelta(minutes=10)
 def handoff(story: Story, hospital: Partner) -> Handoff:
     """A referral that the hospital has."""
     made = story.refer()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     return made
 
 
@@ -39,7 +41,7 @@ def backup(handoff: Handoff, ehr: FakeEhr) -> Shelf:
 
 
 def take(partner: Partner) -> dict[str, int]:
-    inbound.poll(partner)
+    polling.poll(partner)
     return applying.apply_pending(partner)
 
 
@@ -160,7 +162,7 @@ def test_what_was_sent_after_the_backup_is_sent_anew(
     backup: Shelf,
 ) -> None:
     second = story.refer()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     ehr.shelf.rewind(backup)
 
     with clock.at(clock.now() + LATER):
@@ -192,7 +194,7 @@ def test_a_version_that_comes_back_with_other_content_is_a_sign_in_a_poll(
     ehr.put(ehr.all("Task")[0] | {"status": "received"})
 
     with pytest.raises(rewinding.Rewound):
-        inbound.poll(hospital)
+        polling.poll(hospital)
 
     hospital.refresh_from_db()
     assert hospital.state == Partner.State.REWOUND

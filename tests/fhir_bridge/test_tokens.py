@@ -11,12 +11,13 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from bench.fake_ehr import Answer, FakeEhr, Request
-from fhir_bridge import operations, outbound, partners, tasks
-from fhir_bridge.connecting import keys, tokens
-from fhir_bridge.connecting.abilities import Abilities, Smart
+from fhir_bridge import operations, tasks
+from fhir_bridge.capabilities.abilities import Abilities, Smart
+from fhir_bridge.connecting import keys, partners, tokens
 from fhir_bridge.connecting.credentials import Credentials, put
+from fhir_bridge.connecting.retries import Unreachable
 from fhir_bridge.models import Link, Partner, Token
-from fhir_bridge.retries import Unreachable
+from fhir_bridge.outbound import pushing
 from records import clock, errors
 from tests.fhir_bridge.authority import Authority, Said, granted, read_task
 from tests.fhir_bridge.story import Story
@@ -144,7 +145,7 @@ def test_after_a_rotation_a_server_that_does_not_know_the_key_pauses_the_partner
 ) -> None:
     authority.key_set = {"keys": []}
     story.refer()
-    outbound.run_once(backend)
+    pushing.run_once(backend)
     backend.refresh_from_db()
     assert backend.state_reason == "The authorisation server refused us (400: invalid_client)."
 

@@ -5,7 +5,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhir_bridge import profiles, references
+from fhir_bridge import profiles
+from fhir_bridge.sharing import references
 
 US, THEM = "https://baton.example", "https://ehr.example/fhir"
 IDS = {("Patient", "ana"): "17", ("ServiceRequest", "r1"): "42", ("Task", "t1"): "43"}

@@ -3,8 +3,8 @@
 import pytest
 
 from bench.fake_ehr import FakeEhr
-from fhir_bridge import outbound
 from fhir_bridge.models import Link, Partner
+from fhir_bridge.outbound import pushing
 from referrals import workflow
 from referrals.models import Handoff
 from tests.fhir_bridge.story import ANA, GP, HOSPITAL, PRACTICE, Story, keep, request_for_ana
@@ -33,7 +33,7 @@ def test_what_is_cancelled_before_it_was_sent_never_reaches_the_partner(
     story: Story, hospital: Partner, ehr: FakeEhr, pending: Handoff
 ) -> None:
     workflow.perform(pending.id, "cancel", story.gp, data={"reason": "no-longer-needed"})
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     assert (ehr.all("Task"), Link.objects.filter(partner=hospital, type="Task").count()) == ([], 0)
 
 
@@ -41,8 +41,8 @@ def test_what_the_payer_agrees_to_is_sent_and_its_cancellation_as_well(
     story: Story, hospital: Partner, ehr: FakeEhr, pending: Handoff
 ) -> None:
     workflow.perform(pending.id, "authorise", story.gp, data={"authorisation": "A-4711"})
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     assert [task["status"] for task in ehr.all("Task")] == ["requested"]
     workflow.perform(pending.id, "cancel", story.gp, data={"reason": "no-longer-needed"})
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     assert [task["status"] for task in ehr.all("Task")] == ["cancelled"]

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 
 from bench.fake_ehr import Answer, FakeEhr, Request
-from fhir_bridge import windows
-from fhir_bridge.client import Server
+from fhir_bridge.connecting.client import Server
+from fhir_bridge.inbound import windows
 from records import errors
 from tests.fhir_bridge.shelf import put_at
 

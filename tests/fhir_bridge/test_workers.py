@@ -15,8 +15,10 @@ from django.db import connection
 from pytest_django import Settings
 
 from bench.fake_ehr import Answer, FakeEhr, Request
-from fhir_bridge import applying, inbound, outbound, partners
+from fhir_bridge.connecting import partners
+from fhir_bridge.inbound import applying, polling
 from fhir_bridge.models import Inbox, Link, Partner
+from fhir_bridge.outbound import pushing
 from records import clock
 from referrals.models import Handoff
 from tests.fhir_bridge.story import HOSPITAL, Story, build, promise
@@ -72,9 +74,9 @@ def test_workers_at_once_send_everything_once(kind: str, committed: Story, ehr: 
     for _number in range(3):
         committed.refer()
 
-    at_once(lambda: outbound.run_once(hospital()))
+    at_once(lambda: pushing.run_once(hospital()))
     with clock.at(datetime.now(UTC) + timedelta(minutes=1)):
-        outbound.run_once(hospital())
+        pushing.run_once(hospital())
 
     assert types(ehr) == sorted([*SENT_ONCE[:4], *["ServiceRequest", "Task"] * 3])
     assert set(Link.objects.values_list("state", flat=True)) == {Link.State.CLEAN}
@@ -82,9 +84,9 @@ def test_workers_at_once_send_everything_once(kind: str, committed: Story, ehr: 
 
 def test_workers_at_once_apply_everything_once(committed: Story, ehr: FakeEhr) -> None:
     handoff = committed.refer()
-    outbound.run_once(hospital())
+    pushing.run_once(hospital())
     ehr.put(ehr.all("Task")[0] | {"status": "accepted"})
-    inbound.poll(hospital())
+    polling.poll(hospital())
 
     at_once(lambda: applying.apply_pending(hospital()))
 
@@ -114,9 +116,9 @@ def test_a_worker_killed_between_the_partners_write_and_its_own_note_loses_and_d
         released.set()
     assert Link.objects.get(type=kind).state == Link.State.INFLIGHT
 
-    assert outbound.run_once(hospital())["unknown"] == 0
+    assert pushing.run_once(hospital())["unknown"] == 0
     assert Link.objects.get(type=kind).state == Link.State.INFLIGHT
     with clock.at(datetime.now(UTC) + timedelta(minutes=6)):
-        outbound.run_once(hospital())
+        pushing.run_once(hospital())
     assert types(ehr) == SENT_ONCE
     assert set(Link.objects.values_list("state", flat=True)) == {Link.State.CLEAN}

@@ -10,8 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bench.fake_ehr import Body, FakeEhr
-from fhir_bridge import outbound, references, tasks
+from fhir_bridge import tasks
 from fhir_bridge.models import Inbox, Link, Partner
+from fhir_bridge.outbound import pushing
+from fhir_bridge.sharing import references
 from records import clock, store
 from records.access import SYSTEM
 from referrals.models import Handoff, Loop
@@ -110,7 +112,7 @@ class TwoSides:
 
     @property
     def origin(self) -> str:
-        return str(outbound.our_base().removesuffix("/fhir"))
+        return str(pushing.our_base().removesuffix("/fhir"))
 
     def settle(self) -> None:
         """The faults have ended: work until nothing is left to do, for some days at most."""

@@ -10,8 +10,9 @@ from pytest_django import Settings
 from rich.console import Console
 from rich.table import Table
 
-from fhir_bridge import operations, partners
-from fhir_bridge.connecting.choices import WAYS
+from fhir_bridge import operations
+from fhir_bridge.capabilities.choices import WAYS
+from fhir_bridge.connecting import partners
 from fhir_bridge.models import Partner
 from tests import partner as servers
 from tests.conftest import ROOT

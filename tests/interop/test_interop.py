@@ -2,8 +2,9 @@
 
 import pytest
 
-from fhir_bridge import outbound, tasks
+from fhir_bridge import tasks
 from fhir_bridge.models import Inbox, Link, Partner
+from fhir_bridge.outbound import pushing
 from records import clock, store
 from records.access import SYSTEM
 from referrals.models import Handoff, Loop
@@ -22,7 +23,7 @@ def clerk(hospital: Partner) -> Clerk:
 def sent(story: Story, hospital: Partner) -> Handoff:
     """A referral that the hospital has."""
     handoff = story.refer()
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
     assert set(Link.objects.values_list("state", flat=True)) == {Link.State.CLEAN}
     return handoff
 
@@ -37,7 +38,7 @@ def remote(type_: str) -> str:
 
 
 def copies(clerk: Clerk, type_: str, handoff: Handoff) -> int:
-    own = f"{outbound.our_base().removesuffix('/fhir')}/id/{type_.lower()}"
+    own = f"{pushing.our_base().removesuffix('/fhir')}/id/{type_.lower()}"
     local = Link.objects.get(type=type_, origin="ours").local_id
     return len(clerk.find(type_, identifier=f"{own}|{local}"))
 
@@ -63,7 +64,7 @@ def test_what_was_created_without_our_hearing_of_it_is_found_and_not_created_aga
         state=Link.State.UNKNOWN, remote_id=None, base="", remote_hash="", remote_version="", due_at=clock.now()
     )
 
-    outbound.run_once(hospital)
+    pushing.run_once(hospital)
 
     assert of_type.get().remote_id == before
     assert set(Link.objects.values_list("state", flat=True)) == {Link.State.CLEAN}

@@ -31,7 +31,7 @@ from bench.chaos.run import KINDS, LOOK_SECONDS, SPEED, Plan, Run
 from bench.fake_ehr import process as fake_ehr
 from config import embedded, scratch, wake
 from config.management.commands.simulate import whole
-from fhir_bridge import wakeups
+from fhir_bridge.pending import wakeups
 from records import clock
 
 ORIGIN = "https://baton.example"

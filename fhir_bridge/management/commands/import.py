@@ -14,7 +14,7 @@ from django.utils.translation import gettext_noop
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from fhir_bridge import partners
+from fhir_bridge.connecting import partners
 from fhir_bridge.loading import fetching, loader, sources
 from fhir_bridge.models import Load, Partner
 from records import access

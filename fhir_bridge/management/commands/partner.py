@@ -13,11 +13,14 @@ from django.utils.translation import gettext_noop
 from rich.console import Console
 from rich.table import Column, Table
 
-from fhir_bridge import operations, outbound, partners, reconciling, rewinding, status
-from fhir_bridge.connecting import choices, keys, settings
+from fhir_bridge import operations, status
+from fhir_bridge.capabilities import choices
+from fhir_bridge.connecting import keys, partners, settings
 from fhir_bridge.connecting.credentials import Credentials
 from fhir_bridge.connecting.inspection import Finding
+from fhir_bridge.inbound import reconciling, rewinding
 from fhir_bridge.models import Partner, SigningKey
+from fhir_bridge.outbound import pushing
 from records.errors import BatonError, Conflict
 
 SECRET = "PARTNER_SECRET"  # noqa: S105 (the name of an environment variable)
@@ -73,7 +76,7 @@ class Command(BaseCommand):
             credentials=login,
             is_directory=options["directory"],
         )
-        waiting, found = outbound.catch_up(partner), operations.test(partner)
+        waiting, found = pushing.catch_up(partner), operations.test(partner)
         if options["json"]:
             findings = [asdict(each) for each in found]
             self._say({"name": partner.name, "base_url": partner.base_url, "waiting": waiting, "findings": findings})

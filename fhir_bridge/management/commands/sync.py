@@ -11,8 +11,10 @@ from django.utils.translation import gettext_noop
 from rich.console import Console
 from rich.progress import Progress
 
-from fhir_bridge import applying, inbound, outbound, partners, reconciling
+from fhir_bridge.connecting import partners
+from fhir_bridge.inbound import applying, polling, reconciling
 from fhir_bridge.models import Inbox, Partner
+from fhir_bridge.outbound import pushing
 from records.errors import BatonError
 
 ROUNDS = 5
@@ -40,7 +42,7 @@ class Command(BaseCommand):
         with Progress(console=Console(file=self.stderr)) as progress:  # type: ignore[arg-type]
             sent = self._push(partner, progress)
             reading = progress.add_task(_("Reading"), total=1)
-            new = inbound.poll(partner) + (self._sweep(partner) if sweep else 0)
+            new = polling.poll(partner) + (self._sweep(partner) if sweep else 0)
             progress.update(reading, completed=1)
             applied = self._apply(partner, progress)
             sent += self._push(partner, progress)
@@ -61,9 +63,9 @@ class Command(BaseCommand):
 
     def _push(self, partner: Partner, progress: Progress) -> Counter[str]:
         total: Counter[str] = Counter()
-        bar = progress.add_task(_("Sending"), total=outbound.due(partner))
+        bar = progress.add_task(_("Sending"), total=pushing.due(partner))
         for _round in range(ROUNDS):
-            done = outbound.run_once(partner, progress=lambda _link: progress.advance(bar))
+            done = pushing.run_once(partner, progress=lambda _link: progress.advance(bar))
             total += done
             if not done:
                 break

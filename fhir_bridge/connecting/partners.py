@@ -10,10 +10,10 @@ from datetime import timedelta
 
 from django.utils.translation import gettext as _
 
-from fhir_bridge.client import Server
+from fhir_bridge.capabilities.abilities import Abilities
 from fhir_bridge.connecting import discovery, limits
-from fhir_bridge.connecting.abilities import Abilities
 from fhir_bridge.connecting.addresses import base_of
+from fhir_bridge.connecting.client import Server
 from fhir_bridge.connecting.credentials import BY_TOKEN, Credentials, fixed, put
 from fhir_bridge.connecting.tokens import TokenSigner
 from fhir_bridge.models import Partner

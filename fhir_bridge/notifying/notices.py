@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fhir_bridge import references
+from fhir_bridge.sharing import references
 from records import errors, json, store
 from records.json import Resource
 

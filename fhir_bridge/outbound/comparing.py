@@ -6,8 +6,9 @@ from typing import Any
 
 from django.conf import settings
 
-from fhir_bridge import conflicts, references, sending
 from fhir_bridge.models import Inbox, Link, Partner
+from fhir_bridge.outbound import conflicts, sending
+from fhir_bridge.sharing import references
 from records import errors, json, store
 from records.access import Actor
 from records.json import Resource

@@ -1,9 +1,9 @@
 """What the partners have changed: polled by their clock into the Inbox, then applied one by one.
 
-Reading and applying are apart. `poll` reads a window of ``_lastUpdated`` per type (`fhir_bridge.windows`), from some time before
-the watermark to shortly before the partner's own present, stores what concerns us (`fhir_bridge.relevance`) in full, and
-moves the mark with each page that is stored (`fhir_bridge.watermarks`). `fhir_bridge.applying` does the rest.
-`fhir_bridge.reconciling` reads by id, which finds deletions, and changes that a poll can't show.
+Reading and applying are apart. `poll` reads a window of ``_lastUpdated`` per type (`fhir_bridge.inbound.windows`), from some time before
+the watermark to shortly before the partner's own present, stores what concerns us (`fhir_bridge.sharing.relevance`) in full, and
+moves the mark with each page that is stored (`fhir_bridge.inbound.watermarks`). `fhir_bridge.inbound.applying` does the rest.
+`fhir_bridge.inbound.reconciling` reads by id, which finds deletions, and changes that a poll can't show.
 """
 
 from collections.abc import Iterator
@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from fhir_bridge import bypatient, directory, inbox, mending, partners, rewinding, watermarks, windows
-from fhir_bridge.client import Server
-from fhir_bridge.connecting import circuit
-from fhir_bridge.connecting.choices import Hear
+from fhir_bridge.capabilities.choices import Hear
+from fhir_bridge.connecting import circuit, partners
+from fhir_bridge.connecting.client import Server
+from fhir_bridge.connecting.retries import AWAY
+from fhir_bridge.inbound import bypatient, directory, rewinding, watermarks, windows
 from fhir_bridge.models import Partner, Watermark
-from fhir_bridge.relevance import DIRECTORY, fresh, polled, relevant
-from fhir_bridge.retries import AWAY
+from fhir_bridge.pending import inbox, mending
+from fhir_bridge.sharing.relevance import DIRECTORY, fresh, polled, relevant
 from records import clock, errors
 from referrals.upheavals import silence
 

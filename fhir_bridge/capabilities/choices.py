@@ -12,7 +12,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from fhir_bridge.connecting.abilities import Abilities, TypeAbilities
+from fhir_bridge.capabilities.abilities import Abilities, TypeAbilities
 from records.errors import Incorrect
 
 

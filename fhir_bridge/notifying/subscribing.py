@@ -12,13 +12,12 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from fhir_bridge import partners
-from fhir_bridge.client import Server
-from fhir_bridge.connecting import secrets
-from fhir_bridge.connecting.choices import Hear
+from fhir_bridge.capabilities.choices import Hear
+from fhir_bridge.connecting import partners, secrets
+from fhir_bridge.connecting.client import Server
 from fhir_bridge.connecting.discovery import BACKPORT
-from fhir_bridge.hints import SECRET_HEADER
 from fhir_bridge.models import Partner, Subscription
+from fhir_bridge.notifying.hints import SECRET_HEADER
 from records import clock, errors
 from records.json import Resource
 

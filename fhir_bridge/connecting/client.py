@@ -3,7 +3,7 @@
 `fhirclient` 4.4 has no time-out, follows any redirect and any ``next`` link with our token, and loses ``1.50``. Here
 every exchange goes through `Server.exchange`: it speaks to the registered origin only, follows nothing, ignores
 proxies and ``.netrc`` of the machine, stops at a size and at a deadline, and hands out bodies read by `records.store`
-(guards, exact numbers). A failure is raised as the category that it means (see `fhir_bridge.retries`); its text is
+(guards, exact numbers). A failure is raised as the category that it means (see `fhir_bridge.connecting.retries`); its text is
 the partner's OperationOutcome without values, since diagnostics repeat a patient's data.
 """
 
@@ -22,7 +22,7 @@ from fhirclient.server import FHIRJSONMimeType, FHIRServer
 from fhir_bridge.connecting import wire
 from fhir_bridge.connecting.credentials import Fixed, Signer
 from fhir_bridge.connecting.limits import Gate
-from fhir_bridge.retries import Unreadable
+from fhir_bridge.connecting.retries import Unreadable
 from records import errors, store
 from records.json import Resource, dumps
 

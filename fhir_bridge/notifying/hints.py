@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from django.db import connection
 from django.db.models import Q
 
-from fhir_bridge import inbox, notices, partners, rewinding, wakeups
-from fhir_bridge.client import Server
-from fhir_bridge.connecting import secrets
+from fhir_bridge.connecting import partners, secrets
+from fhir_bridge.connecting.client import Server
+from fhir_bridge.inbound import rewinding
 from fhir_bridge.models import Hint, Partner, Subscription, Watermark
-from fhir_bridge.relevance import POLLED, fresh, relevant
+from fhir_bridge.notifying import notices
+from fhir_bridge.pending import inbox, wakeups
+from fhir_bridge.sharing.relevance import POLLED, fresh, relevant
 from records import clock, errors
 from records.errors import NotFound
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from django.db import transaction
 from django.db.models import F, Q
 
-from fhir_bridge.client import TOTAL_SECONDS
+from fhir_bridge.connecting.client import TOTAL_SECONDS
 from fhir_bridge.models import Partner, Watermark
-from fhir_bridge.relevance import DIRECTORY
+from fhir_bridge.sharing.relevance import DIRECTORY
 from records import clock, errors
 
 # One exchange lasts no longer than `client.TOTAL_SECONDS`: so long does the type of a dead reader wait.

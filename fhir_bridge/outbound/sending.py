@@ -7,7 +7,7 @@ the link                what happens
 never sent              search where an identifier may be known there (or where the partner
                         has no conditional create), then POST with If-None-Exist
 never sent, unknown     search by our identifier first, always
-at the partner          three-way merge (`fhir_bridge.conflicts`), nothing new: no request;
+at the partner          three-way merge (`fhir_bridge.outbound.conflicts`), nothing new: no request;
                         else PUT with If-Match
 at the partner, stale   read first: unknown outcome, 409 or 412 before, or a partner that
                         doesn't promise If-Match
@@ -20,11 +20,14 @@ from datetime import datetime
 
 from django.conf import settings
 
-from fhir_bridge import conflicts, consents, inbox, profiles, references
-from fhir_bridge.client import Reply, Server, condition, token
-from fhir_bridge.connecting.choices import Create, Update
+from fhir_bridge import profiles
+from fhir_bridge.capabilities.choices import Create, Update
+from fhir_bridge.connecting.client import Reply, Server, condition, token
+from fhir_bridge.connecting.retries import Clash, Unreadable, Waiting
 from fhir_bridge.models import Inbox, Link
-from fhir_bridge.retries import Clash, Unreadable, Waiting
+from fhir_bridge.outbound import conflicts
+from fhir_bridge.pending import inbox
+from fhir_bridge.sharing import consents, references
 from records import errors, json, store
 from records.json import Resource
 

@@ -9,12 +9,12 @@ FHIR R4 §3.1.0.11, https://hl7.org/fhir/R4/http.html#transaction.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fhir_bridge import sending
-from fhir_bridge.client import Reply, Server, refusal
-from fhir_bridge.connecting.choices import Send
+from fhir_bridge.capabilities.choices import Send
+from fhir_bridge.connecting.client import Reply, Server, refusal
+from fhir_bridge.connecting.retries import Unreadable, Waiting
 from fhir_bridge.models import Link, Partner
-from fhir_bridge.retries import Unreadable, Waiting
-from fhir_bridge.sending import Draft, Sent
+from fhir_bridge.outbound import sending
+from fhir_bridge.outbound.sending import Draft, Sent
 from records import errors
 from records.json import Resource
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from django.db.models import Q
 
-from fhir_bridge import references
 from fhir_bridge.models import Link, Partner
+from fhir_bridge.sharing import references
 from records import clock, store
 from records.errors import Gone, NotFound
 from records.json import Resource

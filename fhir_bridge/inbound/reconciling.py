@@ -11,11 +11,13 @@ from time import monotonic
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 
-from fhir_bridge import directory, inbox, mending, partners, rewinding
-from fhir_bridge.client import TOTAL_SECONDS, Server
+from fhir_bridge.connecting import partners
+from fhir_bridge.connecting.client import TOTAL_SECONDS, Server
+from fhir_bridge.connecting.retries import Unreadable
+from fhir_bridge.inbound import directory, rewinding
 from fhir_bridge.models import Link, Partner, Reconciliation
-from fhir_bridge.relevance import DIRECTORY, fresh
-from fhir_bridge.retries import Unreadable
+from fhir_bridge.pending import inbox, mending
+from fhir_bridge.sharing.relevance import DIRECTORY, fresh
 from records import clock, errors
 from records.json import Resource
 from referrals.models import Handoff, Loop

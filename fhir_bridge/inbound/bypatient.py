@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from fhir_bridge.client import PAGE, Server
+from fhir_bridge.connecting.client import PAGE, Server
 from fhir_bridge.models import Link, Partner
 from records import errors
 from records.json import Resource

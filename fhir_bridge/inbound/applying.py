@@ -16,13 +16,17 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from fhir_bridge import comparing, conflicts, inbox, mending, partners, profiles, references
-from fhir_bridge.client import Server
+from fhir_bridge import profiles
+from fhir_bridge.connecting import partners
+from fhir_bridge.connecting.client import Server
+from fhir_bridge.connecting.retries import AWAY, Unreadable, Waiting
 from fhir_bridge.models import Inbox, Link, Partner
-from fhir_bridge.outbound import release
-from fhir_bridge.retries import AWAY, Unreadable, Waiting
-from fhir_bridge.routing import RANKS
-from fhir_bridge.sending import DIRECTORY, Copy, side_of
+from fhir_bridge.outbound import comparing, conflicts
+from fhir_bridge.outbound.pushing import release
+from fhir_bridge.outbound.sending import DIRECTORY, Copy, side_of
+from fhir_bridge.pending import inbox, mending
+from fhir_bridge.sharing import references
+from fhir_bridge.sharing.routing import RANKS
 from records import clock, errors, json, store
 from records.json import Resource
 from referrals import intake

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from django.conf import settings
 
-from fhir_bridge import inbox, references
 from fhir_bridge.models import Link, Partner
+from fhir_bridge.pending import inbox
+from fhir_bridge.sharing import references
 from records import access
 from records.json import Resource
 

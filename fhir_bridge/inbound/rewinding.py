@@ -10,7 +10,7 @@ an id that we hold gives 404                       nothing that was changed late
 =================================================  =======================================================
 
 While a partner is *rewound* nothing is sent to it and nothing of it is applied; its open handoffs say "status unknown
-since", and `fhir_bridge.reconciling` reads all that is linked again: each difference becomes a mend-exchange. A person (or
+since", and `fhir_bridge.inbound.reconciling` reads all that is linked again: each difference becomes a mend-exchange. A person (or
 `manage.py partner resume`) ends the state once that reading is through; the differences stay until each is mended.
 """
 
@@ -21,10 +21,10 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from fhir_bridge import inbox, mending
-from fhir_bridge.client import Server
+from fhir_bridge.connecting.client import Server
 from fhir_bridge.models import Inbox, Link, Partner, Reconciliation
-from fhir_bridge.sending import Copy
+from fhir_bridge.outbound.sending import Copy
+from fhir_bridge.pending import inbox, mending
 from records import clock, errors
 from records.json import Resource
 from referrals.upheavals import silence

@@ -6,9 +6,9 @@ a time per link or inbox item; when the exchange succeeds after all, Baton ends 
 
 from collections.abc import Mapping
 
-from fhir_bridge import inbox
+from fhir_bridge.connecting.retries import Unreadable
 from fhir_bridge.models import Inbox, Link, Partner
-from fhir_bridge.retries import Unreadable
+from fhir_bridge.pending import inbox
 from records import store
 from records.access import SYSTEM, Actor
 from records.errors import BatonError

@@ -11,8 +11,9 @@ from typing import Any
 
 from django.db import transaction
 
-from fhir_bridge import partners, windows
-from fhir_bridge.client import PAGE, Server, next_link
+from fhir_bridge.connecting import partners
+from fhir_bridge.connecting.client import PAGE, Server, next_link
+from fhir_bridge.inbound import windows
 from fhir_bridge.models import Link, Partner
 from records import clock, errors, store
 from records.json import Resource

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from fhir_bridge import inbox
-from fhir_bridge.client import PAGE, Server, next_link
-from fhir_bridge.retries import Unreadable
+from fhir_bridge.connecting.client import PAGE, Server, next_link
+from fhir_bridge.connecting.retries import Unreadable
+from fhir_bridge.pending import inbox
 from records import errors
 from records.json import Resource
 

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from django.conf import settings
 
-from fhir_bridge import references
+from fhir_bridge.connecting.retries import Withheld
 from fhir_bridge.models import Link
-from fhir_bridge.retries import Withheld
+from fhir_bridge.sharing import references
 from records import access, clock, dates, json
 from records.json import Resource
 from records.types import row_class

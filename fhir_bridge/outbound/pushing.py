@@ -1,7 +1,7 @@
 """What the partners should have: marked in the domain's transaction, sent by whoever comes first, outside any.
 
 `mark` (a reaction of `records`) raises a link's wanted version. `run_once` claims one due link at a time with
-``FOR UPDATE SKIP LOCKED``, commits it as in flight with a lease and a fencing number, sends it with `fhir_bridge.sending`, and
+``FOR UPDATE SKIP LOCKED``, commits it as in flight with a lease and a fencing number, sends it with `fhir_bridge.outbound.sending`, and
 settles. A worker that dies leaves a lease that runs out: the next one takes the link as *unknown* and looks it up at
 the partner before it repeats anything (law 10). Links are claimed in the order of their rank, so that what is referred to goes first.
 """
@@ -14,12 +14,14 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 
-from fhir_bridge import batching, consents, mending, partners, retries, routing, wakeups
-from fhir_bridge.client import TOTAL_SECONDS, Server
-from fhir_bridge.connecting import circuit
+from fhir_bridge.connecting import circuit, partners, retries
+from fhir_bridge.connecting.client import TOTAL_SECONDS, Server
+from fhir_bridge.connecting.retries import Waiting
 from fhir_bridge.models import Link, Partner
-from fhir_bridge.retries import Waiting
-from fhir_bridge.sending import Sent, send
+from fhir_bridge.outbound import batching
+from fhir_bridge.outbound.sending import Sent, send
+from fhir_bridge.pending import mending, wakeups
+from fhir_bridge.sharing import consents, routing
 from records import clock, errors
 from records.reactions import Change
 
@@ -259,7 +261,7 @@ def _settle_waiting(link: Link, reason: Waiting, *, is_doubtful: bool) -> str:
 
 @transaction.atomic
 def _settle_failure(link: Link, error: errors.BatonError, *, is_doubtful: bool, tells: bool = True) -> str:
-    """Record what went wrong, by the table of `fhir_bridge.retries`, and make work of it where a person is needed.
+    """Record what went wrong, by the table of `fhir_bridge.connecting.retries`, and make work of it where a person is needed.
 
     ``tells``: the failure says something about the partner as a whole (once per exchange).
     """

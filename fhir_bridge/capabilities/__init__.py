@@ -1,0 +1,1 @@
+"""What a partner was seen to be able to do, and what is chosen of it."""
