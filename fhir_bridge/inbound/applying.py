@@ -11,6 +11,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -19,7 +20,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from fhir_bridge import profiles
 from fhir_bridge.connecting import partners
 from fhir_bridge.connecting.client import Server
-from fhir_bridge.connecting.retries import AWAY, Unreadable, Waiting
+from fhir_bridge.connecting.retries import AWAY, MERGE_TRIES, Unreadable, Waiting
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import comparing, conflicts
 from fhir_bridge.outbound.pushing import release
@@ -34,6 +35,8 @@ from referrals.models import Handoff
 
 log = logging.getLogger(__name__)
 Progress = Callable[[Inbox], None]
+Joining = Callable[[Resource], Resource]
+"""What is to be written, of what is held here."""
 
 MAX_DEPTH = 4
 BATCH = 500
@@ -226,11 +229,12 @@ class _Application:
             rank=RANKS.get(row.type, 0),
             applied_last_updated=row.last_updated,
         )
-        known = self._merged(link, translated) if held and row.type == "Task" else None
         Copy.of(body).onto(link)
         link.save()  # before it is received: what that writes must find the link
-        if held is None or known is not None:
-            version = self._receive(link, known or translated, row)
+        if held is not None and row.type == "Task":
+            self._join(link, row, self._merged(None, link, translated))
+        elif held is None:
+            version = self._receive(link, translated, row)
             if row.type != "Task":  # a Task of theirs has elements that are ours to send
                 Link.objects.filter(pk=link.pk).update(wanted_version=version, sent_version=version)
 
@@ -247,7 +251,8 @@ class _Application:
         """A new version of what is linked: a Task is merged by the owners of its elements, a copy follows."""
         changes: dict[str, object] = {"applied_last_updated": row.last_updated}
         if link.type == "Task":
-            self._receive(link, self._merged(link, translated), row)
+            base = self._translated(json.loads(link.base)) if link.base else None
+            self._join(link, row, self._merged(base, link, translated))
         elif link.follows:
             changes["wanted_version"] = changes["sent_version"] = self._receive(link, translated, row)
         else:
@@ -261,13 +266,12 @@ class _Application:
         Link.objects.filter(pk=link.pk).update(**changes)
         release(self.partner.pk)
 
-    def _merged(self, link: Link, translated: Resource) -> Resource:
-        base = self._translated(json.loads(link.base)) if link.base else None
-        return conflicts.merge(base, store.get("Task", link.local_id), translated, side_of(link)).body
+    @staticmethod
+    def _merged(base: Resource | None, link: Link, translated: Resource) -> Joining:
+        return lambda held: conflicts.merge(base, held, translated, side_of(link)).body
 
     def _relay(self, link: Link, translated: Resource, row: Inbox) -> None:
         """Of a resource that is ours or shared, only the news that a partner may bring."""
-        held = store.get(link.type, link.local_id)
         base = json.loads(link.base) if link.base else {}
         news = {
             element: translated[element]
@@ -275,16 +279,29 @@ class _Application:
             if element in translated and not conflicts.same(translated[element], base.get(element))
         }
         if news:
-            self._receive(link, {**held, **news}, row)
+            self._join(link, row, lambda held: {**held, **news})
 
-    def _receive(self, link: Link, resource: Resource, row: Inbox) -> int:
+    def _join(self, link: Link, row: Inbox, joined: Joining) -> None:
+        """Receive what theirs makes of ours; what is written here between the reading and the writing is read anew.
+
+        Not under a lock of the resource: whoever writes a loop's Task locks the loop first.
+        """
+        for _try in range(MERGE_TRIES):
+            held = store.read(link.type, link.local_id)
+            with suppress(errors.Stale):
+                self._receive(link, joined(json.loads(held.body)), row, if_match=held.version)
+                return
+        raise Waiting("It waits until others have written what it is about.")
+
+    def _receive(self, link: Link, resource: Resource, row: Inbox, if_match: int | None = None) -> int:
         """Through the one door, with our id and the partner's time; give the local version."""
         meta = {key: value for key, value in resource.get("meta", {}).items() if key != "versionId"}
         if row.last_updated:
             meta["lastUpdated"] = row.last_updated.isoformat()
         ours = {**resource, "id": link.local_id, "meta": meta}
         audience = [self.partner.tenant] if self.partner.tenant else []
-        return intake.receive(ours, partners.actor(self.partner), audience=audience).written.version
+        sender = partners.actor(self.partner)
+        return intake.receive(ours, sender, if_match=if_match, audience=audience).written.version
 
 
 def own_id(resource: Resource) -> str:
