@@ -82,9 +82,19 @@ class Oracle(Lists):
         self._take_along(item, at, told)
         opened = [self._open(ABORT, case, at, one) for one in asked]
         opened += [one for word in wanted for one in self._open_each(word, case, at, item, told, sooner)]
-        if _learn(item, case, opened, told, is_void="right-result" in opens, is_end=is_end):
-            opened.append(self._open("to-tell-today" if "right-result" in opens else "notify-patient", case, at, item))
+        is_void = "right-result" in opens
+        if _learn(item, case, opened, told, is_void=is_void, is_end=is_end):
+            opened += self._tell_again(case, at, item, "to-tell-today" if is_void else "notify-patient")
         return opened
+
+    def _tell_again(self, case: Case, at: datetime, item: Item, word: str) -> list[Item]:
+        """Whoever was told hears it again; what is still to be told of what is void is told at once."""
+        standing = case.open("notify-patient")
+        for one in standing if word == "to-tell-today" else []:
+            if one.stage != word:
+                one.stage = word
+                one.set(self.due(one, at, NOTHING), at)
+        return [] if standing else [self._open(word, case, at, item)]
 
     def died(self, case: Case, at: datetime) -> list[Item]:
         """A person has confirmed it: what is ours ends, a report is read, and who performs elsewhere is asked to stop."""
@@ -147,21 +157,16 @@ class Oracle(Lists):
         if stage and item.is_open and (item.kind != "fulfil" or stage in IN["ENDED"]):
             item.end(stage)
         elif stage and item.is_open:
-            left, is_asked, was_stopped = (
-                max(item.due - at, timedelta()),
-                stage == "awaiting-information",
-                item.left >= timedelta(),
-            )
+            left, is_asked = max(item.due - at, timedelta()), stage == "awaiting-information"
+            was_stopped = item.left >= timedelta()
             item.before, item.stage, item.left = item.stage, stage, left if is_asked else timedelta(-1)
             is_ours = self.houses[home(item.owner)].ours
             item.list = item.owner if is_ours else item.case.pool
             if not is_asked and (is_ours or told.get("by_partner")):
                 item.started = stage in IN["STARTED"]
             if is_asked:
-                item.set(
-                    self.due(Item("", item.case, "provide-information", "", item.case.referrer, ""), at, {}) + left,
-                    at,
-                )
+                answer = Item("", item.case, "provide-information", "", item.case.referrer, "")
+                item.set(self.due(answer, at, {}) + left, at)
             elif was_stopped or "slot_end" in told or not told.get("attested"):  # what was only told buys no time
                 item.set(self.due(item, at, told), at)
 
@@ -169,11 +174,8 @@ class Oracle(Lists):
         """What a rule opens: once, or for each performer who is named, who may be bidding for it."""
         if word not in IN["PERFORMING"]:
             return [self._open(word, case, at, by, told, sooner)]
-        named, is_bidding, is_draft = (
-            told.get("performers") or [],
-            bool(told.get("bidding")),
-            bool(told.get("authorisation_needed")),
-        )
+        named, is_bidding = told.get("performers") or [], bool(told.get("bidding"))
+        is_draft = bool(told.get("authorisation_needed"))
         owners, opener = named or [case.performer if word == "fulfil" else ""], by.opener if word == "beside" else by
         if (named or is_draft) and word != "beside":
             still = is_draft and case.performer in {one.owner for one in case.open("fulfil")}
@@ -225,7 +227,7 @@ class Oracle(Lists):
         while last.items and not last.open():
             referrer = case.pool if case.referrer in self.left else case.referrer
             new = replace(case, name=f"{last.name}+", referrer=referrer, knows=knows, read=False, items=[], later=None)
-            new.by_death = bool(knows)
+            new.by_death, new.before = bool(knows), case
             last.later = last = last.later or new
         return last
 
@@ -238,7 +240,10 @@ def _learn(item: Item, case: Case, opened: list[Item], told: Told, *, is_void: b
         case.read and case.knows == "heard",
     )
     is_new, is_dead = case is not item.case and len(case.items) == len(opened), case.knows == "died"
-    was_told = item.case.knows == "heard" if case is not item.case else any(one.stage == "told" for one in case.items)
+    was_told = any(one.stage == "told" for one in case.items) or (
+        case.before is not None and case.before.knows == "heard"
+    )
+    was_told = item.case.knows == "heard" if case is not item.case else was_told
     if is_end and action != "accept-cancellation" and not case.read:
         case.by_death = told["reason"] == "patient-died"
     case.read = not (is_unread or is_void) and (case.read or action == "acknowledge")
@@ -247,17 +252,14 @@ def _learn(item: Item, case: Case, opened: list[Item], told: Told, *, is_void: b
         case.knows = ""  # the patient doesn't know of a new report yet
     elif not is_dead and (is_known or (is_end and not (has_outcome or is_telling) and told["reason"] in IN["KNOWN"])):
         case.knows = "heard" if action == "tell" else "otherwise"
-    return was_told and (is_new or is_void) and not is_dead and not case.open("notify-patient")
+    return was_told and (is_new or is_void) and not is_dead
 
 
 def _is_wanted(word: str, item: Item, case: Case, told: Told) -> bool:
     """Whether what a rule opens is still needed."""
     is_there = any(word in (one.kind, one.stage) for one in case.open(beside=item))
-    knows, action, reporter = (
-        told["reason"] in IN["KNOWN"],
-        told["action"],
-        item.opener if item.kind == "review-report" else item,
-    )
+    knows, action = told["reason"] in IN["KNOWN"], told["action"]
+    reporter = item.opener if item.kind == "review-report" else item
     if word == "afresh":
         return case.knows != "died" and not {case.performer, reporter.owner} & {
             one.owner for one in case.open("fulfil", beside=item)

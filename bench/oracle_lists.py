@@ -57,6 +57,7 @@ class Case:
     is_advice: bool = False
     items: "list[Item]" = field(default_factory=list)
     later: "Case | None" = None
+    before: "Case | None" = None
 
     def open(self, *kinds: str, beside: "Item | None" = None) -> "list[Item]":
         """What is open, of these kinds if given, beside one of them."""

@@ -1,6 +1,6 @@
 """The shortest history that still fails: the steps of one case alone, then fewer of them, each time in an empty house."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from django.db import transaction
@@ -21,21 +21,42 @@ MOST_TRIES = 120
 def shortest(play: Play, finding: Finding) -> list[Step]:
     """The history behind a finding with every step left out that it doesn't need.
 
-    A finding that needs what happened to other patients keeps its whole history.
+    A finding that doesn't come back with what happened to its patient and to the staff there keeps its whole history.
     """
-    steps = list(play.histories.get(family(finding.case), ()))
-    if not steps:
-        return steps
-    region = str(steps[0].data["placer"]).partition("-")[0]
-    staff = [step for step in play.histories.get("", ()) if step.who.startswith(f"{region}-") and step.action != "look"]
-    steps = [steps[0], *sorted(staff + steps[1:], key=lambda step: step.at)]
-    if not _fails(steps, finding):
-        return steps
-    for number in range(min(len(steps) - 1, MOST_TRIES), 0, -1):
+    steps = _history(play, [family(finding.case)])
+    for cases in ([family(finding.case)], _of_the_patient(play, finding)):
+        whole = sorted(_history(play, cases) + _staff(play, finding), key=lambda step: step.at)
+        if steps and _fails(whole, finding):
+            return _without_needless(whole, finding)
+    return steps
+
+
+def _without_needless(steps: list[Step], finding: Finding) -> list[Step]:
+    for number in range(min(len(steps) - 1, MOST_TRIES), -1, -1):
         fewer = steps[:number] + steps[number + 1 :]
-        if _fails(fewer, finding):
+        if fewer and _fails(fewer, finding):
             steps = fewer
     return steps
+
+
+def _history(play: Play, cases: Iterable[str]) -> list[Step]:
+    return [step for case in cases for step in play.histories.get(case, ())]
+
+
+def _of_the_patient(play: Play, finding: Finding) -> list[str]:
+    """All cases of the patient whom a finding is about."""
+    patient = play.patients.get(family(finding.case))
+    return [case for case in play.histories if case and play.patients.get(case) == patient]
+
+
+def _staff(play: Play, finding: Finding) -> list[Step]:
+    """What happened there to people."""
+    region = _region(finding)
+    return [step for step in play.histories.get("", ()) if step.who.startswith(f"{region}-") and step.action != "look"]
+
+
+def _region(finding: Finding) -> str:
+    return finding.case.partition("/")[0]
 
 
 def _fails(steps: Sequence[Step], finding: Finding) -> bool:
@@ -43,7 +64,7 @@ def _fails(steps: Sequence[Step], finding: Finding) -> bool:
 
     Steps that can't be played without those that were left out don't.
     """
-    region = str(steps[0].data["placer"]).partition("-")[0]
+    region = _region(finding)
     with transaction.atomic():
         Handoff.objects.filter(closed_at=None).update(escalate_at=None)  # the sweeps are for the new region alone
         oracle = Oracle()
@@ -59,4 +80,4 @@ def _fails(steps: Sequence[Step], finding: Finding) -> bool:
 def _patients(steps: Sequence[Step]) -> int:
     """How many patients have to live there for everybody of whom the steps tell to be among them."""
     told = [str(step.data[word]) for step in steps for word in ("patient", "source", "target") if word in step.data]
-    return max(int(name.rpartition("-p")[2]) for name in told) + 1
+    return max((int(name.rpartition("-p")[2]) for name in told), default=0) + 1
