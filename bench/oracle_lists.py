@@ -169,7 +169,8 @@ class Lists:
             return case.window[1]
         if what in ("scheduled", "booked", "collection-booked"):
             at = told.get("slot_end") or at
-        if what == "contact-patient" and case.kind == "f" and case.window[0] is not None:
+        is_wanted = what in ("planned", "ordered") or (what == "contact-patient" and case.kind == "f")
+        if is_wanted and case.window[0] is not None:
             at = max(at, case.window[0])
         acts, own = (
             "action" if told.get("patient_has_to_act") else "",
@@ -187,8 +188,13 @@ def after(start: datetime, span: str, house: House) -> datetime:
         return start + timedelta(hours=int(span[:-1]))
     local, is_today = start.astimezone(ZoneInfo(house.zone)), span == "today"
     day, days = local.date(), 0 if is_today else int(span.rstrip("bd"))
+    in_full = is_today or (days > 0 and "b" in span and _is_off(day, house))
     while days:
         day += timedelta(days=1)
-        days -= not ("b" in span and (day.weekday() >= SATURDAY or day in house.closed))
-    clock = time() if is_today else local.time()
-    return datetime.combine(day + timedelta(days=is_today), clock, ZoneInfo(house.zone)).astimezone(UTC)
+        days -= not ("b" in span and _is_off(day, house))
+    clock = time() if in_full else local.time()
+    return datetime.combine(day + timedelta(days=in_full), clock, ZoneInfo(house.zone)).astimezone(UTC)
+
+
+def _is_off(day: date, house: House) -> bool:
+    return day.weekday() >= SATURDAY or day in house.closed

@@ -11,7 +11,8 @@ match-evidence 1bd; match-evidence/stat 4h; notify-patient 14d; notify-patient/a
 confirm-death 1bd; sent 48h; in-triage 7d; in-triage/stat 1d; in-triage/asap 1d; in-triage/urgent 2d
 awaiting-booking 7d; awaiting-booking/own 3bd; appointment-cancelled 7d; appointment-cancelled/own 3bd; scheduled 1bd
 booked 1bd; no-show 2bd; in-progress 7d; seen-awaiting-report 72h; interim-report 72h; completed-no-report 72h
-planned 0d; preliminary 7d; ordered 14d; ordered/stat 1d; ordered/asap 1d; ordered/urgent 3d; collection-booked 1bd
+planned 14d; planned/stat 1d; planned/asap 1d; planned/urgent 7d; preliminary 7d; collection-booked 1bd
+ordered 14d; ordered/stat 1d; ordered/asap 1d; ordered/urgent 3d
 specimen-collected 7d; in-lab 7d; specimen-collected/stat 1d; specimen-collected/asap 1d; specimen-collected/urgent 2d
 in-lab/stat 1d; in-lab/asap 1d; in-lab/urgent 2d; right-result 24h; authorisation-pending 5bd; referral-proposed 2bd
 confirm-handover 2bd

@@ -1,7 +1,7 @@
 """Working days: a time zone, public holidays and days of an organisation's own, and how many of them to count.
 
 A span counts on the wall clock of the organisation: one day after 09:00 is 09:00, also over a change to summer time. An
-hour is an hour everywhere.
+hour is an hour everywhere. Business days that begin on a day off are whole ones: the last of them ends with its day.
 """
 
 from collections.abc import Iterator
@@ -56,8 +56,10 @@ class WorkingDays:
             return self._at(local.date() + timedelta(days=span.amount), local.time())
         if span.unit == "same-day":
             return self._at(local.date() + timedelta(days=1), time())
-        counted = [local.date(), *islice(self._working_days_after(local.date()), span.amount)]
-        return self._at(counted[-1], local.time())
+        last = [local.date(), *islice(self._working_days_after(local.date()), span.amount)][-1]
+        if span.amount and not self.is_working(local.date()):
+            return self._at(last + timedelta(days=1), time())
+        return self._at(last, local.time())
 
     def _working_days_after(self, day: date) -> Iterator[date]:
         while True:

@@ -9,8 +9,11 @@ from referrals.models import RANK, Handoff, Loop, Owner
 
 # Stages whose clock starts when the appointment ends.
 APPOINTED = frozenset({"scheduled", "booked", "collection-booked"})
-# Stages that are due at the date by which the request itself is needed, when it names one.
+# Stages that are due at the date by which the request itself is needed, when it names one; else their clock starts no
+# earlier than the time from which it is wanted.
 NEEDED = frozenset({"planned", "ordered"})
+# What the placer of a loop may change while it is open.
+WISHES = ("priority", "window_start_at", "needed_by")
 STOPPED = "awaiting-information"
 
 
@@ -34,13 +37,9 @@ class Clocks:
 
     def start(self, handoff: Handoff, loop: Loop, at: datetime, data: Mapping[str, Any]) -> None:
         """Set the clock of a handoff that has come to its stage ``at`` that instant."""
-        start = _starting(handoff, loop, at, data)
-        own = "own" if handoff.owner.organization == loop.placer else ""
+        start = data.get("slot_end") or at if handoff.stage in APPOINTED else at
         action = "action" if data.get("patient_has_to_act") else ""
-        levels = (data.get("severity", ""), action, loop.priority, own)
-        due = self.of(handoff, loop).due(loop.kind, handoff.kind, handoff.stage, levels, start)
-        if handoff.stage in NEEDED and loop.needed_by is not None:
-            due = loop.needed_by
+        due = self._due(handoff, loop, wishes_of(loop), start, data.get("severity", ""), action)
         handoff.paused_seconds = None
         is_booked = handoff.stage in APPOINTED
         handoff.slot_start_at = data.get("slot_start") if is_booked else None
@@ -65,28 +64,29 @@ class Clocks:
         if due_by < handoff.due_at:
             _set(handoff, handoff.stage_since, due_by)
 
-    def revise(self, handoff: Handoff, loop: Loop, before: str) -> None:
-        """Let an open handoff be as urgent as its loop is now, which had the priority ``before``.
+    def revise(self, handoff: Handoff, loop: Loop, before: Mapping[str, Any]) -> None:
+        """Let an open handoff be as urgent as its loop is now, of which the placer had wanted ``before`` (`WISHES`).
 
         Its clock started when it did. What is due by an appointment, or waits for an answer, stays so.
         """
-        as_before = handoff.priority_rank == RANK[before]
+        as_before = handoff.priority_rank == RANK[before["priority"]]
         handoff.priority_rank = RANK[loop.priority] if as_before else min(handoff.priority_rank, RANK[loop.priority])
         handoff.needed_by = loop.needed_by if handoff.kind == "fulfil" else None
         if handoff.stage in APPOINTED or handoff.stage == STOPPED:
             return
-        due = self._due(handoff, loop, loop.priority)
-        if handoff.stage in NEEDED and loop.needed_by is not None:
-            due = loop.needed_by
-        elif due == self._due(handoff, loop, before):
-            return
-        if due != handoff.due_at:
+        due = self._due(handoff, loop, wishes_of(loop), handoff.stage_since)
+        if due not in (handoff.due_at, self._due(handoff, loop, before, handoff.stage_since)):
             _set(handoff, handoff.stage_since, due)
 
-    def _due(self, handoff: Handoff, loop: Loop, priority: str) -> datetime:
+    def _due(self, handoff: Handoff, loop: Loop, wishes: Mapping[str, Any], at: datetime, *levels: str) -> datetime:
+        """When it is due by what the placer wants, its clock having started ``at`` that instant."""
+        if handoff.stage in NEEDED and wishes["needed_by"] is not None:
+            due: datetime = wishes["needed_by"]
+            return due
         own = "own" if handoff.owner.organization == loop.placer else ""
-        rules = self.of(handoff, loop)
-        return rules.due(loop.kind, handoff.kind, handoff.stage, (priority, own), handoff.stage_since)
+        start = _not_before(handoff, loop, wishes["window_start_at"], at)
+        every = (*levels, wishes["priority"], own)
+        return self.of(handoff, loop).due(loop.kind, handoff.kind, handoff.stage, every, start)
 
     def resume(self, handoff: Handoff, at: datetime) -> None:
         """Let a stopped clock run on with the time that was left."""
@@ -95,12 +95,17 @@ class Clocks:
         _set(handoff, at, at + left)
 
 
-def _starting(handoff: Handoff, loop: Loop, at: datetime, data: Mapping[str, Any]) -> datetime:
-    if handoff.stage in APPOINTED:
-        return data.get("slot_end") or at
-    if handoff.kind == "contact-patient" and loop.kind == "follow-up" and loop.window_start_at is not None:
-        return max(loop.window_start_at, at)
-    return at
+def wishes_of(loop: Loop) -> dict[str, Any]:
+    """How urgently, from when and by when the placer wants it (`WISHES`)."""
+    return {name: getattr(loop, name) for name in WISHES}
+
+
+def _not_before(handoff: Handoff, loop: Loop, window_start: datetime | None, at: datetime) -> datetime:
+    """That instant; of what is wanted from a time on, no earlier than that."""
+    is_contact = handoff.kind == "contact-patient" and loop.kind == "follow-up"
+    if window_start is None or not (is_contact or handoff.stage in NEEDED):
+        return at
+    return max(window_start, at)
 
 
 def _set(handoff: Handoff, since: datetime, due: datetime) -> None:

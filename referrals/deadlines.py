@@ -32,7 +32,6 @@ def business_days(amount: int) -> Span:
 
 
 SAME_DAY = Span(1, "same-day")
-NO_LONGER = hours(0)
 
 # (kind of loop, handoff, stage, level): an empty word stands for all. The level is a priority, the severity of a
 # result, whether performer and placer are the same organisation ("own"), or whether the patient has to act ("action").
@@ -78,7 +77,11 @@ DEADLINES: dict[Key, Span] = {
     ("referral", "fulfil", "seen-awaiting-report", ""): hours(72),
     ("referral", "fulfil", "interim-report", ""): hours(72),
     ("referral", "fulfil", "completed-no-report", ""): hours(72),
-    ("follow-up", "fulfil", "planned", ""): NO_LONGER,
+    # Only for one that names no time by which it is wanted: CPT 99496 sees the urgent ones in 7 days, 99495 in 14.
+    ("follow-up", "fulfil", "planned", "stat"): days(1),
+    ("follow-up", "fulfil", "planned", "asap"): days(1),
+    ("follow-up", "fulfil", "planned", "urgent"): days(7),
+    ("follow-up", "fulfil", "planned", ""): days(14),
     ("follow-up", "fulfil", "booked", ""): business_days(1),
     ("follow-up", "fulfil", "no-show", ""): business_days(2),
     ("test-order", "fulfil", "ordered", "stat"): days(1),

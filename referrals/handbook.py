@@ -11,7 +11,7 @@ from django.utils.translation import override
 from referrals.calendars import Span
 from referrals.clocks import APPOINTED, NEEDED, STOPPED
 from referrals.conditions import UNMET
-from referrals.deadlines import DEADLINES, NO_LONGER, Rules
+from referrals.deadlines import DEADLINES, Rules
 from referrals.evidence.table import EVIDENCE
 from referrals.pathways import HANDOFFS, LOOP_STAGES, REASONS, STAGES, TRANSITIONS, stages_of
 from referrals.vocabulary import Opening, Stage, Transition
@@ -223,7 +223,7 @@ def _due(kind: str, loop_kind: str, stage: str) -> str:
         f"{LEVELS.get(level, level)}: {_span(span)}" if len(spans) > 1 else _span(span) for level, span in spans.items()
     )
     if stage in NEEDED:
-        return "by the date when it is needed" + (f", else {words}" if NO_LONGER not in spans.values() else "")
+        return f"by the date when it is needed, else {words}"
     return f"{words} after the appointment" if stage in APPOINTED else words
 
 

@@ -162,7 +162,7 @@ def _refuse_span(key: Key, span: Span) -> None:
     if span.unit not in MOST:
         raise _wrong("unit", _("The unit is one of: %(units)s.") % {"units": ", ".join(MOST)})
     _kind, handoff, stage, _level = key
-    least = 0 if handoff == ESCALATION or stage in APPOINTED | {"planned"} else 1
+    least = 0 if handoff == ESCALATION or stage in APPOINTED else 1
     if not least <= span.amount <= MOST[span.unit]:
         between = {"least": least, "most": MOST[span.unit]}
         raise _wrong("amount", _("The amount is a number from %(least)d to %(most)d.") % between)

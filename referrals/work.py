@@ -15,7 +15,7 @@ from records.errors import NotFound
 from records.json import Resource
 from referrals import bidding, holding, locking, performing
 from referrals.asking import Asking, last_request
-from referrals.clocks import APPOINTED, STOPPED, Clocks
+from referrals.clocks import APPOINTED, STOPPED, Clocks, wishes_of
 from referrals.fields import as_details
 from referrals.ledger import Ledger, booked_visit
 from referrals.lifecycle import Decision
@@ -217,12 +217,13 @@ class Work:
         """Let an open loop be as urgent as its placer wants it now; nothing is written where that is no news."""
         everything = [each for each in self._handoffs.values() if each.loop_id == loop_id and each.is_open]
         loop = everything[0].loop
-        before = {name: getattr(loop, name) for name in wanted}
+        wished = wishes_of(loop)
+        before = {name: wished[name] for name in wanted}
         if before == dict(wanted):
             return
         self._ledger.change_loop(loop, **wanted)
         for handoff in everything:
-            self._clocks.revise(handoff, loop, before["priority"])
+            self._clocks.revise(handoff, loop, wished)
             self._ledger.put_handoff(handoff)
         event = self.note(loop, None, "revise", at=self.now)
         event.evidence = evidence

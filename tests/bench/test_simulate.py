@@ -25,7 +25,9 @@ from bench.simulate.world import START
 from config import scratch
 from config.management.commands import simulate
 from referrals import escalation, lifecycle
+from referrals.conditions import Situation
 from referrals.deadlines import DEFAULTS, hours
+from referrals.vocabulary import Opening, Transition
 from referrals.worklists import filters, lists
 
 SEEDS = range(1, 21)
@@ -53,13 +55,15 @@ def test_nothing_is_missed_in_a_small_simulation(seed: int) -> None:
 
 
 def forget_the_decision(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Law 5: a decline opens nothing for the referrer."""
+    """Law 5: a decline opens nothing for the referrer. (Where nothing else would be open, law 4 would refuse it.)"""
     openings = lifecycle._openings
-    monkeypatch.setattr(
-        lifecycle,
-        "_openings",
-        lambda *given: tuple(one for one in openings(*given) if one.handoff != "decide-next-step"),
-    )
+
+    def forgetting(transition: Transition, situation: Situation) -> tuple[Opening, ...]:
+        opened = openings(transition, situation)
+        is_needed = transition.action == "supersede"
+        return tuple(one for one in opened if is_needed or one.handoff != "decide-next-step")
+
+    monkeypatch.setattr(lifecycle, "_openings", forgetting)
 
 
 def hide_what_is_old(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """By when: working days, holidays, time zones and the change of the clocks; and an organisation's own numbers."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -38,7 +38,13 @@ def at(zone: ZoneInfo, *parts: int) -> datetime:
         (AMERICAN, at(NEW_YORK, 2026, 10, 31, 9), days(1), at(NEW_YORK, 2026, 11, 1, 9)),  # 25 hours later
         (AMERICAN, at(NEW_YORK, 2026, 7, 2, 9), business_days(1), at(NEW_YORK, 2026, 7, 6, 9)),  # the 3rd is observed
         (AMERICAN, at(NEW_YORK, 2026, 11, 25, 9), business_days(2), at(NEW_YORK, 2026, 11, 30, 9)),  # Thanksgiving
-        (AMERICAN, at(NEW_YORK, 2026, 3, 7, 9), business_days(2), at(NEW_YORK, 2026, 3, 10, 9)),  # begun on a Saturday
+        # Begun on a day off: whole days, the first of them the next working day.
+        (AMERICAN, at(NEW_YORK, 2026, 3, 7, 0, 30), business_days(1), at(NEW_YORK, 2026, 3, 10, 0)),  # a Saturday
+        (AMERICAN, at(NEW_YORK, 2026, 3, 7, 9), business_days(2), at(NEW_YORK, 2026, 3, 11, 0)),
+        (AMERICAN, at(NEW_YORK, 2026, 3, 8, 23, 59), business_days(1), at(NEW_YORK, 2026, 3, 10, 0)),
+        (AMERICAN, at(NEW_YORK, 2026, 11, 26, 5), business_days(1), at(NEW_YORK, 2026, 11, 28, 0)),  # Thanksgiving
+        (BAVARIAN, at(BERLIN, 2026, 1, 6, 9), business_days(1), at(BERLIN, 2026, 1, 8, 0)),  # Epiphany
+        (AMERICAN, at(NEW_YORK, 2026, 3, 7, 9), business_days(0), at(NEW_YORK, 2026, 3, 7, 9)),
         (BAVARIAN, at(BERLIN, 2026, 1, 5, 9), business_days(1), at(BERLIN, 2026, 1, 7, 9)),  # Epiphany, Bavaria only
         (
             WorkingDays("Europe/Berlin", "DE", "BE"),
@@ -70,6 +76,7 @@ ZONES = [
     *("Africa/Casablanca", "Asia/Beirut", "America/Santiago", "Pacific/Chatham"),
 ]
 INSTANTS = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)).map(lambda naive: naive.replace(tzinfo=UTC))  # noqa: DTZ001
+AN_HOUR_TWICE = timedelta(hours=1)
 UNITS = st.sampled_from(["hours", "days", "business-days", "same-day"])
 
 
@@ -105,6 +112,35 @@ def test_nothing_is_due_before_it_starts_and_more_time_is_never_due_earlier(
     ends = [calendar.after(start, Span(amount + more, unit)) for more in (0, 1, 2)]
     assert ends == sorted(ends)
     assert ends[0] >= start
+
+
+@given(
+    start=INSTANTS | NEAR_A_CHANGE,
+    later=st.timedeltas(timedelta(), timedelta(days=6)),
+    amount=st.integers(1, 10),
+    zone=st.sampled_from(ZONES),
+    country=st.sampled_from(["", "US", "DE", "SA", "AU"]),
+    closed=st.frozensets(st.integers(0, 20), max_size=6),
+)
+def test_business_days_leave_that_many_days_to_work_on_and_who_starts_later_has_no_less_time(
+    start: datetime, later: timedelta, amount: int, zone: str, country: str, closed: frozenset[int]
+) -> None:
+    begun = start.astimezone(ZoneInfo(zone)).date()
+    calendar = WorkingDays(zone, country, closed_on=frozenset(begun + timedelta(days=one) for one in closed))
+    due = calendar.after(start, business_days(amount))
+    assert calendar.after(start + later, business_days(amount)) >= due - AN_HOUR_TWICE
+    morrows = (begun + timedelta(days=count) for count in range(2, 80))
+    midnights = [datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC) for day in morrows]
+    whole = [end for end in midnights if end <= due and calendar.is_working(_day_before(end, zone))]
+    if calendar.is_working(begun):
+        assert len(whole) == amount - 1, "the rest of its first day, and as much of the last"
+        assert calendar.is_working(due.astimezone(ZoneInfo(zone)).date())
+    else:
+        assert (len(whole), whole[-1]) == (amount, due), "whole days, and never before the last of them has ended"
+
+
+def _day_before(midnight: datetime, zone: str) -> date:
+    return midnight.astimezone(ZoneInfo(zone)).date() - timedelta(days=1)
 
 
 @given(start=NEAR_A_CHANGE, amount=st.integers(0, 400), zone=st.sampled_from(ZONES))
@@ -203,7 +239,9 @@ referral     fulfil               appointment-cancelled routine   7d
 referral     fulfil               seen-awaiting-report  routine   72h
 referral     fulfil               interim-report        routine   72h
 referral     fulfil               completed-no-report   routine   72h
-follow-up    fulfil               planned               routine   0h
+follow-up    fulfil               planned               stat      1d
+follow-up    fulfil               planned               urgent    7d
+follow-up    fulfil               planned               routine   14d
 follow-up    fulfil               booked                routine   1bd
 follow-up    fulfil               no-show               routine   2bd
 test-order   fulfil               ordered               stat      1d
@@ -319,3 +357,32 @@ def test_after_the_answer_it_goes_on_where_it_stopped_also_when_that_was_told_by
     ward.does(ward.referrer, ward.only(loop, "provide-information"), "answer", answer="This.")
     fulfil.refresh_from_db()
     assert fulfil.stage == "awaiting-booking"
+
+
+@pytest.mark.parametrize(("priority", "due_in"), [("stat", 1), ("asap", 1), ("urgent", 7), ("routine", 14)])
+def test_a_follow_up_without_a_window_has_the_time_of_the_policy(ward: Ward, priority: str, due_in: int) -> None:
+    _loop, visit = ward.sent("follow-up", performer="practice", priority=priority)
+    assert visit.due_at == MONDAY + timedelta(days=due_in)
+
+
+@pytest.mark.parametrize("kind", ["follow-up", "test-order"])
+def test_what_is_wanted_from_a_time_on_is_not_due_before_it(ward: Ward, kind: str) -> None:
+    wanted = MONDAY + timedelta(days=90)
+    loop, visit = ward.sent(kind, performer="practice", window_start_at=wanted)
+    assert visit.due_at == wanted + timedelta(days=14)
+    workflow.revise(loop, {"priority": "urgent"}, ward.referrer)
+    visit.refresh_from_db()
+    assert visit.due_at == wanted + timedelta(days=7 if kind == "follow-up" else 3)
+    workflow.revise(loop, {"window_start_at": MONDAY}, ward.referrer)
+    visit.refresh_from_db()
+    assert visit.due_at == MONDAY + timedelta(days=7 if kind == "follow-up" else 3)
+
+
+def test_a_window_that_is_taken_back_or_moved_moves_what_is_due_by_it(ward: Ward) -> None:
+    month = MONDAY + timedelta(days=30)
+    loop, visit = ward.sent("follow-up", performer="practice", window_start_at=MONDAY, needed_by=month)
+    assert visit.due_at == month
+    workflow.revise(loop, {"window_start_at": month, "needed_by": None}, ward.referrer)
+    visit.refresh_from_db()
+    assert visit.due_at == month + timedelta(days=14)
+    assert ward.only(loop, "contact-patient").due_at == datetime(2026, 4, 3, 9, tzinfo=UTC)
