@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from records.errors import Incorrect, Issue
 from referrals.calendars import EARLIEST, LATEST
-from referrals.vocabulary import Data, Field
+from referrals.vocabulary import AgreedElsewhere, Data, Field
 
 LONGEST_TEXT = 5_000
 MOST_OWNERS = 20
@@ -116,6 +116,15 @@ def _owners(field: Field, raw: Any) -> list[int | str]:
     return list(dict.fromkeys(named))
 
 
+def _second_person(_field: Field, raw: Any) -> str:
+    """A reference to a Practitioner; who that is the database knows (`people.agrees`)."""
+    if isinstance(raw, AgreedElsewhere):
+        return raw
+    if not isinstance(raw, str) or not raw.removeprefix("Practitioner/") or not raw.startswith("Practitioner/"):
+        raise ValueError(_("Please choose a person, as Practitioner/id."))
+    return raw
+
+
 _READERS: dict[str, Callable[[Field, Any], Any]] = {
     "text": _text,
     "code": _code,
@@ -126,4 +135,5 @@ _READERS: dict[str, Callable[[Field, Any], Any]] = {
     "owner": _owner,
     "owners": _owners,
     "colleague": _owner,
+    "second-person": _second_person,
 }

@@ -181,7 +181,6 @@ def _clean(transition: Transition, situation: Situation, ask: Ask) -> Data:
     values = fields.clean(fields_of(transition, attested=ask.attested), ask.data, required_now(transition, situation))
     plausible.check(
         values,
-        ask.by,
         earliest=situation.loop.ordered_at,
         now=ask.at,
         is_told=bool(ask.roles & TOLD),

@@ -30,17 +30,15 @@ def validate_reach(value: date) -> None:
         raise ValidationError(str(error)) from error
 
 
-def check(
-    values: Data, by: str, *, earliest: datetime, now: datetime, is_told: bool, missed: datetime | None = None
-) -> None:
+def check(values: Data, *, earliest: datetime, now: datetime, is_told: bool, missed: datetime | None = None) -> None:
     """Raise `Incorrect` naming each field that can't be meant.
 
-    ``by`` is the name of whoever acts, ``earliest`` when the order was placed; ``is_told``: another system says it; ``missed`` is when
+    ``earliest`` is when the order was placed; ``is_told``: another system says it; ``missed`` is when
     the appointment begins (where that isn't known, ends) to which the patient is said not to have come.
     """
     issues = list(_about_order(values, is_told=is_told))
     if not is_told:
-        issues += [*_about_time(values, earliest, now), *_about_people(values, by)]
+        issues += [*_about_time(values, earliest, now)]
         issues += [*_about_authorisation(values, now), *_about_absence(missed, now)]
     if issues:
         raise Incorrect(" ".join(issue.text for issue in issues), *issues)
@@ -70,8 +68,3 @@ def _about_authorisation(values: Data, now: datetime) -> Iterator[Issue]:
 def _about_absence(missed: datetime | None, now: datetime) -> Iterator[Issue]:
     if missed and now < missed:
         yield Issue(_("The appointment hasn't begun yet."), code="business-rule")
-
-
-def _about_people(values: Data, by: str) -> Iterator[Issue]:
-    if str(values.get("second_person", "")).casefold() == by.casefold():
-        yield Issue(_("The second person must be somebody else than you."), "second_person", "value")

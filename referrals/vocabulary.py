@@ -8,7 +8,9 @@ from typing import Any, Literal
 from django.utils.functional import Promise
 
 Role = Literal["requester", "performer", "patient", "coordinator", "supervisor", "partner", "system", "holder"]
-FieldKind = Literal["text", "code", "datetime", "date", "reference", "boolean", "owner", "owners", "colleague"]
+FieldKind = Literal[
+    "text", "code", "datetime", "date", "reference", "boolean", "owner", "owners", "colleague", "second-person"
+]
 Words = str | Promise
 
 
@@ -17,7 +19,8 @@ class Field:
     """One thing that an action needs to know. ``codes`` (code, label) for kind code; ``types`` for a reference.
 
     An ``owner`` is one reference (or Owner number) of who may perform, ``owners`` several of them, a ``colleague`` whoever
-    of the own house may take over. ``required_if`` names a condition of `referrals.conditions` under which an optional
+    of the own house may take over. A ``second-person`` is a reference to another person who works in the actor's
+    organisation and agrees; one of the two has one of the ``roles`` (of `people.ROLES`). ``required_if`` names a condition of `referrals.conditions` under which an optional
     field is required.
     """
 
@@ -29,6 +32,16 @@ class Field:
     types: tuple[str, ...] = ()
     help: Words = ""
     required_if: str = ""
+    roles: tuple[str, ...] = ()
+
+
+class AgreedElsewhere(str):
+    """Stands for the second person of what another system has written, whose own rules decide who has to agree.
+
+    A type of its own, so that nobody can type it.
+    """
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)

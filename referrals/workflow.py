@@ -263,6 +263,7 @@ def _perform(work: Work, act: Act) -> Outcome:
     ask = lifecycle.Ask(act.action, standing.roles, work.actor.display, at, act.data, act.version, act.attested)
     decision = lifecycle.decide(loop, work.open_handoffs(loop), handoff, ask)
     _check_report(loop, act)
+    _check_second(work.actor, decision)
     is_void = "withdrawn" in decision.transition.sets
     is_to_tell = (is_new or is_void) and "contradicted" not in decision.transition.sets
     is_to_tell = is_to_tell and not is_of_the_dead(loop) and _was_told(handoff.loop)
@@ -324,6 +325,13 @@ def _check_report(loop: Loop, act: Act) -> None:
     if not report or (patient and not same_patient(loop.patient_id, patient)):
         text = _("There is no such report of this patient.")
         raise Incorrect(text, Issue(text, "report", "not-found"))
+
+
+def _check_second(actor: Actor, decision: lifecycle.Decision) -> None:
+    """Refuse a second person who is no other colleague of whoever acts."""
+    for one in decision.transition.fields:
+        if one.kind == "second-person" and one.name in decision.data:
+            people.check_second(decision.data[one.name], actor, one.roles)
 
 
 def _offer(transition: Transition, situation: Situation, *, attested: bool) -> Offer:

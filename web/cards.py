@@ -148,6 +148,8 @@ def known(
         for one in directory.find_performers(actor, view.row)
     ]
     choices["colleague"] = list(people.colleagues(actor.organization))
+    choices["second-person"] = list(people.seconds(actor))
+    choices["second-person/supervisor"] = list(people.seconds(actor, ("supervisor",)))
     return choices
 
 

@@ -119,7 +119,7 @@ OF_RIVALS: dict[str, Words] = {
 RIVALRY = frozenset({"bidding"})
 # What the lines of a journal tell in their own way, or show as a link to what proves them.
 TOLD_ELSEWHERE = frozenset({"reason", "reason_text", "slot_start", "slot_end", "appointment", "report"})
-OWNED = frozenset({"owner", "colleague", "owners"})
+OWNED = frozenset({"owner", "colleague", "owners", "second-person"})
 Names = Mapping[str, str]
 
 
@@ -213,6 +213,8 @@ def _words(field: Field, value: Any, names: Names) -> str:
         return str(dict(field.codes).get(value, value))
     if field.kind in ("date", "datetime"):
         return reading.moment(str(value))
-    if field.kind in OWNED or field.kind == "reference":
+    is_reference = field.kind in OWNED or field.kind == "reference"
+    # A second person may have agreed in another system: then words stand there.
+    if is_reference and not (field.kind == "second-person" and "/" not in str(value)):
         return ", ".join(names[str(one)] for one in _several(value) if str(one) in names)
     return str(value)

@@ -84,6 +84,8 @@ SEVERAL, OFFERING = 0.4, {"send": 0.7, "redirect": 0.5, "add-performer": 0.4}
 PAYER = {"send": 0.07, "redirect": 0.05}
 BOOKINGS = frozenset({"book", "rebook", "book-collection"})
 REPORTS = frozenset({"report", "interim-report", "result", "preliminary-result", "amend", "complete"})
+# Whoever acts asks a colleague, whom `Play` knows.
+ANOTHER = "Practitioner/another"
 WHO_AGREES = frozenset({"withdraw", "cancel", "request-cancellation", "close", "not-reached"})
 
 
@@ -144,7 +146,7 @@ def details(item: Item, action: str, number: int, now: datetime, random: Random)
         told["reason"] = random.choice(REASONS[action])
     if action in ASKING:
         told |= _performers(item, action, random)
-    return told | FIXED.get(action, {}) | ({"second_person": "Dr Second"} if action in WHO_AGREES else {})
+    return told | FIXED.get(action, {}) | ({"second_person": ANOTHER} if action in WHO_AGREES else {})
 
 
 def _appointed(action: str, now: datetime, random: Random) -> dict[str, Any]:

@@ -233,9 +233,16 @@ class Play:
                 self._write_report(item.case, step.data["report"], actor)
             if "request" in step.data:
                 arrivals.check_candidates(self, item, step, Handoff.objects.select_related("loop").get(pk=handoff))
+            data = {**step.data, **(self._second(actor) if "second_person" in step.data else {})}
             return workflow.perform(
-                handoff, step.action, actor, at=step.said, data=step.data, attested=step.attested, base=base
+                handoff, step.action, actor, at=step.said, data=data, attested=step.attested, base=base
             )
+
+    def _second(self, actor: Actor) -> dict[str, str]:
+        """Another colleague who agrees: the boss, or for the boss whoever comes first."""
+        others = [one for one in self.world.people.values() if one.site == actor.organization]
+        others = sorted((one for one in others if one.actor != actor), key=lambda one: one.post != "supervisor")
+        return {"second_person": f"Practitioner/{others[0].actor.practitioner}"} if others else {}
 
     def _write_report(self, case: Case, reference: str, actor: Actor) -> None:
         """The document that a performer's report is."""

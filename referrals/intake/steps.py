@@ -18,7 +18,7 @@ from referrals.models import Handoff
 from referrals.parties import local
 from referrals.pathways import REASONS, STAGES, transitions_from
 from referrals.pathways.parts import REPORT
-from referrals.vocabulary import Field, Transition
+from referrals.vocabulary import AgreedElsewhere, Field, Transition
 
 # The way that a performer's status takes through the actions, one version of the Task after the other.
 PATHS: dict[str, tuple[tuple[str, str], ...]] = {
@@ -102,9 +102,9 @@ def reason_in(said: Resource, offered: Field) -> dict[str, str]:
     return {"reason": code, "reason_text": words}
 
 
-def agreed_elsewhere() -> str:
+def agreed_elsewhere() -> AgreedElsewhere:
     """Who the second person was at an end that another system has written: its own rules decide who has to agree."""
-    return _("agreed in the sender's system")
+    return AgreedElsewhere(_("agreed in the sender's system"))
 
 
 def _reports(task: Resource) -> Iterator[str]:

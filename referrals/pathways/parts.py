@@ -64,7 +64,10 @@ AUTHORISATION_NEEDED = Field("authorisation_needed", "boolean", _("The payer mus
 SEVERITY = Field("severity", "code", _("Severity"), required=False, codes=SEVERITIES)
 REPORT_STATE = Field("state", "code", _("State of the report"), codes=REPORT_STATES)
 REASON_TEXT = Field("reason_text", "text", _("In words"), required=False, required_if="other-reason")
-SECOND_PERSON = Field("second_person", "text", _("Second person who agrees"), required=False, required_if="urgent")
+SECOND_PERSON = Field(
+    "second_person", "second-person", _("Second person who agrees"), required=False, required_if="urgent"
+)
+SECOND_PERSON_ALWAYS = Field("second_person", "second-person", _("Second person who agrees"), roles=("supervisor",))
 CHANNEL = Field("channel", "code", _("How"), codes=CHANNELS)
 ATTESTATION = (
     CHANNEL,

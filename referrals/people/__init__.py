@@ -8,6 +8,7 @@ people set up for themselves and for each other.
 
 from referrals.people.absences import absences_of, announce, end, find_absence, set_surrogate
 from referrals.people.choosing import (
+    check_second,
     claimant,
     colleague,
     colleagues,
@@ -16,6 +17,7 @@ from referrals.people.choosing import (
     performing_owner,
     pool_of,
     reference_of,
+    seconds,
     service_of,
 )
 from referrals.people.owners import human_name, key_of, owner_for, owner_of_reference, signs_in, type_of
@@ -57,6 +59,7 @@ __all__ = [
     "announce",
     "care_team",
     "change_pool",
+    "check_second",
     "claimant",
     "colleague",
     "colleague_named",
@@ -80,6 +83,7 @@ __all__ = [
     "pool_of",
     "reference_of",
     "roles_in",
+    "seconds",
     "service_of",
     "set_surrogate",
     "signs_in",

@@ -1,6 +1,6 @@
 """Whom somebody may name: who is to perform, and who of the own house takes a piece of work over."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from django.utils.translation import gettext as _
 
@@ -22,7 +22,8 @@ from referrals.people.owners import (
     type_of,
 )
 from referrals.people.pools import default_pool
-from referrals.people.roles import PERFORMED
+from referrals.people.roles import PERFORMED, WORKING
+from referrals.vocabulary import AgreedElsewhere
 
 SERVICE = "HealthcareService"
 
@@ -132,6 +133,32 @@ def _may_hold(owner: Owner) -> bool:
 
 def _is_known(type_: str, key: str) -> bool:
     return type_ in TYPES and row_class(type_).rows(type_).filter(id=key, deleted=False).exists()
+
+
+def seconds(actor: Actor, roles: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """(reference, name) of everybody else who works for the actor's organisation and may agree to what the actor does.
+
+    With ``roles`` one of the two has one of them.
+    """
+    wanted = roles if roles and not actor.roles & set(roles) else WORKING
+    staff = Membership.objects.filter(
+        organization=actor.organization, user__is_active=True, roles__overlap=list(wanted)
+    ).exclude(user__practitioner__in=("", actor.practitioner))
+    users = (one.user for one in staff.select_related("user").order_by("user__last_name", "user__first_name"))
+    return [(f"Practitioner/{user.practitioner}", user.get_full_name() or user.username) for user in users]
+
+
+def check_second(named: str, actor: Actor, roles: Sequence[str]) -> None:
+    """Raise `Incorrect`, naming the field ``second_person``, for who can't agree to what the actor does (see `seconds`)."""
+    if isinstance(named, AgreedElsewhere) or named in dict(seconds(actor, roles)):
+        return
+    if named == f"Practitioner/{actor.practitioner}":
+        text = _("The second person must be somebody else than you.")
+    elif roles and named in dict(seconds(actor)):
+        text = _("One of the two of you must be a supervisor.")
+    else:
+        text = _("The second person must be somebody who works in your organisation.")
+    raise Incorrect(text, Issue(text, "second_person", "value"))
 
 
 def colleagues(organization: str) -> Iterator[tuple[str, str]]:

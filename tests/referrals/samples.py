@@ -19,6 +19,7 @@ def sample(field: Field) -> Any:
         "owner": "Organization/elsewhere",
         "owners": ["Organization/elsewhere"],
         "colleague": "Practitioner/coordinator",
+        "second-person": "Practitioner/boss",
     }[field.kind]
 
 

@@ -98,7 +98,7 @@ def test_an_urgent_end_needs_a_second_person(ward: Ward) -> None:
     with pytest.raises(Incorrect) as refused:
         ward.does(ward.referrer, decide, "close", reason="patient-declined")
     assert [issue.expression for issue in refused.value.issues] == ["second_person"]
-    ward.does(ward.referrer, decide, "close", reason="patient-declined", second_person="Dr Boss")
+    ward.does(ward.referrer, decide, "close", reason="patient-declined", second_person="Practitioner/boss")
     loop.refresh_from_db()
     assert (loop.stage, loop.told_reason) == ("closed-patient-declined", "patient-declined")
 

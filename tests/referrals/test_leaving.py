@@ -44,6 +44,7 @@ def test_responsibility_for_a_loop_is_work_too(ward: Ward, ada: Colleague) -> No
 
 def test_the_only_reader_of_a_list_with_open_work_can_not_leave(ward: Ward) -> None:
     ward.order()
+    User.objects.filter(username="boss").update(is_active=False)
     nina = Colleague(User.objects.get(username="coordinator"), people.owner_for("person", "coordinator"))
     assert what_keeps(nina, ward) == [f"CareTeam/{ward.practice_pool.key}"]
     hire("second", "coordinator")

@@ -89,7 +89,7 @@ def test_a_version_that_has_gone_by_is_refused_first() -> None:
 def test_cancelling_one_of_two_performers_does_not_end_the_loop() -> None:
     loop = loop_of("referral")
     first, second = handoff_of(loop, "fulfil", "sent"), handoff_of(loop, "fulfil", "in-triage", "second")
-    data = {"reason": "withdrawn", "second_person": "Dr Boss"}
+    data = {"reason": "withdrawn", "second_person": "Practitioner/boss"}
     ask = Ask("cancel", frozenset({"requester"}), "X", MONDAY, data)
     decision = decide(loop, [first, second], first, ask)
     assert "second" not in decision.stages
@@ -105,7 +105,7 @@ def test_what_an_ended_loop_leaves_open_is_only_the_patient_to_be_told() -> None
         handoff_of(loop, "recollect", "to-recollect", "r"),
     ]
     decide_next.opened_by_id = others[0].opened_by_id = "ended"
-    data = {"reason": "no-service-found", "second_person": "Dr Boss"}
+    data = {"reason": "no-service-found", "second_person": "Practitioner/boss"}
     ask = Ask("close", frozenset({"requester"}), "X", MONDAY, data)
     assert decide(loop, [decide_next, *others], decide_next, ask).stages == {"this": "given-up", "r": "overtaken"}
     knows = Ask("close", frozenset({"requester"}), "X", MONDAY, data | {"reason": "patient-declined"})

@@ -7,7 +7,10 @@ import pytest
 
 from records import clock
 from records.errors import Forbidden, Incorrect
-from referrals import workflow
+from referrals import people, workflow
+from referrals.models import User
+from referrals.pathways import TRANSITIONS
+from tests.referrals.staff import hire
 from tests.referrals.ward import MONDAY, Ward
 
 HOUR = timedelta(hours=1)
@@ -75,15 +78,56 @@ def test_an_authorisation_that_has_expired_already_is_refused(ward: Ward, days: 
     assert [issue.expression for issue in refused.value.issues] == ["valid_until"]
 
 
-def test_the_second_person_at_an_urgent_end_is_somebody_else(ward: Ward) -> None:
+NOBODY_WHO_AGREES = {
+    "oneself": "Practitioner/referrer",
+    "nobody": "Practitioner/nobody",
+    "anything": "X",
+    "words": "Dr Boss",
+    "another house's": "Practitioner/consultant",
+    "a pool": "CareTeam/1",
+    "an administrator": "Practitioner/admin",
+    "a leaver": "Practitioner/gone",
+    "the words of another system": "agreed in the sender's system",
+}
+
+
+@pytest.mark.parametrize("named", NOBODY_WHO_AGREES.values(), ids=NOBODY_WHO_AGREES.keys())
+def test_the_second_person_at_an_urgent_end_is_a_colleague_who_works_here(ward: Ward, named: str) -> None:
+    hire("admin", "administrator")
+    User.objects.filter(pk=hire("gone", "supervisor").user.pk).update(is_active=False)
     fulfil = ward.sent(priority="urgent")[1]
     reason = {"reason": "no-longer-needed"}
 
     with pytest.raises(Incorrect) as refused:
-        workflow.perform(fulfil.id, "cancel", ward.referrer, data=reason | {"second_person": "REFERRER"})
+        workflow.perform(fulfil.id, "cancel", ward.referrer, data=reason | {"second_person": named})
     assert [issue.expression for issue in refused.value.issues] == ["second_person"]
 
-    workflow.perform(fulfil.id, "cancel", ward.referrer, data=reason | {"second_person": "Dr Boss"})
+    workflow.perform(fulfil.id, "cancel", ward.referrer, data=reason | {"second_person": "Practitioner/coordinator"})
+
+
+def test_of_the_two_who_say_that_an_order_was_an_error_one_is_a_supervisor(ward: Ward) -> None:
+    by_referrer, by_boss = ward.sent()[1], ward.sent()[1]
+    wrong = {"reason": "entered-in-error", "second_person": "Practitioner/coordinator"}
+
+    with pytest.raises(Incorrect, match="supervisor"):
+        workflow.perform(by_referrer.id, "enter-in-error", ward.referrer, data=wrong)
+    workflow.perform(by_boss.id, "enter-in-error", ward.boss, data=wrong)
+    right = wrong | {"second_person": "Practitioner/boss"}
+    workflow.perform(by_referrer.id, "enter-in-error", ward.referrer, data=right)
+
+
+def test_whoever_is_offered_as_the_second_person_may_be_it(ward: Ward) -> None:
+    hire("admin", "administrator")
+    assert dict(people.seconds(ward.coordinator)) == {"Practitioner/boss": "Boss"}
+    assert dict(people.seconds(ward.boss)) == {"Practitioner/coordinator": "Coordinator"}
+    assert dict(people.seconds(ward.referrer, ("supervisor",))) == {"Practitioner/boss": "Boss"}
+    assert dict(people.seconds(ward.clinic)) == {}
+
+
+def test_every_action_that_asks_for_a_second_person_asks_for_a_real_one() -> None:
+    asked = [field for row in TRANSITIONS for field in row.fields if field.name == "second_person"]
+    assert asked
+    assert {field.kind for field in asked} == {"second-person"}
 
 
 def test_a_report_is_acknowledged_by_a_clinician_and_not_by_a_coordinator(ward: Ward) -> None:

@@ -65,7 +65,7 @@ def test_every_kind_can_end_without_its_patient_and_an_urgent_one_needs_two(ward
     with pytest.raises(Incorrect) as refused:
         ward.does(ward.referrer, decide, "close", reason=reason)
     assert [issue.expression for issue in refused.value.issues] == ["second_person"]
-    ward.does(ward.referrer, decide, "close", reason=reason, second_person="Dr Boss")
+    ward.does(ward.referrer, decide, "close", reason=reason, second_person="Practitioner/boss")
     assert (again(loop).stage, again(loop).end_reason) == (f"closed-{reason}", reason)
 
 

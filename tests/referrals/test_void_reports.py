@@ -133,7 +133,7 @@ ENDS = ["cancelled", "closed-patient-declined", "closed-lost-after-attempts", "e
 def test_a_report_for_a_loop_with_any_end_is_read_in_one_new_loop(ward: Ward, end: str) -> None:
     loop, fulfil = ward.sent()
     if end == "entered-in-error":
-        ward.does(ward.referrer, fulfil, "enter-in-error", reason="entered-in-error", second_person="Dr Boss")
+        ward.does(ward.referrer, fulfil, "enter-in-error", reason="entered-in-error", second_person="Practitioner/boss")
     else:
         ward.does(ward.clinic, fulfil, "fail", reason="unable")
         reason = {"cancelled": "patient-died"}.get(end, end.removeprefix("closed-"))

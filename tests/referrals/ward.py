@@ -106,7 +106,7 @@ def found_ward() -> Ward:
         supervisor=supervisor,
         referrer=_person("referrer", "practice", "practitioner"),
         coordinator=_member("coordinator", "practice", "coordinator"),
-        boss=_person("boss", "practice", "supervisor", "practitioner"),
+        boss=_employee("boss", "practice", "supervisor", "practitioner"),
         clinic=_member("consultant", "clinic", "practitioner", "coordinator"),
         partner=Actor(id="partner:1", kind="partner", display="Elsewhere's EHR", organization="elsewhere"),
         stranger=_person("stranger", "nowhere", "practitioner", "supervisor"),
@@ -128,9 +128,15 @@ def _person(name: str, organization: str, *roles: str) -> Actor:
     )
 
 
-def _member(name: str, organization: str, *roles: str) -> Actor:
-    """Somebody who signs in and works on the pool's list."""
+def _employee(name: str, organization: str, *roles: str) -> Actor:
+    """Somebody who signs in."""
     user = User.objects.create(username=name, first_name=name.title(), practitioner=name)
     Membership.objects.create(user=user, organization=organization, roles=list(roles))
-    PoolMember.objects.create(pool=Pool.objects.get(organization=organization), user=user)
     return people.actor_for(user)
+
+
+def _member(name: str, organization: str, *roles: str) -> Actor:
+    """Somebody who signs in and works on the pool's list."""
+    actor = _employee(name, organization, *roles)
+    PoolMember.objects.create(pool=Pool.objects.get(organization=organization), user=User.objects.get(username=name))
+    return actor

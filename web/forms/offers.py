@@ -160,6 +160,12 @@ def _colleague(field: Field, known: Known) -> forms.Field:
     return forms.ChoiceField(choices=[("", _("Choose …")), *known.get("colleague", ())], **_common(field))
 
 
+def _second_person(field: Field, known: Known) -> forms.Field:
+    """Who may agree depends on the roles of which one of the two has to have one."""
+    who = known.get("/".join((field.kind, *field.roles)), ())
+    return forms.ChoiceField(choices=[("", _("Choose …")), *who], **_common(field))
+
+
 MAKERS: dict[str, Callable[[Field, Known], forms.Field]] = {
     "text": _text,
     "code": _code,
@@ -170,4 +176,5 @@ MAKERS: dict[str, Callable[[Field, Known], forms.Field]] = {
     "owner": _owner,
     "colleague": _colleague,
     "owners": _owners,
+    "second-person": _second_person,
 }
