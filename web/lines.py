@@ -15,6 +15,7 @@ from web import dues, organisations, reading, words
 from web.forms.worklist import LABELS
 
 CHIPS = {
+    "escalated": "danger",
     "chase": "danger",
     "waiting": "info",
     "unclaimed": "accent",

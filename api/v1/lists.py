@@ -11,10 +11,16 @@ from records.access import Actor
 from referrals import worklists
 from referrals.models import Loop
 from referrals.models.loops import Priority
-from referrals.pathways import HANDOFFS
+from referrals.pathways import HANDOFFS, STAGES
 from referrals.worklists import LABELS, Filters, Row
 
-WORDS = {"kind": Loop.Kind.values, "handoff": [*HANDOFFS], "priority": Priority.values, "label": [*LABELS]}
+WORDS = {
+    "kind": Loop.Kind.values,
+    "handoff": [*HANDOFFS],
+    "stage": sorted({code for _kind, code in STAGES}),
+    "priority": Priority.values,
+    "label": [*LABELS],
+}
 WorklistFilterSet = filters.filter_set(Filters, words=WORDS)
 HandoffFilterSet = filters.filter_set(Filters, words=WORDS, without=["scope"])
 

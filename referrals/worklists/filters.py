@@ -1,7 +1,7 @@
 """What a list may be narrowed by, and the labels that a handoff can carry; each is one SQL condition.
 
 A label is derived from the clock in the query that reads it, never stored (law 2). In the conditions h is the handoff,
-l its loop, o its owner; words in braces are parameters.
+l its loop, o its owner, listed the list that it is read from (``via``: why the reader has it); words in braces are parameters.
 """
 
 from collections.abc import Iterator
@@ -31,6 +31,11 @@ LABELS: dict[str, str] = {
     "authorisation-expiring": "h.authorised_until <= (({now})::timestamptz AT TIME ZONE 'UTC')::date + 14 AND h.stage IN"
     " ('sent', 'in-triage', 'awaiting-information', 'awaiting-booking', 'no-show', 'appointment-cancelled', 'in-progress')",
     "attendance-unknown": "h.stage IN ('scheduled', 'booked') AND h.due_at < {now}",
+    "follow-up-due": "l.kind = 'follow-up' AND h.stage IN ('planned', 'no-show')"
+    " AND coalesce(l.window_start_at, l.ordered_at) <= {now}",
+    # The pool has heard of it, or the supervisor too: levels of `referrals.escalation`.
+    "escalated": "h.escalation_level > 1",
+    "standing-in": "listed.via <> ''",
 }
 # Labels of what may stand on another organisation's list while it is watched from here.
 WATCHING = frozenset({"waiting", "chase"})

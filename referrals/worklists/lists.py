@@ -240,6 +240,7 @@ _PICKED = "h.*, listed.via"
 _SHOWN = (
     f"SELECT {_COLUMNS}, h.via, {', '.join(_shown_labels())}"  # noqa: S608
     " FROM (SELECT * FROM ({branches}) AS row ORDER BY priority_rank, due_at, id LIMIT {limit}) AS h"
+    " CROSS JOIN LATERAL (SELECT h.via) AS listed"
     f" {' '.join(_JOINS.values())} ORDER BY h.priority_rank, h.due_at, h.id"
 )
 

@@ -7,9 +7,10 @@ from pytest_django import DjangoAssertNumQueries
 
 from records import clock
 from records.errors import Malformed, NotFound
-from referrals import worklists
-from referrals.models import Handoff, Owner
+from referrals import escalation, worklists
+from referrals.models import Absence, Handoff, Owner
 from referrals.worklists import Filters, Row
+from tests.referrals.staff import hire, review_for, rows_of
 from tests.referrals.ward import MONDAY, Ward
 
 
@@ -54,6 +55,43 @@ def test_work_of_another_tenant_is_on_their_list_and_watched_from_ours(ward: War
     assert len(listed(ward, Filters(scope="organisation", direction="sent"))) == 1
     assert listed(ward, Filters(scope="organisation", direction="received")) == []
     assert len(listed(ward, Filters(scope="organisation", direction="received"), who="clinic")) == 1
+
+
+def test_what_the_pool_has_heard_of_is_escalated(ward: Ward) -> None:
+    loop = ward.order()
+    due = ward.only(loop, "dispatch").due_at
+    escalation.sweep(due + timedelta(hours=1))
+    assert listed(ward, Filters(label="escalated"), days=9) == [], "so far only its owner"
+    escalation.sweep(due + timedelta(hours=25))
+    (row,) = listed(ward, Filters(label="escalated"), days=9)
+    assert (row.loop_id, "escalated" in row.labels) == (loop.id, True)
+
+
+def test_what_is_read_in_the_stead_of_others_is_a_list_of_its_own(ward: Ward) -> None:
+    ana, ben = (hire(name, "practitioner", pool=ward.practice_pool) for name in ("ana", "ben"))
+    _loop, review = review_for(ward, ana)
+    own = ward.order()
+    assert rows_of(ben.actor, MONDAY, label="standing-in") == []
+    week = {"starts_at": MONDAY, "ends_at": MONDAY + timedelta(days=7)}
+    Absence.objects.create(owner=ana.owner, surrogate=ben.owner, **week)
+    for scope in ("mine", "team"):
+        (row,) = rows_of(ben.actor, MONDAY + timedelta(hours=1), scope, label="standing-in")
+        assert (row.handoff_id, row.via, "standing-in" in row.labels) == (review.id, "away", True)
+    assert own.id in {row.loop_id for row in rows_of(ben.actor, MONDAY + timedelta(hours=1))}
+    assert rows_of(ben.actor, MONDAY + timedelta(hours=1), "organisation", label="standing-in") == []
+    counted = worklists.tiles(ben.actor, MONDAY + timedelta(hours=1), {"x": Filters(label="standing-in")})
+    assert counted == {"x": 1}
+
+
+def test_a_follow_up_is_due_from_the_beginning_of_its_window_until_it_is_booked(ward: Ward) -> None:
+    window = {"window_start_at": MONDAY + timedelta(days=5), "needed_by": MONDAY + timedelta(days=9)}
+    loop = ward.order("follow-up", performer="practice", **window)
+    ward.order("follow-up", performer="practice", window_start_at=MONDAY + timedelta(days=90))
+    assert listed(ward, Filters(label="follow-up-due"), days=4) == []
+    visit = ward.only(loop, "fulfil")
+    assert [row.handoff_id for row in listed(ward, Filters(label="follow-up-due"), days=6)] == [visit.id]
+    ward.does(ward.coordinator, visit, "book", slot_end=MONDAY + timedelta(days=7))
+    assert listed(ward, Filters(label="follow-up-due"), days=6) == []
 
 
 def test_who_has_it_to_do_neither_waits_for_others_nor_chases_them(ward: Ward) -> None:

@@ -81,6 +81,15 @@ def test_nonsense_in_the_address_is_not_an_error(as_ana: Client, story: Story) -
         assert as_ana.get("/", {"after": key}).status_code == 400, key
 
 
+@pytest.mark.parametrize("word", ["label=nonsense", "stage=nonsense", "kind=x", "priority=x", "scope=x", "handoff=x"])
+def test_a_word_that_narrows_nothing_is_named(as_ana: Client, story: Story, word: str) -> None:
+    told = "are not known here and don"
+    assert told in as_ana.get(f"/?{word}").content.decode()
+    for known in ("", "?scope=mine&label=escalated", "?label=standing-in", "?label=follow-up-due&stage=planned"):
+        page = as_ana.get(f"/{known}")
+        assert (page.status_code, told in page.content.decode()) == (200, False), known
+
+
 def test_a_name_that_was_searched_for_is_in_no_address(as_ana: Client, story: Story) -> None:
     answer = as_ana.post("/?scope=organisation", {"text": "García"})
 

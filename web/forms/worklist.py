@@ -36,6 +36,9 @@ LABELS: dict[str, Words] = {
     "authorisation-expiring": _("authorisation expiring"),
     "attendance-unknown": _("attendance unknown"),
     "status-unknown": _("status unknown"),
+    "follow-up-due": _("follow-up visit due"),
+    "escalated": _("escalated"),
+    "standing-in": _("in a colleague's stead"),
 }
 # Their own words: in other languages what was sent, as a list says it, is not the word for the stage "sent".
 DIRECTIONS = {"received": pgettext_lazy("direction", "received"), "sent": pgettext_lazy("direction", "sent")}
@@ -59,7 +62,7 @@ class FilterForm(forms.Form):
 
 
 def read(query: Mapping[str, str], session: SessionBase) -> Filters:
-    """The filters that an address says; what makes no sense counts as not said."""
+    """The filters that an address says; what makes no sense counts as not said (`misunderstood` names it)."""
     form = FilterForm(query)
     form.is_valid()
     chosen = {name: value for name, value in form.cleaned_data.items() if value and name != "text"}
@@ -73,6 +76,13 @@ def read(query: Mapping[str, str], session: SessionBase) -> Filters:
         owner=int(owner) if owner.isascii() and owner.isdecimal() and len(owner) < 10 else 0,  # noqa: PLR2004
         text=session.get(FINDS, {}).get(query.get("find", ""), ""),
     )
+
+
+def misunderstood(query: Mapping[str, str]) -> list[Words]:
+    """The labels of the filters for which an address has a word that is not known here."""
+    form = FilterForm(query)
+    wrong = [form.fields[name].label or name for name in form.errors]
+    return [*wrong, *([_("Whose work")] if query.get("scope", "") not in ("", *SCOPES) else [])]
 
 
 def is_unknown(query: Mapping[str, str], session: SessionBase) -> bool:

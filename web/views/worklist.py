@@ -43,6 +43,9 @@ def worklist(request: StaffRequest) -> HttpResponse:
     filters = filtering.read(request.GET, request.session)
     if request.method == "POST":
         return redirect(reverse("worklist") + filtering.address(_chosen(request, filters), request.session))
+    if wrong := filtering.misunderstood(request.GET):
+        said = _("Words of this address are not known here and don't narrow the list: %(filters)s.")
+        messages.warning(request, said % {"filters": ", ".join(map(str, wrong))})
     now = clock.now()
     shown = worklists.tiles_of(filters.scope)
     lists = people.lists_at(request.actor, now)

@@ -58,6 +58,8 @@ def test_the_handoffs_of_the_whole_organisation_are_listed(town: Town) -> None:
         {"label": "late"},
         {"scope": "world"},
         {"kind": "gift"},
+        {"stage": "nonsense"},
+        {"label": "nonsense"},
         {"owner": "me"},
         {"owner": "1e99"},
         {"after": "x"},
