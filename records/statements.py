@@ -145,11 +145,29 @@ def _on_conflict(type_name: str) -> str:
 
 def upsert_rows(model: type[Model], rows: Sequence[Model], updated: Sequence[str]) -> None:
     """Write rows of one model in one statement; of those that are there already the fields ``updated``."""
+    columns, suffix = _upsert_of(model, tuple(updated))
+    _insert(model._meta.db_table, columns, [_values(row) for row in rows], suffix)
+
+
+def insert_rows(model: type[Model], rows: Sequence[Model]) -> None:
+    """Write new rows of one model, whose key the database counts, in one statement."""
+    key = model._meta.pk.attname
+    columns = [str(field.column) for field in model._meta.concrete_fields if field.attname != key]
+    values = [_values(row, but=key) for row in rows]
+    _insert(model._meta.db_table, columns, values, "")
+
+
+@cache
+def _upsert_of(model: type[Model], updated: tuple[str, ...]) -> tuple[list[str], str]:
     fields = model._meta.concrete_fields
-    values = [tuple(field.get_db_prep_save(field.pre_save(row, True), connection) for field in fields) for row in rows]
     changes = ", ".join(f'"{each.column}" = EXCLUDED."{each.column}"' for each in fields if each.name in updated)
     suffix = f'ON CONFLICT ("{model._meta.pk.column}") DO UPDATE SET {changes}'
-    _insert(model._meta.db_table, [str(field.column) for field in fields], values, suffix)
+    return [str(field.column) for field in fields], suffix
+
+
+def _values(row: Model, but: str = "") -> tuple[Any, ...]:
+    fields = [field for field in row._meta.concrete_fields if field.attname != but]
+    return tuple(field.get_db_prep_save(field.pre_save(row, True), connection) for field in fields)
 
 
 def _insert(table: str, columns: Sequence[str], values: Sequence[tuple[Any, ...]], suffix: str) -> int:

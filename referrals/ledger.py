@@ -59,13 +59,12 @@ class Ledger:
         self.requests: list[tuple[Loop, str, str]] = []
         self.receipts: dict[str, Receipt] = {}
         self._loops: dict[str, Loop] = {}
-        self._new_loops: dict[str, Loop] = {}
         self._handoffs: dict[str, Handoff] = {}
         self._restaged: set[str] = set()
 
     def add_loop(self, loop: Loop) -> None:
         """A new loop."""
-        self._new_loops[loop.id] = self._loops[loop.id] = loop
+        self._loops[loop.id] = loop
         self._restaged.add(loop.id)
 
     def change_loop(self, loop: Loop, **fields: object) -> None:
@@ -90,7 +89,8 @@ class Ledger:
         self._save_loops()
         if self._handoffs:
             statements.upsert_rows(Handoff, list(self._handoffs.values()), _HANDOFF_FIELDS)
-        Event.objects.bulk_create(self.events)
+        if self.events:
+            statements.insert_rows(Event, self.events)
         self._place_requests()
         self._save_tasks()
         self._settle_requests()
@@ -100,13 +100,8 @@ class Ledger:
         return self.events
 
     def _save_loops(self) -> None:
-        if self._new_loops:
-            Loop.objects.bulk_create(self._new_loops.values())
-        changed = [loop for key, loop in self._loops.items() if key not in self._new_loops]
-        if len(changed) == 1:
-            changed[0].save(update_fields=_LOOP_FIELDS, force_update=True)
-        elif changed:
-            Loop.objects.bulk_update(changed, _LOOP_FIELDS, batch_size=500)
+        if self._loops:
+            statements.upsert_rows(Loop, list(self._loops.values()), _LOOP_FIELDS)
 
     def _save_tasks(self) -> None:
         """Project what has changed, one write for each circle of organisations that may see it."""

@@ -13,7 +13,9 @@ from heapq import heappop, heappush
 
 from bench.oracle import Case, Item, Oracle
 from bench.simulate.world import Person, World
+from referrals import people
 from referrals.models import Escalation, Handoff, Loop
+from referrals.people import Lists
 from referrals.worklists import Filters, Row, Scope, rows
 
 WHOLE_PAGE = 200
@@ -123,19 +125,19 @@ class Judge:
         self._judge(expected, actual, now)
 
     def _lists(self, reader: Person, viewer: str, now: datetime) -> Iterable[list[Row]]:
+        lists = people.lists_at(reader.actor, now)
         if not viewer.endswith("/pool"):
-            yield self._read(reader, Filters(scope="mine"), now)
+            yield self._read(reader, Filters(scope="mine"), now, lists)
             return
-        yield self._read(reader, Filters(scope="team"), now)
-        for label in ("waiting", "chase"):
-            yield self._read(reader, Filters(scope="team", label=label), now)
+        for label in ("", "waiting", "chase"):
+            yield self._read(reader, Filters(scope="team", label=label), now, lists)
 
-    def _read(self, reader: Person, filters: Filters, now: datetime) -> list[Row]:
+    def _read(self, reader: Person, filters: Filters, now: datetime, lists: Lists | None = None) -> list[Row]:
         """A list to its end."""
-        page = rows(reader.actor, filters, now=now, limit=WHOLE_PAGE)
+        page = rows(reader.actor, filters, now=now, limit=WHOLE_PAGE, lists=lists)
         found = list(page.rows)
         while page.next:
-            page = rows(reader.actor, filters, now=now, after=page.next, limit=WHOLE_PAGE)
+            page = rows(reader.actor, filters, now=now, after=page.next, limit=WHOLE_PAGE, lists=lists)
             found += page.rows
         return found
 

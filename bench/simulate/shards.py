@@ -3,6 +3,7 @@
 The sweep of escalations goes by one clock for all that it finds, so two simulated clocks can't share a database.
 """
 
+import gc
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -17,6 +18,8 @@ from bench.simulate.steps import Step
 from bench.simulate.world import START
 
 MOST_TOLD = 20
+GARBAGE = 50_000
+"""After how many new objects Python looks for cycles among them."""
 SUMS = frozenset({"loops", "closed", "missed", "orphans", "ghosts", "wrong", "unheard", "disagreements"})
 SUMS |= {"escalations", "steps", "compared"}
 
@@ -77,6 +80,8 @@ def play_all(parts: Sequence[Plan], enter: Sequence[Callable[[], None]], tell: C
 
 def _work(plan: Plan, enter: Callable[[], None], pipe: Connection) -> None:
     enter()
+    gc.freeze()  # what was imported stays: nothing is gained by looking through it again and again
+    gc.set_threshold(GARBAGE)
     pipe.send(play(plan, lambda days: pipe.send(days) if days else None))
 
 

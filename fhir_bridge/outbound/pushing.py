@@ -75,7 +75,8 @@ def _raise(written: Sequence[Change]) -> set[int]:
 def _reconsider(patients: set[str]) -> set[int]:
     """What a consent of theirs holds back is looked at again now; gives the partners."""
     held = consents.held(patients) if patients else []
-    _look_again(Q(pk__in=[link.pk for link in held]))
+    if held:
+        _look_again(Q(pk__in=[link.pk for link in held]))
     return {link.partner_id for link in held}
 
 
