@@ -100,9 +100,7 @@ class Oracle(Lists):
         """A person has confirmed it: what is ours ends, a report is read, and who performs elsewhere is asked to stop."""
         case.knew, case.by_death, case.knows = case.knows, bool(case.open()), "died"
         for item in case.open():
-            if item.kind not in IN["OUTLIVING"] and not (
-                item.kind == "fulfil" and item.started and item.list != item.owner
-            ):
+            if item.kind not in IN["OUTLIVING"] and not (item.is_engaged and item.list != item.owner):
                 item.end()
         asked, told = {one.opener for one in case.open(ABORT)}, {"reason": "patient-died"}
         return [self._open(ABORT, case, at, one, told) for one in case.open("fulfil") if one not in asked]
@@ -266,6 +264,8 @@ def _is_wanted(word: str, item: Item, case: Case, told: Told) -> bool:
         }
     if item.kind == "recollect" and word == "decide-next-step":
         return not any(one.stage == word for one in case.open())
+    if item.kind == ABORT and word == "decide-next-step":
+        return not item.opener.is_open and not case.open(word)
     if word == ABORT:
         return not any(one.opener is item for one in case.open(word))
     is_needless = (word == "to-tell-today" and knows) or (action == "close" and bool(knows or case.knows))

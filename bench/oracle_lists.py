@@ -95,7 +95,12 @@ class Item:
     @property
     def is_theirs(self) -> bool:
         """Whether only who performs it elsewhere can end it."""
-        return self.kind == "fulfil" and self.is_outside and self.started
+        return self.is_outside and self.is_engaged
+
+    @property
+    def is_engaged(self) -> bool:
+        """Whether who performs it has started, or holds a slot for it."""
+        return self.kind == "fulfil" and (self.started or self.stage in words("APPOINTED"))
 
     def is_near(self, other: "Item") -> bool:
         """Whether one opened the other, or the same opened both."""

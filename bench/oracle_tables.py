@@ -22,7 +22,7 @@ confirm-handover 2bd
 RULES = """
 rft|fulfil|decline fail call-off||declined|decide-next-step to-tell-today|HANGING; rt|dispatch|send||dispatched|fulfil|
 t|fulfil|cancel-appointment|collection-booked|ordered|to-tell-today|; rt|dispatch|withdraw||withdrawn||
-rft|request-cancellation|refuse-cancellation||cancellation-refused||; r|fulfil|receive|sent|in-triage||
+rft|request-cancellation|refuse-cancellation||cancellation-refused|decide-next-step|; r|fulfil|receive|sent|in-triage||
 r|fulfil|rebook|scheduled no-show appointment-cancelled|scheduled||contact-patient; u|match-evidence|refuse||refused||
 r|fulfil|accept|sent in-triage awaiting-information|awaiting-booking||provide-information
 r|fulfil|ask-information|sent in-triage awaiting-booking in-progress|awaiting-information|provide-information|
@@ -65,6 +65,7 @@ WORDS = {
     " completed-no-report specimen-collected in-lab preliminary",
     # Whatever the performer's system says, somebody has begun on the patient there; here nobody has.
     "BEGUN": "in-progress seen-awaiting-report interim-report completed-no-report specimen-collected in-lab preliminary",
+    "APPOINTED": "scheduled booked collection-booked",
     "NOT_BEGUN": "no-show appointment-cancelled planned booked",
     "CANCELLABLE": "sent in-triage awaiting-information awaiting-booking ordered collection-booked planned booked"
     " authorisation-pending",

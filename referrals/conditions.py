@@ -8,7 +8,8 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from referrals import performing
-from referrals.bidding import NOT_SELECTED, STARTED, rivals
+from referrals.bidding import STARTED, rivals
+from referrals.clocks import APPOINTED
 from referrals.models import Handoff, Loop
 from referrals.pathways import REASONS, first_stage
 from referrals.vocabulary import Words
@@ -30,12 +31,16 @@ URGENT = frozenset({"stat", "asap", "urgent"})
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """A handoff in its loop, beside the loop's other open handoffs, and what the action carries."""
+    """A handoff in its loop, beside the loop's other open handoffs, and what the action carries.
+
+    ``is_back``: it decides about an end after which that performer goes on (`performing.is_back`).
+    """
 
     loop: Loop
     handoff: Handoff
     others: Sequence[Handoff]
     data: Mapping[str, Any]
+    is_back: bool = False
 
     @property
     def reason(self) -> str:
@@ -64,8 +69,13 @@ class Situation:
 
 
 def is_theirs_to_end(handoff: Handoff) -> bool:
-    """Whether the performer has to agree before it ends: it works elsewhere and its Task is in progress (PATHWAYS §1)."""
-    return handoff.kind == "fulfil" and handoff.is_outside and handoff.task_status in STARTED
+    """Whether the performer has to agree before it ends: it works elsewhere, and is engaged in it (PATHWAYS §1)."""
+    return handoff.is_outside and _is_engaged(handoff)
+
+
+def _is_engaged(handoff: Handoff) -> bool:
+    """Whether its performer has it in progress, or holds a slot for it."""
+    return handoff.kind == "fulfil" and (handoff.task_status in STARTED or handoff.stage in APPOINTED)
 
 
 def is_of_the_dead(loop: Loop) -> bool:
@@ -144,10 +154,10 @@ def _patient_knows(situation: Situation) -> bool:
 
 
 def outlives(handoff: Handoff) -> bool:
-    """Whether it goes on after the patient's death: a report to read, and what a performer elsewhere has started."""
+    """Whether it goes on after the patient's death: a report to read, and what a performer elsewhere has started or booked."""
     # Whoever doesn't sign in here has no list of their own.
     is_elsewhere = handoff.list_id != handoff.owner_id
-    is_started = handoff.kind == "fulfil" and is_elsewhere and handoff.task_status in STARTED
+    is_started = is_elsewhere and _is_engaged(handoff)
     return is_started or handoff.kind in ("review-report", "request-cancellation")
 
 
@@ -161,6 +171,12 @@ def _asked_again(situation: Situation) -> bool:
     part = performing.part_of(situation.handoff) if goes_on else None
     performer = performing.asked(part) if part else situation.loop.performer_owner
     return any(performing.asked(other) == performer for other in goes_on)
+
+
+def _end_to_decide(situation: Situation) -> bool:
+    """Whether the referrer is still to decide what comes after the end of this handoff."""
+    asked = [other for other in situation.others if other.kind == "decide-next-step"]
+    return any(other.opened_by_id == situation.handoff.id for other in asked)
 
 
 def _patient_told(situation: Situation) -> bool:
@@ -182,6 +198,8 @@ CONDITIONS: dict[str, Callable[[Situation], bool]] = {
     "right-result-open": lambda situation: any(other.stage == "right-result" for other in situation.others),
     "asked-again": _asked_again,
     "deciding": lambda situation: situation.has_open("decide-next-step"),
+    "end-to-decide": _end_to_decide,
+    "not-back": lambda situation: not situation.is_back,
     "to-decide-open": lambda situation: any(other.stage == "to-decide" for other in situation.others),
     "telling-open": lambda situation: situation.has_open("notify-patient"),
     "telling-today-open": _telling_today_open,
@@ -192,14 +210,12 @@ CONDITIONS: dict[str, Callable[[Situation], bool]] = {
     "about-the-task": lambda situation: not is_about_a_visit(situation.handoff),
     "still-performed": lambda situation: any(one.id == situation.handoff.opened_by_id for one in situation.others),
     "bids-open": lambda situation: bool(rivals(situation.handoff, situation.others)),
-    "lost-bid": lambda situation: situation.handoff.reason_code == NOT_SELECTED,
     "unclaimed": lambda situation: _owner_kind(situation) == "pool",
     "claimed": _claimed,
     "advice-only": lambda situation: situation.loop.is_advice,
     "payer-decides": lambda situation: bool(situation.data.get("authorisation_needed")),
     "payer-agrees": lambda situation: not situation.data.get("authorisation_needed"),
     "authorisation-expired": _authorisation_expired,
-    "loop-open": lambda situation: situation.loop.closed_at is None,
     "patient-knows": _patient_knows,
     "patient-told": _patient_told,
     "handover-open": lambda situation: situation.has_open("confirm-handover"),
@@ -217,11 +233,9 @@ UNMET: dict[str, Words] = {
     "not-begun": _("it has been started; ask the performer to cancel first"),
     "nothing-started": _("it has been started; ask the performer to cancel first"),
     "nothing-started-here": _("it has been started; ask the performer to cancel first"),
-    "lost-bid": _("it was not lost to another performer"),
     "unclaimed": _("somebody has taken it already"),
     "claimed": _("nobody has taken it from the pool"),
     "advice-only": _("a full referral was asked for"),
-    "loop-open": _("the request has ended"),
     "attested": _("nobody has entered it for the performer"),
     "placed-here": _("it was placed elsewhere"),
     "about-a-visit": _("it is about more than an appointment"),

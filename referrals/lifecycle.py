@@ -28,7 +28,10 @@ PLACER = frozenset({"requester"})
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What somebody wants to do: the action, in which roles, with which data, and when it happened (aware, limited)."""
+    """What somebody wants to do: the action, in which roles, with which data, and when it happened (aware, limited).
+
+    ``is_back`` is what the rows say of whom it decides about (`conditions.Situation`).
+    """
 
     action: str
     roles: frozenset[str]
@@ -37,6 +40,7 @@ class Ask:
     data: Mapping[str, Any]
     version: int | None = None
     attested: bool = False
+    is_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ def decide(loop: Loop, handoffs: Sequence[Handoff], handoff: Handoff, ask: Ask) 
     others = [other for other in handoffs if other.id != handoff.id]
     situation = Situation(loop, handoff, others, ask.data)
     transition = _choose(situation, ask)
-    situation = Situation(loop, handoff, others, _clean(transition, situation, ask))
+    situation = Situation(loop, handoff, others, _clean(transition, situation, ask), ask.is_back)
     stages = _stages(transition, situation)
     winner = bidding.winner(stages, [handoff, *others])
     losers = bidding.rivals(winner, others) if winner else []

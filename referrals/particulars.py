@@ -24,7 +24,9 @@ def inherited_reason_of(opening: Opening, opener: Handoff | None, data: Mapping[
     """Why the performer is asked to cancel."""
     if opening.handoff != "request-cancellation" or opener is None:
         return ""
-    return str(data.get("reason") or opener.reason_code)
+    # Why its performer had ended it says nothing of why it is to stop now.
+    why = opener.reason_code if opener.stage not in ("declined", "failed") else ""
+    return str(data.get("reason") or why or opener.loop.end_reason or "sent-elsewhere")
 
 
 def reason_of(handoff: Handoff, decision: Decision, *, own: bool) -> tuple[str, str]:

@@ -112,7 +112,8 @@ class Opening:
 
     ``stage`` empty = the kind's first stage; ``unless`` names conditions (`referrals.conditions`), any of which
     keeps it from opening. ``each``: once for every "fulfil" that goes on at a performer elsewhere, or for every
-    "appointment" booked with it; that `fulfil` then counts as the opener. For the owner "chosen" one opens for each
+    "appointment" booked with it, or for the ended one that the decision is about and whose performer has "returned" to
+    it, unless just that performer is chosen; that `fulfil` then counts as the opener. For the owner "chosen" one opens for each
     whom the action names. ``beside``: what opened the present handoff counts as having opened this one too, so that
     neither hangs on the other. ``severity``: its clock and rank
     are those of that severity, whatever the action says.
@@ -122,7 +123,7 @@ class Opening:
     owner: Literal["accountable", "referrer", "performer", "same", "chosen", "reviewer", "discharger"]
     unless: tuple[str, ...] = ()
     stage: str = ""
-    each: Literal["", "fulfil", "appointment"] = ""
+    each: Literal["", "fulfil", "appointment", "returned"] = ""
     beside: bool = False
     severity: str = ""
 
@@ -155,7 +156,8 @@ class Transition:
     asked to stop goes on, without the reason for which it was to stop), "returned" (what waited goes on, for the reason that the action gives); on the handoff: "attempt", "confirmed" (what
     was entered for its performer), "authorised", "claimed", "given-back" and "owner" (it gets another owner),
     "loop-owners" (so does the whole loop: `referrals.holding`); and of a report: "received", "withdrawn"
-    (`referrals.receipts`), "contradicted" (its performer says that there is none, or another of what was entered).
+    (`referrals.receipts`), "contradicted" (its performer says that there is none, or another of what was entered); or of what had
+    ended: "resumed" (its performer goes on with it all the same).
     """
 
     action: str

@@ -129,7 +129,7 @@ class Work:
                 due_by=hurried.get(opening.handoff),
             )
             for opening in decision.opens
-            for opener, owner, about in self._openers(opening, handoff, owners)
+            for opener, owner, about in self._openers(opening, handoff, owners, decision)
         ]
         self._let_bid(handoff, decision, staying)
         opened += [self._ask_to_cancel(loop, self._handoffs[key], decision, at) for key in decision.asks]
@@ -284,7 +284,7 @@ class Work:
                 self._asking.admit(loop, handoff)
 
     def _openers(
-        self, opening: Opening, handoff: Handoff, owners: list[Owner | None]
+        self, opening: Opening, handoff: Handoff, owners: list[Owner | None], decision: Decision
     ) -> Iterable[tuple[Handoff | None, Owner | None, Data]]:
         """What opens it, for whom, and what that adds to the data: once, or for each that the table means."""
         if opening.owner == "chosen":
@@ -295,6 +295,10 @@ class Work:
         if not opening.each:
             part = performing.part_of(handoff) if opening.owner == "performer" else None
             return [(handoff, owners[0], {"request": part.focus} if part and is_under_another(part) else {})]
+        if opening.each == "returned":
+            part = performing.part_of(handoff)
+            chosen = {one.organization for one in owners if one and "performer" in decision.transition.sets}
+            return [] if part is None or part.owner.organization in chosen else [(part, None, {})]
         elsewhere = [one for one in self.open_handoffs(handoff.loop) if one.kind == "fulfil" and not one.owner.internal]
         if opening.each == "fulfil":
             return [(one, None, {}) for one in elsewhere]
@@ -351,7 +355,7 @@ class Work:
             self._ledger.bases[handoff.id] = said
         if decision.attested or "confirmed" in decision.transition.sets:
             handoff.reconfirm_at = self.now + RECONFIRMED_WITHIN
-        elif decision.transition.target:
+        elif decision.transition.target or (not handoff.is_open and "contradicted" in decision.transition.sets):
             handoff.reconfirm_at = None
 
     def _note_report(self, loop: Loop, handoff: Handoff, decision: Decision) -> None:

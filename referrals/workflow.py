@@ -16,7 +16,7 @@ from records import clock
 from records.access import Actor
 from records.errors import Incorrect, Issue, NotFound
 from records.json import Resource
-from referrals import lifecycle, people
+from referrals import lifecycle, people, performing
 from referrals.conditions import Situation, is_of_the_dead
 from referrals.models import Event, Handoff, Loop, Owner
 from referrals.opening import Order, new_loop, new_loop_for, successor_of
@@ -260,12 +260,15 @@ def _perform(work: Work, act: Act) -> Outcome:
     if not standing.roles:
         raise NotFound(_("There is no such task."))
     at = max(loop.ordered_at, min(act.at or work.now, work.now))
-    ask = lifecycle.Ask(act.action, standing.roles, work.actor.display, at, act.data, act.version, act.attested)
+    is_back = handoff.kind == "decide-next-step" and performing.is_back(performing.part_of(handoff))
+    ask = lifecycle.Ask(
+        act.action, standing.roles, work.actor.display, at, act.data, act.version, act.attested, is_back
+    )
     decision = lifecycle.decide(loop, work.open_handoffs(loop), handoff, ask)
     _check_report(loop, act)
     _check_second(work.actor, decision)
     is_void = "withdrawn" in decision.transition.sets
-    is_to_tell = (is_new or is_void) and "contradicted" not in decision.transition.sets
+    is_to_tell = (is_new or is_void) and not {"contradicted", "resumed"} & decision.transition.sets
     is_to_tell = is_to_tell and not is_of_the_dead(loop) and _was_told(handoff.loop)
     if is_to_tell and is_void:
         decision = _today(decision, work.open_handoffs(loop))
@@ -286,7 +289,7 @@ def _perform(work: Work, act: Act) -> Outcome:
 def _loop_for(work: Work, handoff: Handoff, act: Act) -> tuple[Loop, bool]:
     """The handoff's own loop; for a report that comes after its end the one based on it, and whether that is new."""
     loop = handoff.loop
-    of_reports = {"received", "withdrawn", "contradicted"}
+    of_reports = {"received", "withdrawn", "contradicted", "resumed"}
     rows = transitions_from(handoff.kind, handoff.stage, loop.kind)
     afterwards = {row.action: row.sets for row in rows if row.sets & of_reports}
     if loop.closed_at is None or act.action not in afterwards:
@@ -294,7 +297,7 @@ def _loop_for(work: Work, handoff: Handoff, act: Act) -> tuple[Loop, bool]:
     later = work.lock_successor(loop)
     if later is not None:
         return later, False
-    fresh = successor_of(loop, work.now, is_known="contradicted" in afterwards[act.action])
+    fresh = successor_of(loop, work.now, is_known=bool({"contradicted", "resumed"} & afterwards[act.action]))
     work.open_loop(fresh)
     return fresh, True
 

@@ -63,7 +63,8 @@ SENTENCES: dict[str, Words] = {
     "cancel-test": gettext_lazy("%(who)s cancelled the test in the laboratory."),
     "add-performer": gettext_lazy("%(who)s asked another performer as well."),
     "stop-anyway": gettext_lazy("%(who)s stopped although the request to cancel was taken back."),
-    "start-anyway": gettext_lazy("%(who)s started although another performer was selected."),
+    "start-anyway": gettext_lazy("%(who)s goes on although it has ended here."),
+    "done-anyway": gettext_lazy("%(who)s performed it although it had ended here."),
     "propose-referral": gettext_lazy("%(who)s proposed a full referral."),
     "convert": gettext_lazy("%(who)s turned it into a full referral."),
     "decline-proposal": gettext_lazy("%(who)s declined the proposal of a full referral."),
@@ -114,6 +115,7 @@ SENTENCES: dict[str, Words] = {
 OF_RIVALS: dict[str, Words] = {
     "add-performer": gettext_lazy("%(who)s wrote to the performers."),
     "start-anyway": gettext_lazy("%(who)s started."),
+    "done-anyway": gettext_lazy("%(who)s performed it."),
     "redirect": gettext_lazy("%(who)s decided what comes next."),
 }
 RIVALRY = frozenset({"bidding"})

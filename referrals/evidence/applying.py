@@ -16,9 +16,10 @@ from referrals.evidence.letters import is_letter
 from referrals.evidence.naming import Named, line_of, named_loops, performers_of, succeeded
 from referrals.evidence.parting import acting_for, is_of_its_patient, part
 from referrals.evidence.saying import happened_at, told
-from referrals.evidence.table import AGAIN, EVIDENCE, OUTPUTS, REPORTS, TYPES, Rule, is_finished, status_of
+from referrals.evidence.table import AGAIN, ANYWAY, EVIDENCE, OUTPUTS, REPORTS, TYPES, Rule, is_finished, status_of
 from referrals.models import Event, Handoff, Loop
 from referrals.pathways import STAGES, transitions_from
+from referrals.pathways.stages import OUTCOMES
 from referrals.people import default_pool, roles_in
 from referrals.reports import STATES, state_of, was_rewritten
 from referrals.vocabulary import Transition
@@ -27,7 +28,6 @@ from referrals.workflow import Act
 # What an action without a field for it has said of the state of its report.
 STATED = {"withdraw-report": "entered-in-error", "void": "final", "cancel-test": "cancelled"}
 ASKING = frozenset({"requester", "coordinator", "supervisor", "patient"})
-OUTCOMES = frozenset({"report-sent", "final", "done"})
 NOT_DONE = frozenset({"cancelled", "noshow", "entered-in-error"})
 Path = tuple[Transition, ...]
 
@@ -84,7 +84,7 @@ def proven(handoff: Handoff, resource: Resource, previous: Resource, at: datetim
     path = _path(handoff, rule, resource)
     undoes = bool(path) and path[-1].action in appointments.UNDOING
     is_late = undoes and at < handoff.stage_since and not appointments.was_set_by_one(handoff)
-    return () if is_late else path
+    return () if is_late or (path and path[-1].action in ANYWAY and _is_no_news(handoff, resource)) else path
 
 
 def take(handoff: Handoff, path: Path, resource: Resource, actor: Actor, at: datetime) -> str:
@@ -228,6 +228,14 @@ def _is_known(handoff: Handoff, rule: Rule, resource: Resource, previous: Resour
         return last is None and state_of(resource) == "superseded"
     said = STATED.get(last.action) or last.details.get("state", "final")
     return bool(said == state_of(resource) and not was_rewritten(resource, previous))
+
+
+def _is_no_news(handoff: Handoff, resource: Resource) -> bool:
+    """Whether it was heard of before the handoff ended, or of a visit: is judged with the others (`appointments`)."""
+    if handoff.loop.answer_only or resource["resourceType"] == "Appointment":
+        return handoff.loop.answer_only
+    reference = f"{resource['resourceType']}/{resource['id']}"
+    return Event.objects.filter(line_of(handoff.loop), evidence=reference).exists()
 
 
 def _is_replaced(resource: Resource) -> bool:

@@ -11,6 +11,8 @@ OUTPUTS = frozenset({"Observation", "QuestionnaireResponse", "Composition", "Bun
 FINISHED = frozenset({"final", "corrected", "amended", "appended"})
 AGAIN = "available again"
 """A specimen that was taken after another one had been rejected (`referrals.evidence.specimens`)."""
+ANYWAY = frozenset({"start-anyway", "done-anyway"})
+"""What it says of a performer's part that has ended without an outcome (`referrals.pathways.overlapping`)."""
 AFTERWARDS = {"cancelled": "amend", "entered-in-error": "withdraw-report"}
 
 
@@ -41,7 +43,9 @@ def _rules(type_: str, status: str, via: str = "", handoff: str = "fulfil", **ki
 def _reports(types: frozenset[str]) -> Table:
     table: Table = {}
     for type_ in sorted(types):
-        table |= _rules(type_, "preliminary", referral="interim-report", test_order="preliminary-result")
+        table |= _rules(
+            type_, "preliminary", referral="interim-report start-anyway", test_order="preliminary-result start-anyway"
+        )
         for state in sorted(FINISHED):
             outcome = {"referral": "report amend", "follow_up": "complete amend", "test_order": "result amend"}
             table |= _rules(type_, state, **outcome)
@@ -52,24 +56,31 @@ def _reports(types: frozenset[str]) -> Table:
 
 _BOOKING = "book rebook book-collection"
 _EVERY = dict.fromkeys(("referral", "follow_up", "test_order"), "cancel-appointment")
+_DONE = {"referral": "seen done-anyway", "follow_up": "complete done-anyway", "test_order": "collect done-anyway"}
 
 # (type, status, kind of loop) → what it proves. For a report the "status" is its state (`reports.state_of`).
 EVIDENCE: Table = {
-    **_rules("Appointment", "booked", referral="book rebook", follow_up="book", test_order="book-collection"),
+    **_rules(
+        "Appointment",
+        "booked",
+        referral="book rebook start-anyway",
+        follow_up="book start-anyway",
+        test_order="book-collection start-anyway",
+    ),
     **_rules("Appointment", "cancelled", _BOOKING, **_EVERY),
     **_rules("Appointment", "entered-in-error", **_EVERY),
     **_rules("Appointment", "noshow", _BOOKING, referral="no-show", follow_up="no-show", test_order="no-show"),
-    **_rules("Appointment", "fulfilled", referral="seen", follow_up="complete", test_order="collect"),
-    **_rules("Encounter", "finished", referral="seen", follow_up="complete"),
-    **_rules("Procedure", "completed", referral="seen", test_order="collect"),
-    **_rules("Specimen", "available", test_order="collect"),
+    **_rules("Appointment", "fulfilled", **_DONE),
+    **_rules("Encounter", "finished", referral=_DONE["referral"], follow_up=_DONE["follow_up"]),
+    **_rules("Procedure", "completed", referral=_DONE["referral"], test_order=_DONE["test_order"]),
+    **_rules("Specimen", "available", test_order="collect start-anyway"),
     **_rules("Specimen", AGAIN, handoff="recollect", test_order="recollected"),
-    **_rules("Specimen", "received", test_order="receive-specimen"),
+    **_rules("Specimen", "received", test_order="receive-specimen start-anyway"),
     **_rules("Specimen", "unsatisfactory", "collect", test_order="reject-specimen"),
     **_rules("Communication", "question", referral="ask-information"),
     **_rules("Communication", "answer", handoff="provide-information", referral="answer"),
     **_rules("Communication", "told", handoff="notify-patient", referral="tell", follow_up="tell", test_order="tell"),
-    **_rules("DiagnosticReport", "registered", test_order="receive-specimen"),
+    **_rules("DiagnosticReport", "registered", test_order="receive-specimen start-anyway"),
     **_reports(REPORTS | OUTPUTS),
     **_rules("DocumentReference", "superseded", referral="amend", follow_up="amend", test_order="amend"),
 }

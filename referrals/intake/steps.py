@@ -12,12 +12,13 @@ from django.utils.translation import gettext as _
 
 from records.errors import Incorrect, Issue
 from records.json import Resource
-from referrals.bidding import ACCEPTANCES, NOT_SELECTED
 from referrals.conditions import Situation, holds
 from referrals.models import Handoff
 from referrals.parties import local
 from referrals.pathways import REASONS, STAGES, transitions_from
 from referrals.pathways.parts import REPORT
+from referrals.pathways.stages import OUTCOMES, UNFULFILLED
+from referrals.performing import GOES_ON
 from referrals.vocabulary import AgreedElsewhere, Field, Transition
 
 # The way that a performer's status takes through the actions, one version of the Task after the other.
@@ -39,22 +40,25 @@ ANSWERS = {
     ("recollect", "cancelled"): "fail",
 }
 DENYING = frozenset({*ENDINGS, "entered-in-error"})
-OUTCOMES = frozenset({"report-sent", "done", "final"})
 HAS_IT = frozenset({"requested", "received", "accepted", "ready", "in-progress", "on-hold"})
 """A performer that has heard of it and hasn't decided yet."""
 STARTED_ANYWAY = "start-anyway"
+DONE_ANYWAY = "done-anyway"
 STOPPED_ANYWAY = "stop-anyway"
+ANYWAY = {**dict.fromkeys(GOES_ON, STARTED_ANYWAY), "completed": DONE_ANYWAY}
+"""What a performer's status says of what has ended here without an outcome."""
 BEFORE_THE_OUTCOME = frozenset({"requested", "received", "accepted"})
 ORDER = ("draft", "requested", "received", "accepted", "in-progress", "completed")
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One action to perform, with its data and the reference of what proves it."""
+    """One action to perform, with its data and the reference of what proves it; ``on`` another handoff than the Task's."""
 
     action: str
     data: Mapping[str, Any] = field(default_factory=dict)
     evidence: str = ""
+    on: str = ""
 
 
 def steps_of(handoff: Handoff, said: Resource, held: Resource) -> list[Step]:
@@ -146,13 +150,25 @@ def _afterwards(handoff: Handoff, said: Resource, held: Resource) -> list[Step]:
     report = report_in(said, held)
     if report and "amend" in _rows(handoff):
         return [Step("amend", {"report": report, "state": "final"}, report)]
-    began = said.get("status") in ACCEPTANCES and said.get("status") != handoff.task_status
-    is_lost = handoff.reason_code == NOT_SELECTED and handoff.loop.closed_at is None
-    if began and is_lost:
-        return [Step(STARTED_ANYWAY)]
-    differs = said.get("status") not in {handoff.task_status, *STAGES["fulfil", handoff.stage].reads}
-    is_denied = handoff.stage in OUTCOMES and said.get("status") in DENYING
-    return [Step("contradict")] if differs and (is_denied or handoff.reconfirm_at is not None) else []
+    status = said.get("status", "")
+    if status in {handoff.task_status, *STAGES["fulfil", handoff.stage].reads}:
+        return _stopping(handoff, status)
+    if handoff.reconfirm_at is not None or (handoff.stage in OUTCOMES and _denies(handoff, status)):
+        return [Step("contradict")]
+    action = ANYWAY.get(status, "") if handoff.stage in UNFULFILLED and not handoff.loop.answer_only else ""
+    return [Step(action)] if action else _stopping(handoff, status)
+
+
+def _denies(handoff: Handoff, status: str) -> bool:
+    """Whether it says that there is no outcome: a Task that was completed goes on, where a report alone had ended it."""
+    return status in DENYING or (status in GOES_ON and handoff.task_status == "completed")
+
+
+def _stopping(handoff: Handoff, status: str) -> list[Step]:
+    """An end that answers the request to stop what had ended here already."""
+    waiting = Handoff.objects.filter(opened_by=handoff, kind="request-cancellation", focus=f"Task/{handoff.id}")
+    asked = waiting.filter(closed_at=None).first() if status in ENDINGS else None
+    return [Step("accept-cancellation", on=asked.id)] if asked else []
 
 
 def _completed(handoff: Handoff, said: Resource) -> list[Step]:

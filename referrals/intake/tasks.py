@@ -19,6 +19,7 @@ from records.store import Stored, Written
 from referrals import evidence, sharing, workflow
 from referrals.intake.merging import PERFORMERS, merge, refuse_foreign
 from referrals.intake.steps import (
+    DONE_ANYWAY,
     STARTED_ANYWAY,
     STOPPED_ANYWAY,
     Step,
@@ -35,6 +36,9 @@ from referrals.people import roles_in
 from referrals.receipts import is_receipt
 from referrals.subjects import patient_of
 from referrals.workflow import Act
+
+# What the Task of an ended loop says while a new loop is opened for it: the Task hears it besides.
+IN_A_NEW_LOOP = frozenset({"contradict", STARTED_ANYWAY, DONE_ANYWAY})
 
 
 def receive(task: Resource, actor: Actor, if_match: int | None, audience: Iterable[str]) -> tuple[Written, str | None]:
@@ -134,11 +138,16 @@ def _by_performer(handoff: Handoff, task: Resource, said: Resource, actor: Actor
         # An EHR's word is kept as it stands; a client would take our answer for its own status.
         raise unreachable(handoff, "Task.output" if said.get("status") == "completed" else "Task.status")
     if steps := [*claims, *steps]:
-        acts = [Act(handoff.id, one.action, at=at, data=one.data, evidence=one.evidence, base=merged) for one in steps]
-        workflow.perform_many(acts, actor)
-    if not steps or (handoff.loop.closed_at is not None and steps[0].action == "contradict"):
+        workflow.perform_many([_act(handoff, one, at, merged) for one in steps], actor)
+    if not steps or steps[0].on or (handoff.loop.closed_at is not None and steps[0].action in IN_A_NEW_LOOP):
         workflow.hear(handoff.id, merged, actor, at=at)
     sharing.share(handoff.loop, {**merged, "id": handoff.id}, actor)
+
+
+def _act(handoff: Handoff, step: Step, at: datetime, merged: Resource) -> Act:
+    """The step on the handoff, whose Task is as its performer left it, or on another one."""
+    base = None if step.on else merged
+    return Act(step.on or handoff.id, step.action, at=at, data=step.data, evidence=step.evidence, base=base)
 
 
 def _claims(handoff: Handoff, task: Resource, said: Resource, actor: Actor) -> list[Step]:
@@ -174,8 +183,8 @@ def _first(handoff: Handoff) -> Resource:
 
 def _is_new(handoff: Handoff, step: Step, actor: Actor) -> bool:
     """Whether a step is still to be done: its report isn't in the journal yet, and is of the request's patient."""
-    if step.action == STARTED_ANYWAY:
-        return actor.kind == "partner"  # a client here hears at once that it has lost
+    if step.action in (STARTED_ANYWAY, DONE_ANYWAY) or step.on:
+        return actor.kind == "partner"  # a client here hears at once that it has ended
     if step.action == STOPPED_ANYWAY:
         asked_to_stop = Handoff.objects.filter(pk=handoff.opened_by_id, closed_at=None)
         return actor.kind == "partner" and asked_to_stop.exists()

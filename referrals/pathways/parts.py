@@ -106,5 +106,8 @@ TELL_TODAY = Opening(
 )
 CONTACT = Opening("contact-patient", "accountable", unless=("contact-open", "patient-died"))
 
+# Who came back after an end about which this decides, and is not asked to do it after all, is asked to stop.
+RECALL = Opening("request-cancellation", "same", unless=("not-back",), each="returned")
+
 # What hangs on a `fulfil` and means nothing once it has ended.
 DEPENDENTS = ("provide-information", "contact-patient", "request-cancellation")

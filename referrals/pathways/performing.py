@@ -1,9 +1,12 @@
 """What the performer's side does with `fulfil`: referral, test order and follow-up. PATHWAYS §3 and §5."""
 
+from dataclasses import replace
+
 from django.utils.translation import gettext_lazy as _
 
 from referrals.pathways.hearsay import HEARSAY
 from referrals.pathways.holding import HOLDING
+from referrals.pathways.overlapping import OVERLAPPING
 from referrals.pathways.parts import (
     CONTACT,
     DECIDE,
@@ -303,20 +306,6 @@ CROSSING = (
     ),
 )
 
-# A bid was lost, and its bidder's own system began all the same, the two messages having crossed.
-OVERLAPPING = (
-    Transition(
-        "start-anyway",
-        "fulfil",
-        _("Started although another performer was selected"),
-        "",
-        frozenset({"partner", "system"}),
-        sources=frozenset({"cancelled"}),
-        opens=(Opening("request-cancellation", "same", unless=("cancellation-open",)),),
-        needs=("lost-bid", "loop-open"),
-    ),
-)
-
 CANCELLATION_ANSWERS = (
     Transition(
         "release-appointment",
@@ -347,6 +336,8 @@ CANCELLATION_ANSWERS = (
         "cancellation-refused",
         RECIPIENT,
         fields=reason("keep-going"),
+        # What had ended here goes on there: nobody else decides about it.
+        opens=(replace(DECIDE, unless=("still-performed", "deciding")),),
         sets=frozenset({"goes-on"}),
     ),
 )

@@ -10,6 +10,7 @@ from referrals.pathways.parts import (
     DEPENDENTS,
     NOTE,
     PERFORMERS,
+    RECALL,
     REFERRER,
     SECOND_PERSON,
     reason,
@@ -26,7 +27,7 @@ def _each_way(row: Transition) -> tuple[Transition, Transition]:
     """How it is sent: of a referral, the payer may have to agree first."""
     in_question = (*row.fields[:2], AUTHORISATION_NEEDED, *row.fields[2:])
     return (
-        replace(row, loop_kinds=_REFERRALS, fields=in_question, opens=(_PERFORM, _WAIT_FOR_PAYER)),
+        replace(row, loop_kinds=_REFERRALS, fields=in_question, opens=(_PERFORM, _WAIT_FOR_PAYER, *row.opens[1:])),
         replace(row, loop_kinds=_OTHERS),
     )
 
@@ -89,7 +90,7 @@ REDIRECTING = (
                 Field("request", "reference", _("New request"), required=False, types=("ServiceRequest",)),
                 NOTE,
             ),
-            opens=(_PERFORM,),
+            opens=(_PERFORM, RECALL),
             moves=(Move("dispatch", frozenset(), "dispatched"),),
             closes=("fulfil", "recollect", *DEPENDENTS),
             needs=("nothing-started-here",),

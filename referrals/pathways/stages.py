@@ -80,6 +80,10 @@ FULFIL = (
     _fulfil(_ALL, "entered-in-error", _("entered in error"), "entered-in-error", "entered-in-error", end=True),
 )
 
+# The ends of `fulfil` with an outcome, and all others.
+OUTCOMES = frozenset({"report-sent", "done", "final"})
+UNFULFILLED = frozenset(stage.code for stage in FULFIL if stage.is_end) - OUTCOMES
+
 OTHERS = (
     _first("dispatch", "to-send", _("to be sent")),
     _end("dispatch", "dispatched", _("handed over")),

@@ -43,6 +43,7 @@ RECORDED = {
         "carried-out",
     ),
     *("goes-on", "returned", "claimed", "given-back", "replaced", "confirmed", "reviewer", "in-full", "authorised"),
+    "resumed",
 }
 KINDS = {"referral", "follow-up", "test-order"}
 
@@ -92,6 +93,7 @@ def test_from_every_open_stage_somebody_can_go_on_and_it_has_a_clock(kind: str, 
                 "withdraw-report",
                 "void",
                 "start-anyway",
+                "done-anyway",
                 "stop-anyway",
                 "contradict",
             }

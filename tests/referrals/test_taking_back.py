@@ -108,15 +108,20 @@ def loser_at_work(here: Region) -> tuple[Loop, Handoff, Handoff]:
 
 
 @pytest.mark.parametrize(
-    ("said", "stage"), [("completed", "cancellation-accepted"), ("rejected", "cancellation-refused")]
+    ("said", "stage", "asked_then"),
+    [("completed", "cancellation-accepted", []), ("rejected", "cancellation-refused", ["decide-next-step"])],
 )
-def test_a_loser_who_has_started_keeps_the_loop_open_until_it_answers(here: Region, said: str, stage: str) -> None:
+def test_a_loser_who_has_started_keeps_the_loop_open_until_it_answers(
+    here: Region, said: str, stage: str, asked_then: list[str]
+) -> None:
     loop, won, asked = loser_at_work(here)
     workflow.perform(won.id, "cancel", here.gp, data={"reason": "no-longer-needed"})
     assert open_kinds(loop) == ["notify-patient", "request-cancellation"]
     with clock.at(hours(4)):
         take(answer(asked, said, hours(4)), here.partner)
-    assert (asked_to_stop(loop).stage, open_kinds(loop)) == (stage, ["notify-patient"])
+    assert (asked_to_stop(loop).stage, open_kinds(loop)) == (stage, [*asked_then, "notify-patient"])
+    for decision in loop.handoffs.filter(kind="decide-next-step", closed_at=None):
+        workflow.perform(decision.id, "close", here.gp, data={"reason": "no-longer-needed"})
     workflow.perform(the(loop, "notify-patient").id, "tell", here.nina, data={"channel": "phone"})
     assert (now(loop).stage, now(loop).end_reason) == ("cancelled", "no-longer-needed")
 
