@@ -259,9 +259,7 @@ def _is_wanted(word: str, item: Item, case: Case, told: Told) -> bool:
     knows, action = told["reason"] in IN["KNOWN"], told["action"]
     reporter = item.opener if item.kind == "review-report" else item
     if word == "afresh":
-        return case.knows != "died" and not {case.performer, reporter.owner} & {
-            one.owner for one in case.open("fulfil", beside=item)
-        }
+        return case.knows != "died" and reporter.owner not in {one.owner for one in case.open("fulfil", beside=item)}
     if item.kind == "recollect" and word == "decide-next-step":
         return not any(one.stage == word for one in case.open())
     if item.kind == ABORT and word == "decide-next-step":

@@ -167,7 +167,13 @@ class Judge:
         for kind, places in (("missed", expected - actual), ("ghost", actual - expected)):
             for viewer, view, key in sorted(places):
                 item = self.oracle.items.get(key)
-                self.find(kind, now, item.case.name if item else "", f"{key} on {viewer} ({view})")
+                self.find(kind, now, item.case.name if item else self._of_unknown(key), f"{key} on {viewer} ({view})")
+
+    def _of_unknown(self, handoff: str) -> str:
+        """The case of a handoff that the oracle knows nothing of."""
+        loop = Handoff.objects.filter(pk=handoff).values_list("loop_id", flat=True).first()
+        case = self.cases.get(loop or "")
+        return case.name if case else ""
 
     def _find_orphans(self, seen: set[str], now: datetime) -> None:
         ours = {"closed_at": None, "accountable__in": list(self.world.viewers)}

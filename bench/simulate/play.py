@@ -197,7 +197,8 @@ class Play:
             self._slots[item.case.name] = step.data["slot_end"]
         if "report" in step.data and step.action != "withdraw-report":
             self.reports[item.key] = step.data["report"]
-        self.took(opened[0].case if opened else item.case, outcome.loop.id, opened, outcome.opened, item)
+        case = opened[0].case if opened else self.judge.cases.get(outcome.loop.id, item.case)
+        self.took(case, outcome.loop.id, opened, outcome.opened, item)
         if item.kind == "confirm-death" and step.action == "confirm":
             self._confirm_death(item)
         if step.action == "match":
