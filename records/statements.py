@@ -171,14 +171,15 @@ def _values(row: Model, but: str = "") -> tuple[Any, ...]:
 
 
 def _insert(table: str, columns: Sequence[str], values: Sequence[tuple[Any, ...]], suffix: str) -> int:
-    """One INSERT of all rows; gives how many were written. Table and column names are our own models'."""
+    """One INSERT of all rows; gives how many were written. Table and column names are our own models'.
+
+    Each row is put together by itself: its short pattern is taken apart once and remembered, one as long as all rows every time.
+    """
     row = f"({', '.join(['%s'] * len(columns))})"
     names = ", ".join(f'"{column}"' for column in columns)
     with connection.cursor() as cursor:
-        cursor.execute(
-            f'INSERT INTO "{table}" ({names}) VALUES {", ".join([row] * len(values))} {suffix}',  # noqa: S608
-            [value for line in values for value in line],
-        )
+        lines = ", ".join(cursor.mogrify(row, line) for line in values)
+        cursor.execute(f'INSERT INTO "{table}" ({names}) VALUES {lines} {suffix}')  # noqa: S608
         return int(cursor.rowcount)
 
 

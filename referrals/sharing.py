@@ -5,7 +5,7 @@ came and not the results that it lists.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from records import access, references, store
 from records.access import Actor
@@ -49,16 +49,33 @@ def share(
 
     ``besides`` adds types.
     """
-    wanted: dict[str, set[str]] = defaultdict(set)
-    for type_, key in _named(resource):
-        if type_ in access.POLICIES and access.POLICIES[type_] != "directory" and type_ not in NEVER - besides:
-            wanted[type_].add(key)
     seen = [
         (type_, key)
-        for type_, keys in sorted(wanted.items())
+        for type_, keys in sorted(_wanted(resource, NEVER - besides).items())
         for key in access.visible(actor, type_).filter(pk__in=keys).values_list("pk", flat=True)
     ]
     store.share_many([(resource["resourceType"], resource["id"]), *seen], organizations or audience_of(loop))
+
+
+def share_many(belonging: Iterable[tuple[Loop, Resource]], actor: Actor) -> None:
+    """Share each of these resources, of one type, with its loop's organisations; together what names nothing to be shared as well."""
+    alone: dict[frozenset[str], list[tuple[str, str]]] = defaultdict(list)
+    for loop, resource in belonging:
+        if _wanted(resource, NEVER):
+            share(loop, resource, actor)
+        else:
+            alone[audience_of(loop)].append((resource["resourceType"], resource["id"]))
+    for organizations, resources in alone.items():
+        store.share_many(resources, organizations)
+
+
+def _wanted(resource: Resource, never: frozenset[str]) -> dict[str, set[str]]:
+    """What a resource refers to and who may see it may see too, by type."""
+    wanted: dict[str, set[str]] = defaultdict(set)
+    for type_, key in _named(resource):
+        if type_ in access.POLICIES and access.POLICIES[type_] != "directory" and type_ not in never:
+            wanted[type_].add(key)
+    return wanted
 
 
 def _named(resource: Resource) -> Iterator[tuple[str, str]]:

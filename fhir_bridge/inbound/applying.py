@@ -6,21 +6,21 @@ identifier with the same system and value; never by a name. The network is used 
 An item that can't be applied is quarantined in full with a `mend-exchange`, and the others go on (law 9).
 """
 
-import hashlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db import InterfaceError, OperationalError, transaction
 
 from fhir_bridge import profiles
 from fhir_bridge.connecting import partners
 from fhir_bridge.connecting.client import Server
 from fhir_bridge.connecting.retries import AWAY, MERGE_TRIES, Unreadable, Waiting
+from fhir_bridge.inbound import together
+from fhir_bridge.inbound.items import OPEN, TAKEN, batches, close, lock
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import comparing, conflicts
 from fhir_bridge.outbound.pushing import release
@@ -39,30 +39,10 @@ Joining = Callable[[Resource], Resource]
 """What is to be written, of what is held here."""
 
 MAX_DEPTH = 4
-BATCH = 500
 
-# What is taken over when something that concerns us refers to it; any other reference stays one to the partner's server
-TAKEN = DIRECTORY | {
-    "PractitionerRole",
-    "Location",
-    "HealthcareService",
-    "ServiceRequest",
-    "Appointment",
-    "Encounter",
-    "DocumentReference",
-    "DiagnosticReport",
-    "Observation",
-    "Specimen",
-    "Procedure",
-    "QuestionnaireResponse",
-    "Bundle",
-    "Binary",
-}
 # Of a person or place that is ours and only recognised at the partner, these news are taken and nothing else
 RELAYED = {"Patient": ("deceasedBoolean", "deceasedDateTime")}
 ON_ITS_WAY = (Link.State.WANTED, Link.State.INFLIGHT, Link.State.UNKNOWN)
-OPEN = (Inbox.State.PENDING, Inbox.State.WAITING)
-ORDER = (F("last_updated").asc(nulls_last=True), "id")
 
 
 def apply_pending(
@@ -80,37 +60,28 @@ def apply_pending(
     outcome: Counter[str] = Counter()
     connected = server or partners.connect(partner)
     until = time.monotonic() + seconds
-    for item in _open_items(partner):
-        state = _Application(partner, connected).apply(item)
-        if state:
-            outcome[state] += 1
-            if progress:
+    for pks in batches(partner):
+        for item, state in _applied(partner, connected, pks, until):
+            outcome[state] += bool(state)
+            if state and progress:
                 progress(item)
         if time.monotonic() > until:
             break
-    return outcome
+    return +outcome
 
 
-def _open_items(partner: Partner) -> Iterator[Inbox]:
-    """Every open item once, oldest change first; those that waited come again after something was applied."""
-    rows = Inbox.objects.filter(partner=partner, partner__state=Partner.State.ACTIVE, state__in=OPEN)
-    tried, passed = set[int](), 0
-    while batch := [pk for pk in _first_versions(rows, BATCH + len(tried)) if pk not in tried][:BATCH]:
-        for pk in batch:
-            yield from rows.filter(pk=pk)
-        tried = set(rows.filter(pk__in=tried | set(batch)).values_list("pk", flat=True))
-        passed += len(batch)
-    if passed > len(tried):
-        yield from rows.filter(pk__in=tried, state=Inbox.State.WAITING).order_by(*ORDER)
-
-
-def _first_versions(rows: QuerySet[Inbox], most: int) -> list[int]:
-    """The open items in order, without those for which an older version of the same resource is pending."""
-    same = Inbox.objects.filter(partner=OuterRef("partner"), type=OuterRef("type"), remote_id=OuterRef("remote_id"))
-    is_earlier = Q(last_updated__lt=OuterRef("last_updated"))
-    is_earlier |= Q(last_updated=OuterRef("last_updated"), pk__lt=OuterRef("pk"))
-    older = same.filter(is_earlier, state=Inbox.State.PENDING)
-    return list(rows.filter(~Exists(older)).order_by(*ORDER).values_list("pk", flat=True)[:most])
+def _applied(partner: Partner, server: Server, pks: Sequence[int], until: float) -> Iterator[tuple[Inbox, str]]:
+    """Apply these items, those that may together first, and give each with its state."""
+    done = set[int]()
+    for row in together.apply(partner, pks):
+        done.add(row.pk)
+        yield row, str(Inbox.State.APPLIED)
+    rows = Inbox.objects.filter(partner__state=Partner.State.ACTIVE, state__in=OPEN)
+    for pk in pks:
+        if time.monotonic() > until:
+            return
+        for item in () if pk in done else rows.filter(pk=pk):
+            yield item, _Application(partner, server).apply(item)
 
 
 class _Application:
@@ -154,7 +125,7 @@ class _Application:
             inbox.put(self.partner, [found])
             row = Inbox.objects.select_for_update().get(pk=item.pk)
             mending.mended(row)
-            return _close(row, Inbox.State.DISCARDED, "It can be read now.")
+            return close([row], Inbox.State.DISCARDED, "It can be read now.")
 
     def _take_over(self, body: Resource, depth: int) -> None:
         """Read and apply what the item refers to and what is not here yet."""
@@ -183,10 +154,10 @@ class _Application:
         row = Inbox.objects.select_for_update(skip_locked=True).filter(pk=item.pk, state__in=OPEN).first()
         if row is None:
             return ""
-        _lock(self.partner, item.type, item.remote_id)
+        lock(self.partner, [(item.type, item.remote_id)])
         link = self._link(item, body)
         if link is not None and _is_late(link, row):
-            return _close(row, Inbox.State.DISCARDED, "It came after a newer version.")
+            return close([row], Inbox.State.DISCARDED, "It came after a newer version.")
         translated = self._in_core(self._translated(body), link)
         _needs_its_request(link, translated, self.partner)
         if link is None:
@@ -194,7 +165,7 @@ class _Application:
         else:
             self._again(link, row, body, translated)
         mending.mended(row)
-        return _close(row, Inbox.State.APPLIED)
+        return close([row], Inbox.State.APPLIED)
 
     def _link(self, item: Inbox, body: Resource) -> Link | None:
         """The link of a partner's resource. One that we sent and never heard of waits until we know what came of it."""
@@ -339,13 +310,6 @@ def _is_here(type_: str, id_: str) -> bool:
     return True
 
 
-def _lock(partner: Partner, type_: str, remote_id: str) -> None:
-    """One worker at a time per resource of a partner's; no row of ours is locked before the loop's (no deadlock)."""
-    digest = hashlib.sha256(f"{partner.pk}/{type_}/{remote_id}".encode()).digest()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [int.from_bytes(digest[:8], "big", signed=True)])
-
-
 def _is_late(link: Link, row: Inbox) -> bool:
     """Whether a newer version has been applied already (law 7); equal instants are told apart by version numbers."""
     if link.applied_last_updated is None or row.last_updated is None:
@@ -359,13 +323,6 @@ def _needs_its_request(link: Link | None, translated: Resource, partner: Partner
     unknown = str(focus.get("reference", "")).startswith(f"{partner.base_url}/ServiceRequest/")
     if translated["resourceType"] == "Task" and link is None and unknown:
         raise Waiting("It waits for the request that it is about.")
-
-
-def _close(row: Inbox, state: Inbox.State, why: str = "") -> str:
-    row.state, row.settled_at = state, clock.now()
-    row.error_category, row.error_text = "", why
-    row.save(update_fields=["state", "settled_at", "error_category", "error_text"])
-    return str(state)
 
 
 @transaction.atomic

@@ -35,7 +35,7 @@ class Named:
 def named_loops(resource: Resource, actor: Actor) -> Iterator[Named]:
     """The loops whose request or Task the resource names, whose Task names it, or that hold what it replaces."""
     reference = f"{resource['resourceType']}/{resource['id']}"
-    keys = [local(one) for one in _references(resource)]
+    keys = [local(one) for one in references_of(resource)]
     requests = [key for type_, key in keys if type_ == "ServiceRequest"]
     outputs = row_class("Task").rows("Task").filter(output__contains=[reference]).values_list("id", flat=True)
     by_task = dict(Handoff.objects.filter(pk__in=outputs).values_list("loop", "id"))
@@ -88,7 +88,8 @@ def succeeded(resource: Resource, codes: Collection[str] = tuple(SUCCESSIONS)) -
     ]
 
 
-def _references(resource: Resource) -> Iterable[Any]:
+def references_of(resource: Resource) -> Iterable[Any]:
+    """The reference elements in which a resource names the request or the Task that it belongs to."""
     return (
         *resource.get("basedOn", ()),
         *resource.get("incomingReferral", ()),

@@ -4,7 +4,7 @@
 says of a resource after it has said something newer changes nothing (`order`, law 7); a Task has an order of its own.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -14,8 +14,9 @@ from records import references, store
 from records.access import Actor
 from records.json import Resource
 from records.store import Written
+from records.types import R4_TYPES
 from referrals import evidence, sharing, upheavals
-from referrals.intake import order, persons, requests, staff, tasks
+from referrals.intake import order, persons, requests, staff, tasks, together
 from referrals.models import Handoff, Loop
 from referrals.parties import held, local
 
@@ -41,16 +42,35 @@ def receive(
     Raises what `store.write` raises, `Forbidden` for what only another may write, and `Incorrect` for a difference
     that is no legal step; nothing is kept then.
     """
-    type_ = resource.get("resourceType", "")
-    handler = HANDLERS.get(type_, _keep)
-    if not opens and type_ in IMPORTED:
-        handler = IMPORTED[type_]
+    handler = _handler(resource.get("resourceType", ""), opens=opens)
     with transaction.atomic():
         if handler is not tasks.receive and order.is_late(resource, actor):
             return Received(*_as_it_is(resource))
         written, loop_id = handler(resource, actor, if_match, audience)
         upheavals.merge.note(written.type, written.id, resource)
         return Received(written, loop_id)
+
+
+def receive_together(
+    resources: Sequence[Resource], actor: Actor, *, audience: Iterable[str] = (), opens: bool = True
+) -> dict[str, Written]:
+    """Take in at once those of a partner's resources (of one type, each id once) that only have to be kept.
+
+    Gives what was written by id; what is not among it has to come in by `receive`.
+    """
+    type_ = resources[0]["resourceType"] if resources and actor.kind == "partner" else ""
+    handler = _handler(type_, opens=opens)
+    if type_ and handler is _keep:
+        return together.receive(resources, actor, "kept", audience=audience)
+    if type_ and handler is _record and type_ != "Task":
+        return together.receive(resources, actor, "recorded", audience=audience)
+    if handler is _prove and type_ in evidence.OUTPUTS:
+        return together.receive(resources, actor, "proven", audience=audience)
+    return {}
+
+
+def _handler(type_: str, *, opens: bool) -> Handler:
+    return (not opens and IMPORTED.get(type_)) or HANDLERS.get(type_, _keep)
 
 
 def _as_it_is(resource: Resource) -> tuple[Written, None]:
@@ -112,3 +132,5 @@ IMPORTED: dict[str, Handler] = {
     "ServiceRequest": requests.record,
     **dict.fromkeys(evidence.TYPES | evidence.RECORDED | {"Task"}, _record),
 }
+# What may come in together with others of its type; see `receive_together`.
+TOGETHER = frozenset(type_ for type_ in R4_TYPES if HANDLERS.get(type_, _keep) is _keep or type_ in evidence.OUTPUTS)

@@ -5,6 +5,7 @@ or a person here (`referrals.upheavals.duplicates`). What merely looks alike is 
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 from django.db import transaction
 from django.db.models import Q
@@ -75,6 +76,17 @@ def note(type_: str, key: str, resource: Resource) -> None:
     if type_ == "ServiceRequest":
         known.moved += [[LOOP, loop] for loop in Loop.objects.filter(request_id=key).values_list("id", flat=True)]
     known.save(update_fields=["moved"])
+
+
+def note_many(resources: Sequence[Resource]) -> None:
+    """The same for several resources of any type but Patient; one statement where nobody of them was merged."""
+    patients = {id(one): row_class(one["resourceType"]).patient_of(one) for one in resources}
+    merged = set(
+        Merge.objects.filter(source__in=set(patients.values()) - {""}, undone_at=None).values_list("source", flat=True)
+    )
+    for one in resources:
+        if patients[id(one)] in merged:
+            note(one["resourceType"], one["id"], one)
 
 
 def _undo(known: Merge, actor: Actor) -> None:

@@ -1,0 +1,89 @@
+"""The open items of the Inbox: which come next, which resource of a partner's somebody is at, and how an item is closed."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+from django.db import connection
+from django.db.models import F, QuerySet
+
+from fhir_bridge.models import Inbox, Partner
+from fhir_bridge.outbound.sending import DIRECTORY
+from records import clock
+
+BATCH = 500
+OPEN = (Inbox.State.PENDING, Inbox.State.WAITING)
+ORDER = (F("last_updated").asc(nulls_last=True), "id")
+# What is taken over when something that concerns us refers to it; any other reference stays one to the partner's server
+TAKEN = DIRECTORY | {
+    "PractitionerRole",
+    "Location",
+    "HealthcareService",
+    "ServiceRequest",
+    "Appointment",
+    "Encounter",
+    "DocumentReference",
+    "DiagnosticReport",
+    "Observation",
+    "Specimen",
+    "Procedure",
+    "QuestionnaireResponse",
+    "Bundle",
+    "Binary",
+}
+
+
+def batches(partner: Partner) -> Iterator[list[int]]:
+    """Every open item once, oldest change first, some at a time; those that waited come again after something was applied."""
+    rows = Inbox.objects.filter(partner=partner, state__in=OPEN)
+    tried, passed = set[int](), 0
+    while batch := _next(partner, rows, tried):
+        yield batch
+        tried = set(rows.filter(pk__in=tried | set(batch)).values_list("pk", flat=True))
+        passed += len(batch)
+    if passed > len(tried):
+        yield list(rows.filter(pk__in=tried, state=Inbox.State.WAITING).order_by(*ORDER).values_list("pk", flat=True))
+
+
+def _next(partner: Partner, rows: QuerySet[Inbox], tried: set[int]) -> list[int]:
+    """The next open items in order that were not tried, none of a resource of which an older version is pending.
+
+    What is older comes before in that order, so the rows are read along the index, as few as it takes.
+    """
+    if not Partner.objects.filter(pk=partner.pk, state=Partner.State.ACTIVE).exists():
+        return []
+    most = BATCH + len(tried)
+    while True:
+        found = list(rows.order_by(*ORDER).values_list("pk", "type", "remote_id", "state")[:most])
+        batch = [pk for pk in _first_versions(found) if pk not in tried][:BATCH]
+        if len(batch) == BATCH or len(found) < most:
+            return batch
+        most *= 2
+
+
+def _first_versions(found: Iterable[tuple[int, str, str, str]]) -> Iterator[int]:
+    """Of items in order, those before which no version of the same resource is pending."""
+    pending = set[tuple[str, str]]()
+    for pk, type_, remote_id, state in found:
+        if (type_, remote_id) not in pending:
+            yield pk
+        if state == Inbox.State.PENDING:
+            pending.add((type_, remote_id))
+
+
+def lock(partner: Partner, resources: Iterable[tuple[str, str]]) -> None:
+    """One worker at a time per (type, id) of a partner's; no row of ours is locked before the loop's (no deadlock)."""
+    keys = sorted(_number(f"{partner.pk}/{type_}/{remote_id}") for type_, remote_id in resources)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) AS key", [keys])
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
+
+
+def close(rows: Iterable[Inbox], state: Inbox.State, why: str = "") -> str:
+    """Settle these items, which the caller has locked; give the state."""
+    Inbox.objects.filter(pk__in=[row.pk for row in rows]).update(
+        state=state, settled_at=clock.now(), error_category="", error_text=why
+    )
+    return str(state)

@@ -1,0 +1,170 @@
+"""Items that only have to be kept, applied together: one transaction, and as many statements for one as for a hundred.
+
+Which those are is said here as far as the exchange goes (new, or the next version of what follows the partner's; all that it
+refers to is here), and by `referrals.intake.receive_together` as far as the loops go. Every other item is left for
+`fhir_bridge.inbound.applying`, which takes it alone and says what is wrong with it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from django.conf import settings
+from django.db import DataError, IntegrityError, transaction
+
+from fhir_bridge.connecting import partners
+from fhir_bridge.inbound import items
+from fhir_bridge.models import Inbox, Link, Partner
+from fhir_bridge.outbound.pushing import release
+from fhir_bridge.outbound.sending import Copy
+from fhir_bridge.sharing import references
+from fhir_bridge.sharing.routing import RANKS
+from records import clock, errors, store
+from records.json import Resource
+from records.store import Written
+from referrals import intake
+
+MOST = 100
+"""Items in one transaction: so long do other workers wait for the resources in it."""
+FIRST = 1
+"""The version that a new resource has."""
+_COPIED = (
+    *("remote_id", "remote_version", "remote_last_updated", "remote_hash", "base", "applied_last_updated"),
+    *("wanted_version", "sent_version"),
+)
+Targets = Mapping[tuple[str, str], Link]
+
+
+@dataclass(slots=True)
+class _Item:
+    """An item with its body, the (type, id) that it refers to at the partner, and its link, known or new."""
+
+    row: Inbox
+    body: Resource
+    targets: set[tuple[str, str]]
+    link: Link
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.row.type, self.row.remote_id
+
+
+def apply(partner: Partner, pks: Sequence[int]) -> list[Inbox]:
+    """Apply those of these items that may go together; give them, settled. No network."""
+    rows = Inbox.objects.filter(pk__in=pks, partner__state=Partner.State.ACTIVE, type__in=intake.TOGETHER)
+    fresh = rows.filter(state=Inbox.State.PENDING, error_category="", mend_loop="")
+    by_type = sorted(fresh.order_by(*items.ORDER), key=lambda row: row.type)
+    applied: list[Inbox] = []
+    for _type, found in groupby(by_type, key=lambda row: row.type):
+        of_type = list(found)
+        for start in range(0, len(of_type), MOST):
+            applied += _apply(partner, of_type[start : start + MOST])
+    return applied
+
+
+def _apply(partner: Partner, rows: Sequence[Inbox]) -> list[Inbox]:
+    """In one transaction. Where anything is wrong with the whole, nothing is: each is tried alone then."""
+    parsed = [item for row in rows if (item := _parsed(partner, row)) is not None]
+    if not parsed:
+        return []
+    try:
+        with transaction.atomic():
+            return _take(partner, _held(partner, parsed))
+    except (errors.BatonError, IntegrityError, DataError):
+        return []
+
+
+def _parsed(partner: Partner, row: Inbox) -> _Item | None:
+    """None for what can't be read, and for what says that it is ours."""
+    try:
+        body = store.parse(row.body.encode())
+        if references.is_named_by_us(body, settings.BATON_BASE_URL):
+            return None
+        link = Link(
+            partner=partner,
+            type=row.type,
+            local_id=clock.new_id(),
+            origin=Link.Origin.THEIRS,
+            follows=True,
+            rank=RANKS.get(row.type, 0),
+            wanted_version=FIRST,
+            sent_version=FIRST,
+        )
+        return _Item(row, body, references.pointed(body, partner.base_url), link)
+    except (errors.BatonError, TypeError, ValueError, AttributeError, KeyError):  # of whatever shape a body is
+        return None
+
+
+def _held(partner: Partner, parsed: Sequence[_Item]) -> list[_Item]:
+    """Those that nobody else is at, their resources locked, each resource once."""
+    open_ = Inbox.objects.select_for_update(skip_locked=True).filter(
+        pk__in=[item.row.pk for item in parsed], state=Inbox.State.PENDING
+    )
+    free = set(open_.order_by("pk").values_list("pk", flat=True))
+    first: dict[tuple[str, str], _Item] = {}
+    for item in parsed:
+        if item.row.pk in free:
+            first.setdefault(item.key, item)
+    items.lock(partner, first)
+    return list(first.values())
+
+
+def _take(partner: Partner, held: Sequence[_Item]) -> list[Inbox]:
+    ids = {id_ for item in held for _type, id_ in (*item.targets, item.key)}
+    links = Link.objects.filter(partner=partner, remote_id__in=ids).defer("base")
+    known: Targets = {(link.type, str(link.remote_id)): link for link in links}
+    fit = [item for item in held if _fits(item, known)]
+    if not fit:
+        return []
+    bodies = [_translated(partner, item, known) for item in fit]
+    new = [item.link for item in fit if item.key not in known]
+    Link.objects.bulk_create(new)  # before they are received: what that writes must find the links
+    audience = [partner.tenant] if partner.tenant else []
+    written = intake.receive_together(bodies, partners.actor(partner), audience=audience)
+    unwritten = [link.pk for link in new if link.local_id not in written]
+    if unwritten:
+        Link.objects.filter(pk__in=unwritten).delete()
+    done = [item for item in fit if item.link.local_id in written]
+    _follow(partner, [item.link for item in done if item.key in known], written)
+    items.close([item.row for item in done], Inbox.State.APPLIED)
+    return [item.row for item in done]
+
+
+def _follow(partner: Partner, links: Sequence[Link], written: Mapping[str, Written]) -> None:
+    """Note the new version of what had been linked before."""
+    for link in links:
+        link.wanted_version = link.sent_version = written[link.local_id].version
+    if links:
+        Link.objects.bulk_update(links, _COPIED)
+        release(partner.pk)
+
+
+def _fits(item: _Item, known: Targets) -> bool:
+    """Whether nothing has to be asked or weighed for it; puts what its link says from now on into it."""
+    if any(target[0] in items.TAKEN and target not in known for target in item.targets - {item.key}):
+        return False
+    link = known.get(item.key)
+    if link is not None:
+        before = (link.applied_last_updated, link.remote_last_updated)
+        at = item.row.last_updated
+        is_next = at is not None and all(each is None or each <= at for each in before)
+        if not (is_next and link.follows and link.state == Link.State.CLEAN):
+            return False
+        item.link = link
+    item.link.applied_last_updated = item.row.last_updated
+    Copy.of(item.body).onto(item.link)
+    return True
+
+
+def _translated(partner: Partner, item: _Item, known: Targets) -> Resource:
+    """With our references, our id, and the partner's time."""
+
+    def find(type_: str, id_: str) -> str | None:
+        link = known.get((type_, id_))
+        return link.local_id if link else None
+
+    body = references.inward(item.body, find, settings.BATON_BASE_URL, partner.base_url)
+    meta = {key: value for key, value in body.get("meta", {}).items() if key != "versionId"}
+    if item.row.last_updated:
+        meta["lastUpdated"] = item.row.last_updated.isoformat()
+    return {**body, "id": item.link.local_id, "meta": meta}
