@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 from django.conf import settings
 
-from fhir_bridge.models import Link, Partner
+from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.pending import inbox
 from fhir_bridge.sharing import references
 from records import access
 from records.json import Resource
+from referrals.intake import orders
 
 Target = tuple[str, str]
 
@@ -31,7 +32,8 @@ POLLED: Mapping[str, str] = {
 # What a directory has is kept here in whole (IHE mCSD)
 DIRECTORY = ("Organization", "Location", "Practitioner", "HealthcareService", "PractitionerRole", "Endpoint")
 NAMED = frozenset({"ServiceRequest", "Task", "Appointment", "Encounter", "DiagnosticReport", "DocumentReference"})
-# A request of a partner's for one of our organisations concerns us before anything of it is linked
+# A request of a partner's for one of our organisations concerns us before anything of it is linked; of a tenant's own
+# EHR every order does, as it may name nobody but a clinician
 ADDRESSED = {"Task": ("owner",), "ServiceRequest": ("performer", "requester")}
 
 
@@ -59,9 +61,18 @@ def relevant(partner: Partner, page: list[Resource]) -> list[Resource]:
     """Of a page, what has to do with anything that we exchange with this partner (minimum necessary)."""
     named = {_key(resource) for resource in page}
     named |= {target for resource in page for target in references.targets(resource, partner.base_url)}
-    rows = Link.objects.filter(partner=partner, remote_id__in={id_ for _type, id_ in named})
-    linked = {(type_, str(id_)): local for type_, id_, local in rows.values_list("type", "remote_id", "local_id")}
-    return [resource for resource in page if _concerns(partner, resource, linked)]
+    known = _known(partner, {id_ for _type, id_ in named})
+    return [resource for resource in page if _concerns(partner, resource, known)]
+
+
+def _known(partner: Partner, ids: set[str]) -> Mapping[Target, str]:
+    """What is linked of these, with our id, and with none what has come and is still to be applied."""
+    waiting = Inbox.objects.filter(
+        partner=partner, remote_id__in=ids, type__in=NAMED, state__in=(Inbox.State.PENDING, Inbox.State.WAITING)
+    )
+    rows = Link.objects.filter(partner=partner, remote_id__in=ids).values_list("type", "remote_id", "local_id")
+    known = dict.fromkeys(waiting.values_list("type", "remote_id"), "")
+    return known | {(type_, str(id_)): local for type_, id_, local in rows}
 
 
 def _key(resource: Resource) -> Target:
@@ -74,6 +85,8 @@ def _concerns(partner: Partner, resource: Resource, linked: Mapping[Target, str]
         return True
     if _key(resource) in linked or references.is_named_by_us(resource, settings.BATON_BASE_URL):
         return True
+    if partner.tenant and type_ == "ServiceRequest" and _may_open(resource):
+        return True
     types = NAMED | ({"Patient"} if POLLED.get(type_) == "patient" or partner.tenant else set())
     if any(each in linked and each[0] in types for each in references.targets(resource, partner.base_url)):
         return True
@@ -84,3 +97,11 @@ def _concerns(partner: Partner, resource: Resource, linked: Mapping[Target, str]
         if target[0] == "Organization" and target in linked
     )
     return any(access.is_tenant(access.root(organization)) for organization in addressed)
+
+
+def _may_open(request: Resource) -> bool:
+    """Whether an order may open a loop; one that can't be read is kept, to be quarantined."""
+    try:
+        return orders.may_open(request)
+    except (AttributeError, TypeError):
+        return True

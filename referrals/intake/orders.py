@@ -37,6 +37,11 @@ def placer_of(request: Resource, actor: Actor) -> str:
     return ours if not named or speaks_for_it else named
 
 
+def may_open(request: Resource) -> bool:
+    """Whether a request is an order that is to be carried out, of a kind that we follow, whoever has placed it."""
+    return bool(kind_of(request)) and request.get("intent") in ORDERS and request.get("status") in OPENING
+
+
 def order_of(request: Resource, actor: Actor, *, placer: str = "") -> Order | None:
     """The order that a request stands for, or None when it opens no loop (PATHWAYS §1).
 
@@ -47,8 +52,7 @@ def order_of(request: Resource, actor: Actor, *, placer: str = "") -> Order | No
     performer = access.root(organization) if organization else ""
     is_ours = access.is_tenant(placer) or access.is_tenant(performer)
     type_, patient = local(request.get("subject"))
-    is_order = request.get("intent") in ORDERS and request.get("status") in OPENING
-    if not (kind and is_ours and is_order) or (type_ and type_ != "Patient"):
+    if not kind or not (is_ours and may_open(request)) or (type_ and type_ != "Patient"):
         return None
     _refuse_unseen(patient, actor)
     zone = _zone(placer if access.is_tenant(placer) else performer)

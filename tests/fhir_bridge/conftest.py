@@ -13,7 +13,7 @@ from fhir_bridge.connecting import keys, partners
 from fhir_bridge.connecting.credentials import Credentials, put
 from fhir_bridge.models import Partner
 from tests.fhir_bridge.authority import Authority
-from tests.fhir_bridge.story import HOSPITAL, Story, build, promise
+from tests.fhir_bridge.story import HOSPITAL, PRACTICE, Story, build, promise
 
 
 @pytest.fixture
@@ -43,6 +43,15 @@ def hospital(story: Story, ehr: FakeEhr) -> Partner:
     """The hospital, with the fake EHR; it promises what it keeps."""
     partner = partners.add("Hospital", ehr.base_url, organization=HOSPITAL, steward_pool=story.pool)
     partner.lag_seconds = -2.0  # it counts whole seconds in its Date; here nobody commits late
+    promise(partner)
+    return partner
+
+
+@pytest.fixture
+def office(story: Story, ehr: FakeEhr) -> Partner:
+    """The practice's own EHR, which is the fake one."""
+    partner = partners.add("Office", ehr.base_url, organization=PRACTICE, tenant=PRACTICE)
+    partner.lag_seconds = -2.0
     promise(partner)
     return partner
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from bench.fake_ehr import FakeEhr
 from fhir_bridge.capabilities.abilities import Abilities, TypeAbilities
 from fhir_bridge.models import Partner
 from records import clock, store
@@ -108,3 +109,24 @@ def request_for_ana(run: str) -> Resource:
 
 def keep(resource: Resource, *audience: str) -> str:
     return store.write(resource, actor=SYSTEM, audience=audience).id
+
+
+def put_order(ehr: FakeEhr, run: str, **more: object) -> Resource:
+    """The practice's EHR has an order for Ana to the hospital, which names nobody but a clinician as its requester."""
+    people_ = {"Patient": ("p1", MRN, f"4711-{run}"), "Practitioner": ("d1", NPI, f"{GP}-{run}")}
+    places = {"Organization": ("o1", REGISTER, f"{HOSPITAL}-{run}")}
+    for type_, (id_, system, value) in (people_ | places).items():
+        ehr.put({"resourceType": type_, "id": id_, "identifier": [{"system": system, "value": value}]})
+    return ehr.put(
+        {
+            "resourceType": "ServiceRequest",
+            "id": "sr1",
+            "status": "active",
+            "intent": "order",
+            "code": {"coding": [{"system": "http://snomed.info/sct", "code": "3457005"}]},
+            "subject": {"reference": "Patient/p1"},
+            "requester": {"reference": "Practitioner/d1"},
+            "performer": [{"reference": "Organization/o1"}],
+            **more,
+        }
+    )
