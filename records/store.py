@@ -168,6 +168,12 @@ def version(type_name: str, resource_id: str, number: int) -> Stored:
     return Stored(type_name, resource_id, row.version, row.at, row.body)
 
 
+def author(type_name: str, resource_id: str) -> str:
+    """The id of the actor who wrote the first version, deleted or not; empty where there is none."""
+    versions = Version.objects.filter(type=type_name, resource_id=resource_id).order_by("version")
+    return versions.values_list("actor", flat=True).first() or ""
+
+
 def find_by_identifier(type_name: str, system: str, value: str) -> list[Stored]:
     """All that carry exactly this system and value, oldest change first, deleted ones left out."""
     rows = row_class(type_name).rows(type_name).filter(identifier__contains=[f"{system}|{value}"], deleted=False)

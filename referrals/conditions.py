@@ -41,6 +41,8 @@ class Situation:
     others: Sequence[Handoff]
     data: Mapping[str, Any]
     is_back: bool = False
+    is_unsaid: bool = False
+    """Whether an EHR has placed the request, and it doesn't say what the action decides."""
 
     @property
     def reason(self) -> str:
@@ -197,6 +199,9 @@ CONDITIONS: dict[str, Callable[[Situation], bool]] = {
     "no-report": lambda situation: not situation.data.get("report"),
     "right-result-open": lambda situation: any(other.stage == "right-result" for other in situation.others),
     "asked-again": _asked_again,
+    "placer-says-so": lambda situation: not situation.is_unsaid,
+    "answering": lambda situation: situation.loop.answer_only,
+    "hold-open": lambda situation: any(other.stage == "hold-proposed" for other in situation.others),
     "deciding": lambda situation: situation.has_open("decide-next-step"),
     "end-to-decide": _end_to_decide,
     "not-back": lambda situation: not situation.is_back,

@@ -42,6 +42,7 @@ DEADLINES: dict[Key, Span] = {
     ("", "decide-next-step", "", ""): business_days(2),
     ("", "decide-next-step", "right-result", "critical"): hours(24),
     ("", "request-cancellation", "", ""): business_days(2),
+    ("", "propose-change", "", ""): business_days(2),
     ("", "review-report", "", ""): days(7),
     ("test-order", "review-report", "", ""): days(14),
     ("", "review-report", "", "critical"): hours(24),

@@ -40,6 +40,7 @@ OWNERS = {
     "chosen": "the chosen performer",
     "same": "the same performer",
     "discharger": "the discharging clinician",
+    "placer": "the EHR that placed the request, if one did",
 }
 LEVELS = {"": "routine", "own": "own organisation", "action": "where the patient has to act"}
 FEW = 2  # arrows that lead to the same box; more are one arrow from the frame, or a note

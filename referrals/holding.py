@@ -10,9 +10,10 @@ from django.utils.translation import gettext as _
 
 from records.access import Actor
 from records.errors import Incorrect, Issue
-from referrals import people
+from referrals import people, placing
 from referrals.lifecycle import Decision
 from referrals.models import Handoff, Loop, Owner
+from referrals.particulars import request_of
 from referrals.vocabulary import Opening
 
 
@@ -28,7 +29,8 @@ def give(handoff: Handoff, owner: Owner, accountable: Owner) -> None:
     handoff.list = (
         accountable if is_draft else owner if owner.internal else handoff.pool if is_in_house else accountable
     )
-    handoff.is_outside = owner.organization != accountable.organization
+    # An EHR is outside, also the one of the house itself: nobody reads a list there.
+    handoff.is_outside = owner.organization != accountable.organization or owner.kind == Owner.Kind.PARTNER
     handoff.pool = _pool_behind(handoff.list, accountable)
 
 
@@ -37,8 +39,8 @@ def meant(loop: Loop, opening: Opening, opener: Handoff | None, chosen: Owner | 
     named = numbered(data.get("holder")) if opening.owner == "discharger" else None
     if named is not None:
         return named
-    if opening.owner == "referrer" and loop.answer_only:
-        return people.owner_for("organisation", loop.placer, organization=loop.placer)
+    if opening.owner == "placer" or (opening.owner == "referrer" and loop.answer_only):
+        return _placing(loop, opening, opener)
     if opening.owner in ("referrer", "reviewer", "discharger"):
         return loop.responsible if loop.responsible and loop.responsible.internal else loop.accountable
     if opening.owner == "same" and opener is not None:
@@ -46,6 +48,13 @@ def meant(loop: Loop, opening: Opening, opener: Handoff | None, chosen: Owner | 
     if opening.owner in ("performer", "chosen"):
         return chosen or loop.performer_owner or loop.accountable
     return loop.accountable
+
+
+def _placing(loop: Loop, opening: Opening, opener: Handoff | None) -> Owner:
+    """The placer: the EHR that has written the request, or its organisation elsewhere."""
+    if opening.owner == "placer" and opener is not None:
+        return placing.system_of(request_of(opener, loop), loop.placer) or loop.accountable
+    return people.owner_for("organisation", loop.placer, organization=loop.placer)
 
 
 def hand_over(

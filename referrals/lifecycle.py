@@ -17,6 +17,7 @@ from referrals.conditions import UNMET, Situation, holds, is_theirs_to_end
 from referrals.ending import ends_loop, is_known, is_overtaken, leaves_unread, moved
 from referrals.models import Handoff, Loop
 from referrals.pathways import ATTESTATION, DEPENDENTS, HANDOFFS, REASONS, STAGES, transitions_from
+from referrals.pathways.parts import REVOKE
 from referrals.vocabulary import Data, Field, Opening, Transition
 
 WITH_REQUEST = frozenset({"referral", "follow-up", "test-order"})
@@ -31,6 +32,7 @@ class Ask:
     """What somebody wants to do: the action, in which roles, with which data, and when it happened (aware, limited).
 
     ``is_back`` is what the rows say of whom it decides about (`conditions.Situation`).
+    ``is_unsaid``: the request was placed in an EHR, and doesn't say there what the action decides (`placing.is_unsaid`).
     """
 
     action: str
@@ -41,6 +43,7 @@ class Ask:
     version: int | None = None
     attested: bool = False
     is_back: bool = False
+    is_unsaid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ def decide(loop: Loop, handoffs: Sequence[Handoff], handoff: Handoff, ask: Ask) 
     others = [other for other in handoffs if other.id != handoff.id]
     situation = Situation(loop, handoff, others, ask.data)
     transition = _choose(situation, ask)
-    situation = Situation(loop, handoff, others, _clean(transition, situation, ask), ask.is_back)
+    situation = Situation(loop, handoff, others, _clean(transition, situation, ask), ask.is_back, ask.is_unsaid)
     stages = _stages(transition, situation)
     winner = bidding.winner(stages, [handoff, *others])
     losers = bidding.rivals(winner, others) if winner else []
@@ -242,6 +245,8 @@ def _openings(transition: Transition, situation: Situation) -> tuple[Opening, ..
         for opening in transition.opens
         if not (situation.loop.answer_only and HANDOFFS[opening.handoff].of_placer)
         and not any(holds(name, situation) for name in opening.unless)
+        # What goes on, or waits for a performer's answer first, is not proposed to be revoked.
+        and not (opening == REVOKE and not ends_loop(transition, situation))
     )
 
 
@@ -330,7 +335,7 @@ def open_stage(loop_kind: str, kinds: set[str], *, acknowledged: bool) -> str:
         return "in-hand"
     if "review-report" in kinds:
         return "report-received"
-    return "plan-to-patient" if kinds == {"notify-patient"} and acknowledged else "waiting-partner"
+    return "plan-to-patient" if kinds - {"propose-change"} == {"notify-patient"} and acknowledged else "waiting-partner"
 
 
 def _end_stage(loop: Loop, end_reason: str, last_stage: str) -> str:

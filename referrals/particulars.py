@@ -4,29 +4,36 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from referrals.lifecycle import Decision
-from referrals.models import Handoff
+from referrals.models import Handoff, Loop
 from referrals.vocabulary import Opening
 
 # What stands under the request that its opener stands under.
 UNDER_A_REQUEST = frozenset({"dispatch", "fulfil", "recollect", "decide-next-step"})
+ASKING = frozenset({"request-cancellation", "propose-change"})
 
 
 def focus_of(opening: Opening, opener: Handoff | None, data: Mapping[str, Any]) -> str:
     """What a handoff is about when that isn't the request."""
     if opening.handoff == "request-cancellation" and opener is not None:
         return str(data.get("appointment", "")) or f"Task/{opener.id}"
+    if opening.handoff == "propose-change" and opener is not None:
+        later = request_of(opener, opener.loop)
+        return later if later != opener.loop.request_reference else ""
     names = {"review-report": "report", "fulfil": "request"}
     about = str(data.get(names.get(opening.handoff, ""), ""))
     return about or (opener.focus if opener and opening.handoff in UNDER_A_REQUEST and is_under_another(opener) else "")
 
 
-def inherited_reason_of(opening: Opening, opener: Handoff | None, data: Mapping[str, Any]) -> str:
-    """Why the performer is asked to cancel."""
-    if opening.handoff != "request-cancellation" or opener is None:
-        return ""
+def inherited_reason_of(opening: Opening, opener: Handoff | None, data: Mapping[str, Any]) -> tuple[str, str]:
+    """Why the performer is asked to cancel, or the placer's EHR to change its request: the code, and words to the latter."""
+    if opening.handoff not in ASKING or opener is None:
+        return "", ""
+    if opening.handoff == "propose-change":
+        words = data.get("reason_text") or data.get("note") or ""
+        return str(data.get("reason") or opener.reason_code), str(words)
     # Why its performer had ended it says nothing of why it is to stop now.
     why = opener.reason_code if opener.stage not in ("declined", "failed") else ""
-    return str(data.get("reason") or why or opener.loop.end_reason or "sent-elsewhere")
+    return str(data.get("reason") or why or opener.loop.end_reason or "sent-elsewhere"), ""
 
 
 def reason_of(handoff: Handoff, decision: Decision, *, own: bool) -> tuple[str, str]:
@@ -49,9 +56,11 @@ def relieved(handoff: Handoff, performing: Iterable[Handoff], decision: Decision
             yield one
 
 
-def request_of(part: Handoff) -> str:
-    """The request that a performer's part stands under, as a reference."""
-    return part.focus if is_under_another(part) else part.loop.request_reference
+def request_of(handoff: Handoff, loop: Loop) -> str:
+    """The request that a handoff stands under, as a reference: a later one, its opener's, or the loop's first."""
+    opener = handoff.opened_by if handoff.kind in ASKING and handoff.opened_by_id else None
+    later = [one.focus for one in (handoff, opener) if one is not None and is_under_another(one)]
+    return later[0] if later else loop.request_reference
 
 
 def is_under_another(handoff: Handoff) -> bool:

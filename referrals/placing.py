@@ -8,10 +8,15 @@ from collections.abc import Collection, Iterable
 from django.conf import settings
 
 from records import clock, store
-from records.access import Actor
+from records.access import Actor, root
 from records.json import Resource
 from referrals.kinds import is_advice
-from referrals.parties import held, local
+from referrals.models import Handoff, Loop, Owner
+from referrals.particulars import request_of
+from referrals.parties import held, local, performing
+from referrals.pathways import transitions_from
+from referrals.people.owners import name_of, owner_for
+from referrals.projection import PROPOSED, owner_of
 
 # What marks a request that was written in Baton (`referrals.composer`).
 REQUEST_IDENTIFIER = f"{settings.BATON_BASE_URL}/id/request"
@@ -24,6 +29,48 @@ def ours(reference: str) -> Resource:
     request = held(*local({"reference": reference}))
     systems = {identifier.get("system") for identifier in request.get("identifier", ())}
     return request if REQUEST_IDENTIFIER in systems else {}
+
+
+def system_of(reference: str, placer: str) -> Owner | None:
+    """The partner's EHR that has placed a request for that root organisation; None where it wasn't one."""
+    kind, _colon, key = store.author("ServiceRequest", local({"reference": reference})[1]).partition(":")
+    if kind != "partner":
+        return None
+    return owner_for(Owner.Kind.PARTNER, key, organization=placer, name=name_of("Organization", placer))
+
+
+def is_unsaid(loop: Loop, handoff: Handoff, action: str, actor: Actor) -> bool:
+    """Whether somebody decides here what a partner's EHR, which placed the request, doesn't say in it (PATHWAYS §1).
+
+    An EHR that acts itself says what it wants to say.
+    """
+    rows = [one for one in transitions_from(handoff.kind, handoff.stage, loop.kind) if one.action == action]
+    stage = next((one.stage for row in rows for one in row.opens if one.handoff == "propose-change"), "")
+    request = request_of(handoff, loop) if stage else ""
+    author = store.author("ServiceRequest", local({"reference": request})[1]) if request else ""
+    if not author.startswith("partner:") or author == actor.id:
+        return False
+    return stage == "performer-proposed" or not says(held(*local({"reference": request})), stage, loop)
+
+
+def says(request: Resource, stage: str, loop: Loop) -> bool:
+    """Whether a request says what a proposal at that stage asks for."""
+    if stage == "resumption-proposed":
+        return request.get("status") != "on-hold"
+    if stage == "revocation-proposed":
+        return request.get("status") in ("revoked", "entered-in-error")
+    if request.get("status") != PROPOSED[stage]:
+        return False
+    if stage == "performer-proposed":
+        return loop.performer_owner is not None and names(request, loop.performer_owner)
+    return stage != "in-full-proposed" or not is_advice(request)
+
+
+def names(request: Resource, performer: Owner) -> bool:
+    """Whether that performer, or its organisation, is whom a request names."""
+    organization, _service = performing(request)
+    named = {"/".join(local(one)) for one in request.get("performer", ())}
+    return owner_of(performer)["reference"] in named or performer.organization == (organization and root(organization))
 
 
 def settle(reference: str, status: str, actor: Actor, audience: Iterable[str]) -> None:

@@ -18,6 +18,14 @@ from referrals.pathways import HANDOFFS, LOOP_STAGES, REASONS, STAGES
 
 OWNER_TYPES = {"person": "Practitioner", "role": "PractitionerRole", "pool": "CareTeam"}
 EXCHANGE = ("Link/", "Inbox/")  # rows of the exchange are no resources: they are named by an identifier
+# The status that each proposal wants a request to have.
+PROPOSED = {
+    "revocation-proposed": "revoked",
+    "performer-proposed": "active",
+    "in-full-proposed": "active",
+    "hold-proposed": "on-hold",
+    "resumption-proposed": "active",
+}
 V2_IDENTIFIER_TYPE = "http://terminology.hl7.org/CodeSystem/v2-0203"
 
 
@@ -55,25 +63,26 @@ def loop_task(loop: Loop, previous: Resource | None = None) -> Resource:
         "priority": loop.priority,
         "code": _concept("handoff", "close-loop", "Close the loop"),
         "authoredOn": _instant(loop.opened_at),
-        "owner": _owner(loop.accountable),
+        "owner": owner_of(loop.accountable),
         "executionPeriod": _period(loop.ordered_at, loop.closed_at),
     }
     return task | _about(loop, "")
 
 
 def is_ours_to_say(handoff: Handoff) -> bool:
-    """Whether Baton writes the performer's elements: always but for a `fulfil` whose performer works elsewhere."""
-    return handoff.kind not in ("fulfil", "request-cancellation") or handoff.owner.internal
+    """Whether Baton writes the performer's elements: always but for what an EHR elsewhere answers by its Task."""
+    return handoff.kind not in ("fulfil", "request-cancellation", "propose-change") or handoff.owner.internal
 
 
 def owner_reference(handoff: Handoff) -> dict[str, str] | None:
     """``Task.owner``; None for an unclaimed `fulfil`, which stands on a pool's list."""
     if handoff.kind == "fulfil" and handoff.owner.kind == "pool":
         return None
-    return _owner(handoff.owner)
+    return owner_of(handoff.owner)
 
 
-def _owner(owner: Owner) -> dict[str, str]:
+def owner_of(owner: Owner) -> dict[str, str]:
+    """The reference to an owner, by its name."""
     if owner.kind in OWNER_TYPES:
         return {"reference": f"{OWNER_TYPES[owner.kind]}/{owner.key}", "display": owner.name}
     return {"reference": f"Organization/{owner.organization}", "display": owner.name}
@@ -94,7 +103,33 @@ def _placers_elements(handoff: Handoff, loop: Loop) -> Resource:
     }
     if needed_by is not None:
         elements["restriction"] = {"period": {"end": _instant(needed_by)}}
-    return elements | _about(loop, handoff.focus)
+    return (
+        elements | _about(loop, handoff.focus) | (_proposal(handoff, loop) if handoff.kind == "propose-change" else {})
+    )
+
+
+def _proposal(handoff: Handoff, loop: Loop) -> Resource:
+    """What the request is to say, and why; once it has ended, that is how it was left."""
+    if not handoff.is_open or handoff.stage not in PROPOSED:
+        return {"intent": "proposal"}
+    asked: Resource = {
+        "intent": "proposal",
+        "description": _concept("stage", handoff.stage, STAGES[handoff.kind, handoff.stage].label)["coding"][0][
+            "display"
+        ],
+        "input": [{"type": _concept("input", "status", "Status"), "valueCode": PROPOSED[handoff.stage]}],
+    }
+    if handoff.stage == "performer-proposed" and loop.performer_owner is not None:
+        performer = {
+            "type": _concept("input", "performer", "Performer"),
+            "valueReference": owner_of(loop.performer_owner),
+        }
+        asked["input"].append(performer)
+    if handoff.reason_code:
+        asked["reasonCode"] = _reason(handoff)
+    elif handoff.reason_text:
+        asked["reasonCode"] = {"text": handoff.reason_text}
+    return asked
 
 
 def _about(loop: Loop, focus: str) -> Resource:

@@ -11,6 +11,8 @@ PLACERS_ENDS = {
     "cancelled": "cancelled",
     "entered-in-error": "entered-in-error",
     **dict.fromkeys(("patient-declined", "lost-after-attempts", "superseded", "overtaken"), "cancelled"),
+    # A proposal that its EHR has answered by the request itself, or that a person has ended, is asked no longer.
+    **dict.fromkeys(("change-made", "change-refused", "proposal-dropped"), "cancelled"),
 }
 ACCEPTED = frozenset({"accepted", "in-progress"})
 

@@ -120,7 +120,7 @@ class Opening:
     """
 
     handoff: str
-    owner: Literal["accountable", "referrer", "performer", "same", "chosen", "reviewer", "discharger"]
+    owner: Literal["accountable", "referrer", "performer", "same", "chosen", "reviewer", "discharger", "placer"]
     unless: tuple[str, ...] = ()
     stage: str = ""
     each: Literal["", "fulfil", "appointment", "returned"] = ""

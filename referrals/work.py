@@ -140,7 +140,7 @@ class Work:
         self._note_report(loop, handoff, decision)
         if "withdrawn" in decision.transition.sets and loop.request_reference:
             part = performing.part_of(handoff)
-            self._ledger.requests.append((loop, request_of(part) if part else last_request(loop), "active"))
+            self._ledger.requests.append((loop, request_of(part, loop) if part else last_request(loop), "active"))
         receipt = receipt_of(loop, handoff, decision, self.now)
         if receipt is not None:
             self._ledger.receipts[receipt.id] = receipt
@@ -175,6 +175,7 @@ class Work:
         values = {**(data or {}), **({"severity": opening.severity} if opening.severity else {})}
         holder = holding.meant(loop, opening, opener, owner, values)
         stage = STAGES[opening.handoff, opening.stage or first_stage(opening.handoff, loop.kind)]
+        why = inherited_reason_of(opening, opener, values)
         handoff = Handoff(
             id=key or values.get("task", "").removeprefix("Task/") or clock.new_id(),
             loop=loop,
@@ -187,7 +188,8 @@ class Work:
             opened_by_id=_stem(opener),
             focus=focus_of(opening, opener, values),
             is_offer=opening.owner == "chosen" and values.get("bidding", False),
-            reason_code=inherited_reason_of(opening, opener, values),
+            reason_code=why[0],
+            reason_text=why[1],
         )
         holding.give(handoff, holder, loop.accountable)
         self._clocks.start(handoff, loop, at, values)
@@ -365,7 +367,7 @@ class Work:
             self._ledger.reports[handoff.id] = report
         is_enough = "carried-out" in decision.transition.sets or (report and handoff.stage in OUTCOMES)
         if is_enough and loop.request_reference and not any(one.kind == "fulfil" for one in self.open_handoffs(loop)):
-            self._ledger.requests.append((loop, request_of(handoff), "completed"))
+            self._ledger.requests.append((loop, request_of(handoff, loop), "completed"))
 
 
 RECONFIRMED_WITHIN = timedelta(days=7)

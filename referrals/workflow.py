@@ -16,12 +16,13 @@ from records import clock
 from records.access import Actor
 from records.errors import Incorrect, Issue, NotFound
 from records.json import Resource
-from referrals import lifecycle, people, performing
+from referrals import lifecycle, people, performing, placing
 from referrals.conditions import Situation, is_of_the_dead
 from referrals.models import Event, Handoff, Loop, Owner
 from referrals.opening import Order, new_loop, new_loop_for, successor_of
 from referrals.parties import held, local, same_patient
 from referrals.pathways import transitions_from
+from referrals.pathways.parts import STAFF
 from referrals.subjects import patient_of
 from referrals.vocabulary import Data, Offer, Opening, Transition
 from referrals.work import Work
@@ -261,9 +262,9 @@ def _perform(work: Work, act: Act) -> Outcome:
         raise NotFound(_("There is no such task."))
     at = max(loop.ordered_at, min(act.at or work.now, work.now))
     is_back = handoff.kind == "decide-next-step" and performing.is_back(performing.part_of(handoff))
-    ask = lifecycle.Ask(
-        act.action, standing.roles, work.actor.display, at, act.data, act.version, act.attested, is_back
-    )
+    unsaid = placing.is_unsaid(loop, handoff, act.action, work.actor) and _may_propose(act.action, standing.roles)
+    who, told = (act.action, standing.roles, work.actor.display), (act.data, act.version, act.attested)
+    ask = lifecycle.Ask(*who, at, *told, is_back, unsaid)
     decision = lifecycle.decide(loop, work.open_handoffs(loop), handoff, ask)
     _check_report(loop, act)
     _check_second(work.actor, decision)
@@ -284,6 +285,11 @@ def _perform(work: Work, act: Act) -> Outcome:
     if standing.stead is not None:
         event.details["in_stead_of"] = standing.stead.name
     return Outcome(loop, handoff, opened, event)
+
+
+def _may_propose(action: str, roles: frozenset[str]) -> bool:
+    """A performer that puts its own part on hold says nothing about the request."""
+    return action != "hold" or bool(roles & STAFF)
 
 
 def _loop_for(work: Work, handoff: Handoff, act: Act) -> tuple[Loop, bool]:

@@ -1,6 +1,7 @@
 """What goes to which partner: the least that the performer needs, in an order in which every reference resolves.
 
-A `fulfil` or `request-cancellation` Task goes to the partner whose organisation owns it. With it go the patient, the
+A `fulfil` or `request-cancellation` Task goes to the partner whose organisation owns it, a `propose-change` to the
+one that placed the request. With it go the patient, the
 requester, the organisations, the request, and what the referrer attached to the request by name. The loop's Task and
 all other handoffs never leave (PATHWAYS §1). A resource that is referred to but doesn't go is named by our identifier.
 """
@@ -17,8 +18,8 @@ from records.json import Resource
 from records.reactions import Change
 from referrals.models import Handoff, Owner
 
-SHARED_HANDOFFS = ("fulfil", "request-cancellation")
-SHARED_CODES = frozenset({"fulfill", "abort"})
+SHARED_HANDOFFS = ("fulfil", "request-cancellation", "propose-change")
+SHARED_CODES = frozenset({"fulfill", "abort", "propose-change"})
 NOT_ASKED = frozenset({"draft", "cancelled", "entered-in-error"})
 
 # the later ones refer to the earlier ones
@@ -92,8 +93,8 @@ def _partners_of(handoff: Handoff, partners: Iterable[Partner]) -> list[Partner]
 
 
 def _performs(partner: Partner, owner: Owner) -> bool:
-    if owner.kind == Owner.Kind.PARTNER and str(partner.pk) == owner.key:
-        return True
+    if owner.kind == Owner.Kind.PARTNER:
+        return str(partner.pk) == owner.key
     return partner.organization in (owner.key, owner.organization)
 
 

@@ -14,7 +14,7 @@ from records.access import Actor
 from records.errors import Forbidden, Incorrect, Issue
 from records.json import Resource
 from records.store import Written
-from referrals import adoption, sharing, workflow
+from referrals import adoption, placing, sharing, workflow
 from referrals.intake.orders import order_of, placer_of, wanted
 from referrals.intake.steps import agreed_elsewhere
 from referrals.models import Event, Handoff, Loop
@@ -119,7 +119,8 @@ def _refuse_another_order(loop: Loop, request: Resource, previous: Resource) -> 
         text = _("The patient of an order can't be changed: withdraw it and place another.")
         raise Incorrect(text, Issue(text, "ServiceRequest.subject", "business-rule"))
     is_sent = _standing_under(loop, request).filter(kind="fulfil").exists()
-    if is_sent and _performers(request) != _performers(previous):
+    is_meant = loop.performer_owner is not None and placing.names(request, loop.performer_owner)
+    if is_sent and _performers(request) != _performers(previous) and not (is_meant and _proposed(loop, request)):
         text = _("The performer can't be changed here once the order was sent: cancel it, or send it to another.")
         raise Incorrect(text, Issue(text, "ServiceRequest.performer", "business-rule"))
 
@@ -136,7 +137,8 @@ def _follow(loop: Loop, request: Resource, previous: Resource, actor: Actor) -> 
         _take_up(loop, request, actor)
     elif current is not None:
         _revise(current, request, previous, actor)
-        if status != before:
+        is_as_proposed = _changes_as_proposed(current, request, actor)
+        if not is_as_proposed and status != before:
             _obey(current, request, before, actor)
 
 
@@ -174,6 +176,19 @@ def _take_up(loop: Loop, request: Resource, actor: Actor) -> None:
         _act(current, request, _hold, actor)
     elif not _standing_under(current, request).filter(closed_at=None, kind="decide-next-step").exists():
         workflow.replace_request(current, order, actor)
+
+
+def _proposed(loop: Loop, request: Resource) -> list[Handoff]:
+    """The proposals that its EHR hasn't answered."""
+    return list(_standing_under(loop, request).filter(kind="propose-change", closed_at=None).order_by("opened_at"))
+
+
+def _changes_as_proposed(loop: Loop, request: Resource, actor: Actor) -> bool:
+    """End each proposal that the request has come to say; gives whether there was one."""
+    said = [one for one in _proposed(loop, request) if placing.says(request, one.stage, loop)]
+    for proposal in said:
+        workflow.perform(proposal.id, "make-change", actor, evidence=f"ServiceRequest/{request['id']}")
+    return bool(said)
 
 
 def _act(loop: Loop, request: Resource, act: Callable[[Handoff, Resource, Actor], None], actor: Actor) -> None:

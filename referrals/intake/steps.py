@@ -14,6 +14,7 @@ from records.errors import Incorrect, Issue
 from records.json import Resource
 from referrals.conditions import Situation, holds
 from referrals.models import Handoff
+from referrals.particulars import ASKING
 from referrals.parties import local
 from referrals.pathways import REASONS, STAGES, transitions_from
 from referrals.pathways.parts import REPORT
@@ -34,6 +35,8 @@ ANSWERS = {
     ("request-cancellation", "completed"): "accept-cancellation",
     ("request-cancellation", "rejected"): "refuse-cancellation",
     ("request-cancellation", "failed"): "refuse-cancellation",
+    ("propose-change", "completed"): "make-change",
+    **{("propose-change", status): "refuse-change" for status in ("rejected", "failed", "cancelled")},
     ("recollect", "completed"): "recollected",
     ("recollect", "rejected"): "decline",
     ("recollect", "failed"): "fail",
@@ -124,8 +127,10 @@ def _rows(handoff: Handoff, stage: str = "") -> dict[str, Transition]:
 
 
 def _answer(handoff: Handoff, said: Resource, status: str) -> list[Step]:
-    if status == handoff.task_status or (handoff.kind == "request-cancellation" and status in HAS_IT):
+    if status == handoff.task_status or (handoff.kind in ASKING and status in HAS_IT):
         return []
+    if handoff.kind == "propose-change" and not handoff.is_open:
+        return []  # the request has said so before, or a person has
     action = ANSWERS.get((handoff.focus.split("/")[0], status)) or ANSWERS.get((handoff.kind, status), "")
     if handoff.stage == "overtaken":  # the answer comes too late
         return [Step(STOPPED_ANYWAY)] if action == "accept-cancellation" else []

@@ -15,6 +15,7 @@ from referrals.pathways.handoffs import HANDOFFS
 from referrals.pathways.ordering import ORDERING
 from referrals.pathways.parts import ATTESTATION, DEPENDENTS, RECIPIENT
 from referrals.pathways.performing import PERFORMING
+from referrals.pathways.proposing import PROPOSING
 from referrals.pathways.reasons import REASONS, codes
 from referrals.pathways.stages import LOOP_STAGES, RESUMES, STAGES
 from referrals.pathways.upheavals import UPHEAVALS
@@ -28,6 +29,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     *UPHEAVALS,
     *ADVISING,
     *AUTHORISING,
+    *PROPOSING,
     *CLAIMING,
     *HANDING,
 )

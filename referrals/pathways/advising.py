@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from django.utils.translation import gettext_lazy as _
 
-from referrals.pathways.parts import DEPENDENTS, NOTE, PERFORMERS, RECIPIENT, REFERRER
+from referrals.pathways.parts import DEPENDENTS, NOTE, PERFORMERS, RECIPIENT, REFERRER, propose
 from referrals.pathways.stages import REFERRAL
 from referrals.vocabulary import Field, Move, Opening, Transition
 
@@ -33,7 +33,7 @@ ADVISING = (
         sources=_PROPOSED,
         loop_kinds=_REFERRALS,
         fields=(replace(PERFORMERS, required=False, help=_("Left empty: whoever proposed it.")), NOTE),
-        opens=(Opening("fulfil", "chosen"),),
+        opens=(Opening("fulfil", "chosen"), propose("in-full-proposed")),
         closes=("fulfil", *DEPENDENTS),
         because="converted",
         sets=frozenset({"performer", "replaced", "in-full"}),

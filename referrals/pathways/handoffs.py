@@ -57,6 +57,14 @@ HANDOFFS: dict[str, HandoffKind] = {
             task_code="abort",
         ),
         HandoffKind(
+            "propose-change",
+            _("Change the request as proposed"),
+            owner=_("the EHR that placed the request"),
+            opened_by=_("a decision about a request that an EHR has placed"),
+            ended_by=_("the request says so, refused, or dropped with a reason"),
+            due=_("2 business days"),
+        ),
+        HandoffKind(
             "review-report",
             _("Review the report"),
             owner=_("the ordering clinician or a named reviewer"),

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 from django.utils.translation import gettext_lazy as _
 
-from referrals.pathways.parts import IN_QUESTION, NOTE, RECIPIENT, STAFF
+from referrals.pathways.parts import IN_QUESTION, NOTE, RECIPIENT, STAFF, propose
 from referrals.pathways.stages import FOLLOW_UP, REFERRAL, TEST_ORDER
 from referrals.vocabulary import Role, Transition
 
+_HOLD = propose("hold-proposed", "hold-open", "answering")
 _WITH_REQUEST = frozenset({REFERRAL, FOLLOW_UP, TEST_ORDER})
 
 
@@ -22,7 +23,7 @@ def _hold(handoff: str, who: frozenset[Role], *sources: str) -> Transition:
         loop_kinds=_WITH_REQUEST,
         fields=(NOTE,),
         # Where that is what the referrer has to decide anyway, the journal says so and nothing else is asked.
-        opens=() if handoff == "decide-next-step" else (replace(IN_QUESTION, unless=("deciding",)),),
+        opens=(_HOLD,) if handoff == "decide-next-step" else (replace(IN_QUESTION, unless=("deciding",)), _HOLD),
     )
 
 

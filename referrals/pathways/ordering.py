@@ -13,6 +13,7 @@ from referrals.pathways.parts import (
     RECALL,
     RECIPIENT,
     REFERRER,
+    REVOKE,
     RIGHT_RESULT,
     SECOND_PERSON,
     SECOND_PERSON_ALWAYS,
@@ -20,9 +21,10 @@ from referrals.pathways.parts import (
     STAFF,
     TELL,
     TELL_TODAY,
+    propose,
     reason,
 )
-from referrals.pathways.sending import DISPATCH, REDIRECTING, SPLITTING
+from referrals.pathways.sending import DISPATCH, REDIRECTING, SPLITTING, UNHOLD
 from referrals.pathways.stages import REFERRAL
 from referrals.vocabulary import Field, Move, Opening, Transition
 
@@ -45,7 +47,7 @@ CANCELLING = (
             fields=(*reason("withdraw"), SECOND_PERSON),
             loop_kinds=frozenset({REFERRAL}) if needs else frozenset(),
             needs=needs,
-            opens=(TELL_TODAY,),
+            opens=(TELL_TODAY, REVOKE),
             closes=DEPENDENTS,
             sets=frozenset({"ended"}),
         )
@@ -84,6 +86,8 @@ CANCELLING = (
     ),
 )
 
+RESUME = propose("resumption-proposed")
+
 DECISIONS = (
     *REDIRECTING,
     Transition(
@@ -94,6 +98,8 @@ DECISIONS = (
         REFERRER,
         sources=frozenset({"to-decide"}),
         fields=(NOTE,),
+        opens=(RESUME,),
+        moves=(UNHOLD,),
         needs=("going-on",),
         sets=frozenset({"carried-out"}),
     ),
@@ -107,6 +113,8 @@ DECISIONS = (
             sources=frozenset({source}),
             fields=(NOTE,),
             needs=needs,
+            opens=(RESUME,),
+            moves=(UNHOLD,),
         )
         for source, needs in (("in-question", ()), ("right-result", ("going-on",)))
     ),
@@ -124,6 +132,7 @@ DECISIONS = (
                 unless=("cancellation-needed", "telling-open", "patient-told", "patient-knows"),
             ),
             RECALL,
+            REVOKE,
         ),
         needs=("nothing-started",),
         sets=frozenset({"ended"}),

@@ -90,6 +90,14 @@ def reason_and_words(group: str) -> tuple[Field, Field]:
 DECIDE = Opening("decide-next-step", "referrer", unless=("bids-open",))
 # While the performer still has it: whether it goes on.
 IN_QUESTION = Opening("decide-next-step", "referrer", stage="in-question")
+
+
+def propose(stage: str, *unless: str) -> Opening:
+    """What the EHR that placed the request is asked to make it say, unless it says so already (PATHWAYS §1)."""
+    return Opening("propose-change", "placer", stage=stage, unless=("placer-says-so", "patient-died", *unless))
+
+
+REVOKE = propose("revocation-proposed")
 REVIEW = Opening("review-report", "reviewer")
 # A report that was void: the referrer asks for the right one on the critical clock, and its performer has to give it;
 # nothing is done to the dead any more.

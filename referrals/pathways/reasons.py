@@ -27,7 +27,11 @@ REASONS: dict[str, Reason] = {
         _reason("cancelled-by-patient", _("Cancelled by the patient"), "appointment", patient_knows=True),
         _reason("sent-elsewhere", _("Sent to another performer")),
         _reason("withdrawn", _("Withdrawn by the referrer"), "withdraw", "close"),
-        _reason("no-longer-needed", _("No longer needed"), "withdraw", "close", "dismiss", "unanswered", "handover"),
+        _reason(
+            "no-longer-needed",
+            _("No longer needed"),
+            *("withdraw", "close", "dismiss", "unanswered", "handover", "proposal"),
+        ),
         _reason("ordered-in-error", _("Ordered in error"), "withdraw", end="entered-in-error"),
         _reason("done-elsewhere", _("Done elsewhere"), "withdraw", "close", "supersede", "dismiss"),
         _reason("no-service-found", _("No service takes it"), "close"),
@@ -87,8 +91,8 @@ REASONS: dict[str, Reason] = {
         _reason("readmitted", _("The patient was readmitted"), "handover"),
         _reason("reader-knows", _("Who reads the result knows of it already"), "handover"),
         _reason("not-worth-sending", _("It no longer needs to be exchanged"), "discard"),
-        _reason("mended-elsewhere", _("It was put right in the other system"), "discard"),
-        _reason("already-performed", _("It has been performed already"), "keep-going"),
+        _reason("mended-elsewhere", _("It was put right in the other system"), "discard", "proposal"),
+        _reason("already-performed", _("It has been performed already"), "keep-going", "proposal"),
         _reason("patient-insists", _("The patient wants it"), "keep-going"),
         _reason(
             "other",
@@ -103,6 +107,7 @@ REASONS: dict[str, Reason] = {
                 "dismiss",
                 "unanswered",
                 "handover",
+                "proposal",
             ),
         ),
     )

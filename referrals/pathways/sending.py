@@ -12,7 +12,9 @@ from referrals.pathways.parts import (
     PERFORMERS,
     RECALL,
     REFERRER,
+    REVOKE,
     SECOND_PERSON,
+    propose,
     reason,
 )
 from referrals.pathways.stages import FOLLOW_UP, REFERRAL, TEST_ORDER
@@ -20,6 +22,8 @@ from referrals.vocabulary import Field, Move, Opening, Transition
 
 _PERFORM = Opening("fulfil", "chosen", unless=("payer-decides",))
 _WAIT_FOR_PAYER = Opening("fulfil", "chosen", unless=("payer-agrees",), stage="authorisation-pending")
+# Whether it is to be held is decided now.
+UNHOLD = Move("propose-change", frozenset({"hold-proposed"}), "overtaken")
 _REFERRALS, _OTHERS = frozenset({REFERRAL}), frozenset({FOLLOW_UP, TEST_ORDER})
 
 
@@ -58,6 +62,7 @@ DISPATCH = (
         "withdrawn",
         REFERRER,
         fields=(*reason("withdraw"), SECOND_PERSON),
+        opens=(REVOKE,),
         sets=frozenset({"ended", "told"}),
     ),
 )
@@ -90,8 +95,8 @@ REDIRECTING = (
                 Field("request", "reference", _("New request"), required=False, types=("ServiceRequest",)),
                 NOTE,
             ),
-            opens=(_PERFORM, RECALL),
-            moves=(Move("dispatch", frozenset(), "dispatched"),),
+            opens=(_PERFORM, RECALL, propose("performer-proposed")),
+            moves=(Move("dispatch", frozenset(), "dispatched"), UNHOLD),
             closes=("fulfil", "recollect", *DEPENDENTS),
             needs=("nothing-started-here",),
             sets=frozenset({"performer", "replaced"}),

@@ -22,7 +22,7 @@ WORKING = frozenset({"practitioner", "coordinator", "supervisor"})
 OVERSEEING = frozenset({"coordinator", "supervisor"})
 CLINICAL = frozenset({"practitioner"})
 MANAGING = frozenset({"supervisor", "administrator"})
-PERFORMED = frozenset({"fulfil", "request-cancellation", "recollect"})
+PERFORMED = frozenset({"fulfil", "request-cancellation", "recollect", "propose-change"})
 
 
 @dataclass(frozen=True, slots=True)

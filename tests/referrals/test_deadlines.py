@@ -224,6 +224,7 @@ upkeep       mend-exchange        to-mend               urgent    4h
 upkeep       mend-exchange        to-mend               routine   1bd
 referral     confirm-handover     to-confirm-handover   routine   2bd
 upkeep       confirm-death        to-confirm-death      routine   1bd
+referral     propose-change       revocation-proposed   routine   2bd
 referral     fulfil               authorisation-pending routine   5bd
 referral     fulfil               sent                  routine   48h
 referral     fulfil               in-triage             stat      1d
