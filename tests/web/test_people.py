@@ -123,6 +123,17 @@ def test_a_leaver_is_kept_by_open_work_until_it_is_handed_over_and_then_signed_o
     assert as_ana.get("/")["Location"].startswith("/sign-in/"), "the session has ended"
 
 
+def test_what_keeps_a_leaver_can_be_told_apart_by_patient_order_and_due_time(story: Story, boss: User) -> None:
+    mine = question_of(story)
+    page = browser_of(boss).post(f"/people/{story.ana.practitioner}/leave/")
+    first, *others = page.context["left"]
+    assert (first["patient"], first["title"], first["due_at"]) == ("María José García", "Cardiology", mine.due_at)
+    assert all(one["title"] == "Cardiology" for one in others if one["loop"])
+    shown = page.content.decode()
+    assert "María José García · Cardiology" in shown
+    assert "due in" in shown
+
+
 def test_nobody_else_lets_people_go(story: Story, dana: User, as_olga: Client) -> None:
     for client in (browser_of(dana), as_olga):
         for action in ("leave", "hand-over"):

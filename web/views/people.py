@@ -12,13 +12,14 @@ from django.views.decorators.http import require_POST
 
 from records import clock
 from records.access import Actor
-from records.errors import Conflict, Forbidden, Incorrect, Issue, NotFound
+from records.errors import Conflict, Forbidden, Incorrect, NotFound
 from referrals import leaving, people, reassigning
 from referrals.models import Handoff, Membership, Owner, User
 from referrals.pathways import HANDOFFS
 from referrals.reassigning import Handed
 from web import words
 from web.forms.people import AbsenceForm, HandOverForm, SurrogateForm
+from web.leavers import left_lines
 from web.workplace import StaffRequest, page
 
 
@@ -80,7 +81,7 @@ def leave(request: StaffRequest, practitioner: str) -> HttpResponse:
             "name": person.name,
             "practitioner": practitioner,
             "why": error.message,
-            "left": [_left(issue) for issue in error.issues],
+            "left": left_lines(request.actor, error.issues),
             "form": HandOverForm(choices, empty=_("The pool behind each")),
             "here": "people",
         }
@@ -156,13 +157,6 @@ def _staff(actor: Actor) -> list[dict[str, Any]]:
         }
         for one in held.exclude(user__practitioner="").order_by("user__last_name", "user__first_name")
     ]
-
-
-def _left(issue: Issue) -> dict[str, str]:
-    """One thing that is still theirs, with the loop to look at."""
-    type_, _slash, key = issue.expression.partition("/")
-    loop = Handoff.objects.filter(pk=key).values_list("loop", flat=True).first() or key
-    return {"text": issue.text, "loop": loop if type_ == "Task" else ""}
 
 
 def _find(actor: Actor, practitioner: str) -> tuple[User, Owner]:
