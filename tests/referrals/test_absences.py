@@ -221,6 +221,7 @@ def test_whoever_can_not_sign_in_any_more_counts_as_away(ward: Ward, ada: Collea
 
 
 def test_a_pool_whose_people_all_are_away_is_read_by_who_oversees_the_organisation(ward: Ward, ada: Colleague) -> None:
+    User.objects.filter(username="boss").update(is_active=False)
     loop = ward.order()
     dispatch = ward.only(loop, "dispatch")
     overseer = hire("overseer", "supervisor")

@@ -5,7 +5,7 @@ import pytest
 from records import store
 from records.errors import Incorrect
 from referrals import intake, people, workflow
-from referrals.models import Handoff, Membership, Owner, User
+from referrals.models import Handoff, Owner
 from tests.referrals.region import client, keep
 from tests.referrals.ward import Ward
 
@@ -60,9 +60,6 @@ def test_the_placers_pool_is_taken_from_in_the_same_way(ward: Ward) -> None:
 
 @pytest.mark.parametrize("named", ["Practitioner/boss", "Practitioner/stranger", "Practitioner/nobody"])
 def test_only_somebody_who_works_there_can_be_named(ward: Ward, fulfil: Handoff, named: str) -> None:
-    Membership.objects.create(
-        user=User.objects.create(username="boss", practitioner="boss"), organization="practice", roles=["supervisor"]
-    )
     with pytest.raises(Incorrect) as refusal:
         ward.does(ward.clinic, fulfil, "claim", claimant=named)
     assert [issue.expression for issue in refusal.value.issues] == ["claimant"]
