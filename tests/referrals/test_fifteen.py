@@ -22,6 +22,7 @@ from tests.referrals.exchange import answer, appointment
 from tests.referrals.staff import hire, review_for, sees
 from tests.referrals.ward import MONDAY, Ward
 
+TOLD = {"channel": "phone", "spoken_to": "Ms Ray"}
 LATER = MONDAY + timedelta(days=400)
 
 
@@ -113,24 +114,36 @@ def test_6_a_redirect_keeps_the_first_clock(ward: Ward) -> None:
     loop.refresh_from_db()
     again = ward.only(loop, "fulfil")
     assert (loop.ordered_at, loop.needed_by, again.needed_by) == (MONDAY, needed_by, needed_by)
+    task = store.get("Task", again.id)
+    assert datetime.fromisoformat(task["restriction"]["period"]["end"]) == needed_by, "the new performer is told so"
+    with clock.at(MONDAY + timedelta(days=21)):
+        workflow.perform(again.id, "accept", ward.coordinator, attested=True, data=TOLD)
+        slot = {"slot_end": MONDAY + timedelta(days=29)}
+        workflow.perform(again.id, "book", ward.coordinator, attested=True, data=TOLD | slot)
+    late = {row.handoff_id for row in listed("practice", MONDAY + timedelta(days=22), label="late-booking")}
+    assert late == {again.id}, "nine days after the redirect, but four weeks after the order"
 
 
 def test_7_accepted_but_not_booked_is_told_to_owner_pool_and_supervisor_once_each(ward: Ward) -> None:
     _loop, fulfil = ward.sent(performer="practice", priority="urgent")
-    ward.does(ward.coordinator, fulfil, "accept")
+    dana = hire("dana", "coordinator")
+    ward.does(ward.coordinator, fulfil, "claim", claimant="Practitioner/dana")
+    ward.does(dana.actor, fulfil, "accept")
     fulfil.refresh_from_db()
     assert fulfil.due_at == MONDAY + timedelta(days=3), "three business days"
     assert "overdue" not in _labels(fulfil, fulfil.due_at)
     assert "overdue" in _labels(fulfil, fulfil.due_at + timedelta(minutes=1))
-    for hours in (0, 1, 4, 12, 24, 48, 900):
+    expected = [(-1, 0), (0, 1), (1, 1), (3, 1), (4, 2), (23, 2), (24, 3), (48, 3), (900, 3)]
+    for hours, level in expected:
         escalation.sweep(fulfil.due_at + timedelta(hours=hours))
-    heard = fulfil.escalations.order_by("level")
-    assert [one.level for one in heard] == [1, 2, 3]
-    assert heard[2].owner == ward.supervisor
-    (first, *_others) = escalation.waiting(ward.coordinator)
-    escalation.displayed(ward.coordinator, [first.id])
-    shown = fulfil.escalations.get(pk=first.id)
-    assert (shown.delivered_at is not None, shown.channel) == (True, "app"), "its delivery is recorded"
+        assert fulfil.escalations.count() == level, f"{hours} hours after it was due"
+    heard = fulfil.escalations.order_by("level").values_list("level", "owner__name")
+    assert list(heard) == [(1, "Dr Dana"), (2, ward.practice_pool.name), (3, "Dr Boss")]
+    for who, level in ((dana.actor, 1), (ward.coordinator, 2), (ward.boss, 3)):
+        mine = [one.id for one in escalation.waiting(who) if one.level == level]
+        escalation.displayed(who, mine)
+        shown = fulfil.escalations.get(level=level)
+        assert (shown.delivered_at is not None, shown.channel) == (True, "app"), "its delivery is recorded"
 
 
 def _labels(handoff: Handoff, now: datetime) -> frozenset[str]:
@@ -201,6 +214,10 @@ def test_12_a_partners_silence_is_an_alarm(ward: Ward) -> None:
     assert (silence.sweep(late), silence.sweep(late)) == (1, 0)
     told = Loop.objects.get(kind="upkeep")
     assert (ward.only(told, "mend-exchange").list, told.about) == (ward.practice_pool, "Organization/elsewhere")
+    assert listed("practice", late, label="overdue") == [], "before anything is overdue"
+    silence.heard("elsewhere", late, silent_after=timedelta(hours=1), pool=ward.practice_pool, name="Elsewhere")
+    assert listed("practice", late, label="status-unknown") == []
+    assert listed("practice", late + timedelta(hours=2), label="status-unknown") != []
 
 
 def test_13_late_and_duplicate_updates_never_undo_newer_ones(ward: Ward) -> None:
@@ -216,10 +233,18 @@ def test_13_late_and_duplicate_updates_never_undo_newer_ones(ward: Ward) -> None
         for _time in range(2):
             intake.receive(appointment("booked", MONDAY + 4 * hour, participant=present, **about), ward.partner)
         intake.receive(answer(fulfil, "accepted", MONDAY + 3 * hour), ward.partner)
+        intake.receive(answer(fulfil, "rejected", MONDAY + 3 * hour), ward.partner)
     fulfil.refresh_from_db()
     assert fulfil.stage == "scheduled"
+    with clock.at(MONDAY + 7 * hour):
+        off = appointment("cancelled", MONDAY + 6 * hour, participant=present, **about)
+        booked = appointment("booked", MONDAY + 5 * hour, participant=present, **about)
+        for message in (off, booked, off):
+            intake.receive(message, ward.partner)
+    fulfil.refresh_from_db()
+    assert fulfil.stage == "appointment-cancelled", "the booking is older than its cancellation"
     actions = Event.objects.filter(handoff=fulfil).order_by("id").values_list("action", flat=True)
-    assert list(actions) == ["accept", "book"], "each step once"
+    assert list(actions) == ["accept", "book", "cancel-appointment"], "each step once"
 
 
 def test_14_a_death_reaches_all_open_loops_at_once(ward: Ward) -> None:
