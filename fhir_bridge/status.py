@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Min, Q
 
+from fhir_bridge.capabilities.choices import WAYS, Choice
 from fhir_bridge.connecting import circuit
 from fhir_bridge.models import Inbox, Link, Partner, Reconciliation, Subscription
 from records import clock
@@ -157,6 +158,12 @@ def reconciled(partner_id: int) -> list[Reconciled]:
     """The last reading by id of each scope: what it has found that no poll had brought."""
     last = Reconciliation.objects.filter(partner=partner_id).order_by("scope", "-started_at", "-pk").distinct("scope")
     return [Reconciled(*row) for row in last.values_list(*Reconciled.__slots__)]
+
+
+def ways(partner_id: int) -> dict[str, Choice]:
+    """How its Tasks are dealt with, by aspect (`fhir_bridge.capabilities.choices.WAYS`), each with its reason."""
+    chosen = Partner.objects.get(pk=partner_id).ways("Task")
+    return {aspect: getattr(chosen, aspect) for aspect in WAYS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@ from bench.fake_ehr import Answer, FakeEhr
 from fhir_bridge import operations
 from fhir_bridge.connecting import partners, settings
 from fhir_bridge.connecting.credentials import Credentials, put
-from fhir_bridge.models import Partner, Token
+from fhir_bridge.inbound import reconciling
+from fhir_bridge.models import Partner, Subscription, Token
+from records import clock
 from records.errors import Incorrect
 from records.models import Version
 from tests.fhir_bridge.authority import Authority, Said, granted
@@ -28,6 +30,20 @@ def run(*arguments: str) -> str:
 
 def told(*arguments: str) -> Any:
     return json.loads(run(*arguments, "--json"))
+
+
+def test_a_program_reads_how_each_exchange_stands_and_why(hospital: Partner) -> None:
+    reconciling.run(hospital, reconciling.Scope.ALL)
+    Subscription.objects.create(partner=hospital, type="Task", key="k", state="active", created_at=clock.now())
+
+    [one] = told("list")
+
+    assert (one["circuit"], one["troubled"]) == ("closed", 0)
+    assert one["ways"]["update"] == {"way": "if-match", "reason": "It promises If-Match.", "is_set": False}
+    assert [(run["scope"], run["read"], run["differing"]) for run in one["reconciled"]] == [("all", 0, 0)]
+    assert [(each["what"], each["state"], each["heard_at"]) for each in one["subscriptions"]] == [
+        ("Task", "active", None)
+    ]
 
 
 def audited() -> list[dict[str, str]]:

@@ -1,6 +1,7 @@
 """The screens in a real browser: without JavaScript, with a narrow window, in the dark, and through axe's eyes."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
+from fhir_bridge.models import Inbox, Partner, Reconciliation, Subscription
 from records import clock, store
 from referrals import intake, people
 from referrals.models import Loop, User
@@ -169,6 +171,49 @@ def test_nothing_is_wider_than_a_telephone(browser: Browser, house: str, story: 
     for name, address in addresses(story).items():
         page.goto(address)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
+
+
+@pytest.fixture
+def failed(hospital: str, dana: User) -> Inbox:
+    """Something of a partner's that could not be applied; the partner is left alone for now, and notifies us."""
+    now = clock.now()
+    partner = Partner.objects.create(
+        name="Lakeside EHR",
+        base_url="https://ehr.example/fhir",
+        organization="org-lakeside",
+        steward_pool=people.default_pool(hospital),
+        created_at=now,
+        failures=7,
+        not_before_at=now + timedelta(minutes=5),
+    )
+    Reconciliation.objects.create(partner=partner, scope="all", started_at=now, read=4711)
+    Subscription.objects.create(partner=partner, type="Task", key="k", state="active", created_at=now, heard_at=now)
+    return Inbox.objects.create(
+        partner=partner,
+        type="Task",
+        remote_id="7",
+        content_hash="x",
+        body='{"resourceType":"Task","id":"7","status":"nonsense"}',
+        state="quarantined",
+        error_category="Incorrect",
+        received_at=now,
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_failed_exchange_and_how_it_works_are_for_everybody(
+    browser: Browser, house: str, failed: Inbox, scheme: Any
+) -> None:
+    page = browser.new_context(base_url=house, color_scheme=scheme, viewport={"width": 360, "height": 740}).new_page()
+    sign_in(page, "dana")
+    findings = {}
+    for address in ("/sync/", f"/sync/Inbox/{failed.pk}/"):
+        page.goto(address)
+        for summary in page.locator("main summary").all():
+            summary.click()
+        findings[address] = look(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, address
+    assert {name: found for name, found in findings.items() if found} == {}
 
 
 def addresses(story: Story) -> dict[str, str]:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
-from fhir_bridge.models import Partner
+from fhir_bridge.models import Partner, Reconciliation, Subscription
 from records import clock
 from referrals import people
 from tests.web.conftest import browser_of, person
@@ -49,3 +49,32 @@ def test_an_old_error_is_dated_and_no_longer_a_warning(as_dana: Client, partner:
 def test_an_error_after_the_last_answer_counts(as_dana: Client, partner: Partner) -> None:
     Partner.objects.update(last_success_at=clock.now() - timedelta(hours=4))
     assert "notice warning" in as_dana.get("/sync/").content.decode()
+
+
+def test_how_the_exchange_works_is_told(as_dana: Client, partner: Partner) -> None:
+    now = clock.now()
+    Partner.objects.update(failures=7, not_before_at=now + timedelta(minutes=5), chosen={"update": "read-first"})
+    Reconciliation.objects.create(
+        partner=partner, scope="all", started_at=now, finished_at=now, read=4711, changed=12, missing=13, differing=14
+    )
+    Subscription.objects.create(partner=partner, type="Task", key="k", state="active", created_at=now, heard_at=now)
+    Subscription.objects.create(
+        partner=partner, type="Patient", key="l", state="off", created_at=now, error_text="Too many failures."
+    )
+
+    page = as_dana.get("/sync/").content.decode()
+
+    assert "left alone after 7 failures in a row, until" in page
+    for said in ("a read before", "It was set so.", "a search before", "It does not promise If-None-Exist."):
+        assert said in page
+    for number in (4711, 12, 13, 14):
+        assert f">{number}</td>" in page
+    assert "switched off there" in page
+    assert "Too many failures." in page
+
+
+def test_a_partner_of_whom_nothing_is_known_yet_has_its_ways_too(as_dana: Client, partner: Partner) -> None:
+    page = as_dana.get("/sync/").content.decode()
+    assert "How the exchange works: in use" in page
+    assert "Nothing was read again by id yet." in page
+    assert "It notifies us of nothing: it is polled." in page

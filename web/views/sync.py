@@ -15,7 +15,7 @@ from fhir_bridge.status import PartnerStatus, Trouble
 from records import clock
 from records.errors import NotFound
 from referrals.vocabulary import Words
-from web import dues
+from web import dues, exchanges
 from web.workplace import StaffRequest, page
 
 OPERATORS = frozenset({"coordinator", "supervisor", "administrator"})
@@ -75,6 +75,7 @@ def _partner(one: PartnerStatus) -> dict[str, Any]:
         "failed_at": one.last_failure_at,
         "worked_at": _worked_since(one),
         "troubled": one.troubled,
+        **exchanges.health(one),
         "counts": [
             (_("in step"), one.links.get("clean", 0), ""),
             (_("on the way"), one.waiting, "warn" if one.waiting else ""),

@@ -92,7 +92,7 @@ class Command(BaseCommand):
     def _list(self, options: dict[str, Any]) -> None:
         shown = status.overview()
         if options["json"]:
-            self._say([asdict(each) | {"waiting": each.waiting, "troubled": each.troubled} for each in shown])
+            self._say([_health(each) for each in shown])
             return
         columns = (
             "",
@@ -224,6 +224,18 @@ class Command(BaseCommand):
 
     def _draw(self, table: Table) -> None:
         Console(file=self.stdout).print(table)  # type: ignore[arg-type]
+
+
+def _health(each: status.PartnerStatus) -> dict[str, Any]:
+    """Everything that the sync page says of a partner."""
+    return {
+        **asdict(each),
+        "waiting": each.waiting,
+        "troubled": each.troubled,
+        "ways": {aspect: asdict(choice) for aspect, choice in status.ways(each.id).items()},
+        "reconciled": [asdict(run) for run in status.reconciled(each.id)],
+        "subscriptions": [asdict(told) for told in status.subscriptions(each.id)],
+    }
 
 
 def _failed(found: list[Finding]) -> str:

@@ -13,6 +13,7 @@ from rich.progress import Progress
 
 from fhir_bridge.connecting import partners
 from fhir_bridge.inbound import applying, polling, reconciling
+from fhir_bridge.inbound.items import OPEN
 from fhir_bridge.models import Inbox, Partner
 from fhir_bridge.outbound import pushing
 from records.errors import BatonError
@@ -72,7 +73,7 @@ class Command(BaseCommand):
         return total
 
     def _apply(self, partner: Partner, progress: Progress) -> Counter[str]:
-        pending = Inbox.objects.filter(partner=partner, state__in=applying.OPEN).count()
+        pending = Inbox.objects.filter(partner=partner, state__in=OPEN).count()
         bar = progress.add_task(_("Applying"), total=pending)
         return applying.apply_pending(partner, progress=lambda _item: progress.advance(bar))
 
