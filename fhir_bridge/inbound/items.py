@@ -3,16 +3,18 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 
-from django.db import connection
+from django.db import DataError, IntegrityError, connection
 from django.db.models import F, QuerySet
 
 from fhir_bridge.models import Inbox, Partner
 from fhir_bridge.outbound.sending import DIRECTORY
-from records import clock
+from records import clock, errors
 
 BATCH = 500
 OPEN = (Inbox.State.PENDING, Inbox.State.WAITING)
 ORDER = (F("last_updated").asc(nulls_last=True), "id")
+# What one of several may do to all that are taken together, whatever its shape; each is tried alone then
+SPOILING = (errors.BatonError, IntegrityError, DataError, AttributeError, KeyError, TypeError, ValueError)
 # What is taken over when something that concerns us refers to it; any other reference stays one to the partner's server
 TAKEN = DIRECTORY | {
     "PractitionerRole",

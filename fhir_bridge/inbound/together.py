@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from django.conf import settings
-from django.db import DataError, IntegrityError, transaction
+from django.db import transaction
 
 from fhir_bridge.connecting import partners
 from fhir_bridge.inbound import items
@@ -19,7 +19,7 @@ from fhir_bridge.outbound.pushing import release
 from fhir_bridge.outbound.sending import Copy
 from fhir_bridge.sharing import references
 from fhir_bridge.sharing.routing import RANKS
-from records import clock, errors, store
+from records import clock, store
 from records.json import Resource
 from records.store import Written
 from referrals import intake
@@ -70,7 +70,7 @@ def _apply(partner: Partner, rows: Sequence[Inbox]) -> list[Inbox]:
     try:
         with transaction.atomic():
             return _take(partner, _held(partner, parsed))
-    except (errors.BatonError, IntegrityError, DataError):
+    except items.SPOILING:
         return []
 
 
@@ -91,7 +91,7 @@ def _parsed(partner: Partner, row: Inbox) -> _Item | None:
             sent_version=FIRST,
         )
         return _Item(row, body, references.pointed(body, partner.base_url), link)
-    except (errors.BatonError, TypeError, ValueError, AttributeError, KeyError):  # of whatever shape a body is
+    except items.SPOILING:
         return None
 
 

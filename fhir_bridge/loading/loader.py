@@ -14,6 +14,7 @@ from itertools import islice
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 
+from fhir_bridge.inbound import items
 from fhir_bridge.loading import sources, taking
 from fhir_bridge.loading.catalog import Catalog, catalog
 from fhir_bridge.loading.entries import Head
@@ -124,7 +125,12 @@ def _write(part: sources.Part, work: Taking, head: Head, progress: Progress) -> 
     done = int(work.load.done.get(part.name, 0))
     for numbered, read in _numbered(part, Head(), done):
         with transaction.atomic():
-            counts = Counter(_one(part, work, number, raw, head) for number, raw in numbered)
+            readable = [
+                one for one in _readable(part, numbered, head) if one.resource["resourceType"] not in PASSED_OVER
+            ]
+            together = work.take_together(readable)
+            counts = Counter(together.values())
+            counts += Counter(_one(part, work, number, raw, head) for number, raw in numbered if number not in together)
             work.load.done[part.name] = numbered[-1][0] + 1
             work.load.counts = dict(Counter(work.load.counts) + counts)
             work.load.save(update_fields=["done", "counts"])
@@ -177,7 +183,7 @@ def _again(work: Taking) -> None:
             with transaction.atomic():
                 became = work.take(one)
                 row.delete()
-        except errors.BatonError:
+        except items.SPOILING:  # whatever its shape, it stays refused
             continue
         counts = Counter(work.load.counts)
         counts[became] += 1

@@ -5,13 +5,17 @@ is linked with the partner already and has other content goes the usual way, thr
 """
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 from urllib.parse import unquote
 
+from django.db import transaction
+
 from fhir_bridge.connecting import partners
-from fhir_bridge.inbound import applying
+from fhir_bridge.inbound import applying, items
 from fhir_bridge.loading.catalog import Catalog
 from fhir_bridge.loading.entries import MAX_ENTRY
 from fhir_bridge.models import Link, Load
@@ -21,6 +25,7 @@ from fhir_bridge.sharing.routing import RANKS
 from records import access, errors, parse, references, store
 from records.access import Actor
 from records.json import Resource
+from records.store import Written
 from referrals import intake
 
 PLACES = DIRECTORY | {"Location"}
@@ -127,22 +132,66 @@ class Taking:
 
     def take(self, one: Entry) -> str:
         """Take one in, in the caller's transaction; give what became of it. Raises what the door raises."""
-        type_, known = one.resource["resourceType"], self._linked([one]).get(one.key)
+        known = self._linked([one]).get(one.key)
         if known is not None:
             return self._again(one, known)
-        local_id = (self.catalog.get(one.key) or f"{type_}/{self._new_id(one.key)}").partition("/")[2]
-        if self._is_recognised(one, local_id):
-            self._link(one, local_id, version=0, follows=False)
+        local_id = self._place_of(one)
+        is_recognised = self._is_recognised(one, local_id)
+        link = self._new_link(one, local_id, follows=not is_recognised)
+        if link is not None:
+            link.save()  # before it is received: what that writes must find it
+        if is_recognised:
             return "recognised"
-        link = self._link(
-            one, local_id, version=0, follows=True
-        )  # before it is received: what that writes must find it
         written = intake.receive(
             self.translated(one, local_id), self.actor, audience=self.audience, opens=False
         ).written
         if link is not None:
             Link.objects.filter(pk=link.pk).update(wanted_version=written.version, sent_version=written.version)
         return "written" if written.changed else "unchanged"
+
+    def take_together(self, entries: Sequence[Entry]) -> dict[int, str]:
+        """Take in at once those of these that are new to the exchange and only have to be kept, type by type.
+
+        Gives what became of them by position; the others have to be taken alone.
+        """
+        became: dict[int, str] = {}
+        for type_, found in groupby(sorted(entries, key=_type_of), key=_type_of):
+            if type_ in intake.TOGETHER_OF_LOADS:
+                with suppress(*items.SPOILING), transaction.atomic():
+                    became |= self._take_together(list(found))
+        return became
+
+    def _take_together(self, entries: Sequence[Entry]) -> dict[int, str]:
+        linked = self._linked(entries)
+        fresh = {one.key: one for one in reversed(entries) if one.key not in linked}  # of each resource the first
+        ids = {key: self._place_of(one) for key, one in fresh.items()}
+        links = {id_: link for key, id_ in ids.items() if (link := self._new_link(fresh[key], id_)) is not None}
+        Link.objects.bulk_create(links.values())  # before they are received: what that writes must find them
+        bodies = [self.translated(one, ids[key]) for key, one in fresh.items()]
+        written = intake.receive_together(bodies, self.actor, audience=self.audience, opens=False)
+        self._note(links, written)
+        return {
+            one.position: "written" if written[ids[key]].changed else "unchanged"
+            for key, one in fresh.items()
+            if ids[key] in written
+        }
+
+    @staticmethod
+    def _note(links: Mapping[str, Link], written: Mapping[str, Written]) -> None:
+        """Let the links say which version each has; what was not written is linked when it is taken alone."""
+        unwritten = [link.pk for id_, link in links.items() if id_ not in written]
+        if unwritten:
+            Link.objects.filter(pk__in=unwritten).delete()
+        kept = [link for id_, link in links.items() if id_ in written]
+        for link in kept:
+            link.wanted_version = link.sent_version = written[link.local_id].version
+        if kept:
+            Link.objects.bulk_update(kept, ["wanted_version", "sent_version"])
+
+    def _place_of(self, one: Entry) -> str:
+        """Its id here, as it was noted."""
+        type_ = one.resource["resourceType"]
+        return (self.catalog.get(one.key) or f"{type_}/{self._new_id(one.key)}").partition("/")[2]
 
     def _again(self, one: Entry, known: Link) -> str:
         """What is linked is compared; a change goes through the Inbox, in order with all other changes."""
@@ -156,7 +205,8 @@ class Taking:
             return False
         return bool(store.read(one.resource["resourceType"], local_id))
 
-    def _link(self, one: Entry, local_id: str, *, version: int, follows: bool) -> Link | None:
+    def _new_link(self, one: Entry, local_id: str, *, follows: bool = True) -> Link | None:
+        """The link of what comes from a partner, not yet saved."""
         if self.load.partner is None:
             return None
         link = Link(
@@ -166,12 +216,9 @@ class Taking:
             origin=Link.Origin.THEIRS,
             follows=follows,
             rank=RANKS.get(one.resource["resourceType"], 0),
-            wanted_version=version,
-            sent_version=version,
             applied_last_updated=inbox.last_updated(one.resource),
         )
         Copy.of(one.resource).onto(link)
-        link.save()
         return link
 
     def translated(self, one: Entry, local_id: str) -> Resource:
@@ -206,6 +253,10 @@ class Taking:
             return None
         found = store.find_by_identifier(type_, system, value)
         return f"{type_}/{found[0].id}" if len(found) == 1 else None
+
+
+def _type_of(one: Entry) -> str:
+    return str(one.resource["resourceType"])
 
 
 def _identifiers(resource: Resource) -> Iterator[tuple[str, str]]:

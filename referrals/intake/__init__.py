@@ -134,3 +134,6 @@ IMPORTED: dict[str, Handler] = {
 }
 # What may come in together with others of its type; see `receive_together`.
 TOGETHER = frozenset(type_ for type_ in R4_TYPES if HANDLERS.get(type_, _keep) is _keep or type_ in evidence.OUTPUTS)
+TOGETHER_OF_LOADS = frozenset(type_ for type_ in R4_TYPES if _handler(type_, opens=False) in (_keep, _record)) - {
+    "Task"
+}

@@ -11,6 +11,7 @@ import hypothesis.strategies as st
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 
 from bench.fake_ehr import Answer, FakeEhr, Request
@@ -201,6 +202,32 @@ def test_a_load_that_was_stopped_goes_on_where_it_was(tmp_path: Path, monkeypatc
     done = loader.load(str(path), parts, partner=None, organization=PRACTICE, progress=stop)
     assert (taken, done.counts) == ([3, 6, 9, 10], {"written": 10})
     assert Load.objects.count() == 1
+
+
+@pytest.mark.usefixtures("story")
+def test_records_of_one_type_are_written_together(tmp_path: Path) -> None:
+    def taken(number: int) -> int:
+        values = [
+            {"resourceType": "Observation", "id": f"{number}-{n}", "status": "final", "code": {"text": "x"}}
+            for n in range(number)
+        ]
+        with CaptureQueriesContext(connection) as captured:
+            assert run(ndjson(tmp_path, f"{number}.ndjson", values))["written"] == number
+        return len(captured)
+
+    assert taken(150) == taken(3)
+
+
+@pytest.mark.usefixtures("story")
+def test_one_of_an_odd_shape_spoils_none_of_those_that_come_with_it(tmp_path: Path) -> None:
+    value = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}}
+    odd: list[dict[str, Any]] = [{"meta": "none"}, {"subject": "Ana"}, {"status": 7}, {"subject": {"reference": 7}}, {}]
+
+    done = run(ndjson(tmp_path, "a.ndjson", [{**value, "id": str(n), **more} for n, more in enumerate(odd)]))
+
+    assert done["written"] >= 1
+    assert done["written"] + done["refused"] == len(odd)
+    assert len(here("Observation")) == done["written"]
 
 
 @pytest.mark.usefixtures("story")

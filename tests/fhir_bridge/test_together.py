@@ -95,6 +95,8 @@ def test_of_one_resource_every_version_is_kept_in_order(handoff: Handoff, hospit
         {"status": "no such status"},
         {"subject": {"reference": "Patient/somebody-else"}},
         {"code": "not an object"},
+        {"basedOn": "not a list"},
+        {"subject": ["a list"]},
         {"hasMember": [{"reference": "Observation/not-there"}]},
     ],
 )
