@@ -51,7 +51,7 @@ class Oracle(Lists):
         if is_elsewhere or is_draft or is_late or {*told.get("performers", ())} & {*going}:
             return False
         is_going_on = case.read or bool(case.open("fulfil", "dispatch", "recollect", "review-report"))
-        is_waiting = item.stage == "awaiting-information"
+        is_waiting, is_reported = item.stage == "awaiting-information", case.read or bool(case.open("review-report"))
         conditions = {
             "cancel": not (is_waiting and item.has_begun),
             "request-cancellation": not is_waiting or item.has_begun,
@@ -59,6 +59,7 @@ class Oracle(Lists):
             "close": not begun,
             "keep": item.stage == "in-question" or is_going_on,
             "propose-referral": case.is_advice,
+            "withdraw-report": item.stage in IN["OUTCOMES"] or is_reported or not case.open(),
             "start-anyway": item.is_lost and bool(case.open()) and not self.houses[home(item.owner)].ours,
         }
         return conditions.get(action, item.attempts >= tables.ATTEMPTS or action not in ("not-reached", "give-up"))
@@ -173,7 +174,7 @@ class Oracle(Lists):
         if word not in IN["PERFORMING"]:
             return [self._open(word, case, at, by, told, sooner)]
         named, is_bidding = told.get("performers") or [], bool(told.get("bidding"))
-        is_draft = bool(told.get("authorisation_needed"))
+        is_draft = bool(told.get("authorisation_needed")) or (word == "beside" and by.stage == DRAFT)
         owners, opener = named or [case.performer if word == "fulfil" else ""], by.opener if word == "beside" else by
         if (named or is_draft) and word != "beside":
             still = is_draft and case.performer in {one.owner for one in case.open("fulfil")}

@@ -27,7 +27,7 @@ r|fulfil|rebook|scheduled no-show appointment-cancelled|scheduled||contact-patie
 r|fulfil|accept|sent in-triage awaiting-information|awaiting-booking||provide-information
 r|fulfil|ask-information|sent in-triage awaiting-booking in-progress|awaiting-information|provide-information|
 r|fulfil|book|sent in-triage awaiting-information awaiting-booking in-progress|scheduled||provide-information contact-patient
-rf|fulfil|no-show|scheduled in-progress booked|no-show|contact-patient|; rft|notify-patient contact-patient|attempt||||
+rf|fulfil|no-show|scheduled in-progress booked seen-awaiting-report|no-show|contact-patient|; rft|notify-patient contact-patient|attempt||||
 t|fulfil|book-collection|ordered collection-booked|collection-booked||; t|fulfil|preliminary-result||preliminary||
 t|fulfil|no-show|collection-booked|ordered|contact-patient|; r|fulfil|report||report-sent|review-report|HANGING
 f|fulfil|book|planned booked no-show|booked||contact-patient; r|fulfil|seen|UNSEEN|seen-awaiting-report||HANGING
@@ -70,6 +70,7 @@ WORDS = {
     "CANCELLABLE": "sent in-triage awaiting-information awaiting-booking ordered collection-booked planned booked"
     " authorisation-pending",
     "ENDED": "report-sent done final declined cancelled failed superseded lost-after-attempts patient-declined",
+    "OUTCOMES": "report-sent done final",
     "HANGING": "provide-information contact-patient request-cancellation",
     "KEEPABLE": "decide-next-step in-question right-result",
     "OUTLIVING": "review-report request-cancellation",

@@ -36,7 +36,7 @@ class Asking:
             owners, decision.data["performer"] = [again], [people.reference_of(again.pk)]
         request = self._request(loop, decision, staying)
         known = before if request == loop.request_reference else frozenset()
-        is_draft = decision.data.get("authorisation_needed", False)
+        is_draft = any(opening.stage == "authorisation-pending" for opening in decision.opens)
         newcomers = sorted({owner.organization for owner in owners} - known - {""}) if not is_draft else ()
         self._asked += [(loop, organization, request) for organization in newcomers]
         asked: list[Owner | None] = [*owners] or [again or loop.performer_owner]

@@ -12,6 +12,7 @@ from referrals.bidding import STARTED, rivals
 from referrals.clocks import APPOINTED
 from referrals.models import Handoff, Loop
 from referrals.pathways import REASONS, first_stage
+from referrals.pathways.stages import OUTCOMES
 from referrals.vocabulary import Words
 
 # Two calls and a letter (PATHWAYS §3) before somebody may say that a patient can't be reached.
@@ -175,6 +176,12 @@ def _asked_again(situation: Situation) -> bool:
     return any(performing.asked(other) == performer for other in goes_on)
 
 
+def _was_reported(situation: Situation) -> bool:
+    """Whether there is a report to take back: this performer's outcome, or one that came after another end."""
+    is_outcome = situation.handoff.stage in OUTCOMES
+    return is_outcome or holds("reported", situation) or bool(situation.loop.based_on_id)
+
+
 def _end_to_decide(situation: Situation) -> bool:
     """Whether the referrer is still to decide what comes after the end of this handoff."""
     asked = [other for other in situation.others if other.kind == "decide-next-step"]
@@ -195,6 +202,7 @@ CONDITIONS: dict[str, Callable[[Situation], bool]] = {
     "untouched": _untouched,
     "attempts-made": _attempts_made,
     "reported": lambda situation: situation.has_open("review-report") or situation.loop.acknowledged_at is not None,
+    "was-reported": _was_reported,
     "attested": lambda situation: situation.handoff.reconfirm_at is not None,
     "no-report": lambda situation: not situation.data.get("report"),
     "right-result-open": lambda situation: any(other.stage == "right-result" for other in situation.others),
@@ -220,6 +228,9 @@ CONDITIONS: dict[str, Callable[[Situation], bool]] = {
     "advice-only": lambda situation: situation.loop.is_advice,
     "payer-decides": lambda situation: bool(situation.data.get("authorisation_needed")),
     "payer-agrees": lambda situation: not situation.data.get("authorisation_needed"),
+    "payer-awaited": lambda situation: situation.handoff.stage == "authorisation-pending",
+    "payer-not-awaited": lambda situation: situation.handoff.stage != "authorisation-pending",
+    "booked-as-authorised": lambda situation: situation.data.get("override") != "booked-elsewhere",
     "authorisation-expired": _authorisation_expired,
     "patient-knows": _patient_knows,
     "patient-told": _patient_told,
@@ -241,6 +252,7 @@ UNMET: dict[str, Words] = {
     "unclaimed": _("somebody has taken it already"),
     "claimed": _("nobody has taken it from the pool"),
     "advice-only": _("a full referral was asked for"),
+    "was-reported": _("no report has been given"),
     "attested": _("nobody has entered it for the performer"),
     "placed-here": _("it was placed elsewhere"),
     "about-a-visit": _("it is about more than an appointment"),

@@ -24,7 +24,7 @@ from referrals.mortality import proof_of_death
 from referrals.opening import Order
 from referrals.particulars import focus_of, inherited_reason_of, is_under_another, reason_of, relieved, request_of
 from referrals.pathways import STAGES, first_stage
-from referrals.pathways.parts import DEPENDENTS
+from referrals.pathways.parts import CONTACT, DEPENDENTS
 from referrals.projection import is_ours_to_say
 from referrals.reading import contradiction_in
 from referrals.receipts import receipt_of
@@ -103,9 +103,12 @@ class Work:
         decision = next((one for one in standing if one.kind == "decide-next-step"), None)
         owner = order.performer_owner
         self._ledger.change_loop(loop, performer=order.performer, performer_owner=owner, service_id=order.service_id)
-        opening = Opening("fulfil", "performer") if loop.answer_only else Opening("dispatch", "accountable")
+        is_theirs = loop.answer_only or loop.kind == "follow-up"  # there is nothing to be sent
+        opening = Opening("fulfil", "performer") if is_theirs else Opening("dispatch", "accountable")
         handoff = self.open_handoff(loop, opening, at=at, opener=decision, owner=owner)
         handoff.focus = f"ServiceRequest/{order.request}"
+        if loop.kind == "follow-up" and not {"patient-died"} & {loop.end_reason, loop.told_reason}:
+            self.open_handoff(loop, CONTACT, at=at, opener=handoff)
         return handoff
 
     def apply(

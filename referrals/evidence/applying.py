@@ -81,9 +81,10 @@ def proven(handoff: Handoff, resource: Resource, previous: Resource, at: datetim
     rule = EVIDENCE.get((resource["resourceType"], word, loop.kind))
     if rule is None or _is_known(handoff, rule, resource, previous) or _is_replaced(resource):
         return ()
-    path = _path(handoff, rule, resource)
+    path = _path(handoff, rule, resource) or _correction(handoff, resource, previous)
     undoes = bool(path) and path[-1].action in appointments.UNDOING
-    is_late = undoes and at < handoff.stage_since and not appointments.was_set_by_one(handoff)
+    is_seen = handoff.stage == "seen-awaiting-report"  # which only the visit that says so can take back
+    is_late = undoes and (is_seen or at < handoff.stage_since) and not appointments.was_set_by_one(handoff)
     return () if is_late or (path and path[-1].action in ANYWAY and _is_no_news(handoff, resource)) else path
 
 
@@ -104,7 +105,10 @@ def take(handoff: Handoff, path: Path, resource: Resource, actor: Actor, at: dat
         )
         for row in path
     ]
-    return workflow.perform_many(acts, acting_for(actor, handoff))[-1].loop.id
+    # What only a performer's own system says, Baton says for a client of ours.
+    is_said = any("performer" in row.who for row in path)
+    acting = acting_for(actor, handoff) if is_said else replace(actor, kind="system")
+    return workflow.perform_many(acts, acting)[-1].loop.id
 
 
 def _voids_nothing(handoff: Handoff, path: Path, reference: str) -> bool:
@@ -144,6 +148,15 @@ def _path(handoff: Handoff, rule: Rule, resource: Resource) -> Path:
         return ()
     after = _first(handoff, before.target, rule.actions)
     return (before, after) if after else ()
+
+
+def _correction(handoff: Handoff, resource: Resource, previous: Resource) -> Path:
+    """A visit that took place, and then didn't, where more than the visit has followed on it: the referrer decides."""
+    was = (previous.get("resourceType"), previous.get("id"), previous.get("status"))
+    if was != ("Appointment", resource["id"], "fulfilled") or resource.get("status") != "noshow":
+        return ()
+    found = _first(handoff, handoff.stage, ("contradict",))
+    return (found,) if found else ()
 
 
 def _first(handoff: Handoff, stage: str, actions: Sequence[str]) -> Transition | None:

@@ -223,8 +223,10 @@ def _filled(row: Transition, said: Resource) -> dict[str, str] | None:
 
 def _along_the_path(handoff: Handoff, status: str) -> list[Step]:
     known = {step for step, _action in PATHS["referral"]}
-    behind = status in ORDER and ORDER.index(status) <= ORDER.index(_reached(handoff))
-    if status not in known or (behind and handoff.task_status != status):
+    behind = status in BEFORE_THE_OUTCOME and ORDER.index(status) <= ORDER.index(_reached(handoff))
+    if behind and handoff.task_status != status:
+        return [Step("contradict")]  # it stood further: nothing that was reached is undone unasked
+    if status not in known:
         raise unreachable(handoff)
     return _walk(handoff, status)[0]
 

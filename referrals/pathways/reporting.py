@@ -55,6 +55,7 @@ AFTERWARDS = (
         sources=_ENDS,
         loop_kinds=_WITH_REQUEST,
         fields=(REPORT, *reason("void")),
+        needs=("was-reported",),
         opens=RIGHT_RESULT,
         moves=(Move("review-report", frozenset({"to-review"}), "voided"),),
         sets=frozenset({"withdrawn"}),

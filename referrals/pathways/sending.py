@@ -75,7 +75,10 @@ SPLITTING = (
         "",
         REFERRER,
         fields=(PERFORMERS, BIDDING, NOTE),
-        opens=(Opening("fulfil", "chosen", beside=True),),
+        opens=(
+            Opening("fulfil", "chosen", beside=True, unless=("payer-awaited",)),
+            Opening("fulfil", "chosen", beside=True, unless=("payer-not-awaited",), stage="authorisation-pending"),
+        ),
         loop_kinds=frozenset({REFERRAL, TEST_ORDER}),
         needs=("placed-here",),
     ),

@@ -82,13 +82,17 @@ DEATHS = (
 BESIDE = (
     _upheaval("seen-elsewhere", "fulfil", _("The patient was seen elsewhere"), "", NOTE, opens=(_DECIDE,)),
     _upheaval("lose-endpoint", "fulfil", _("The performer can no longer be reached"), "", NOTE, opens=(_DECIDE,)),
-    _upheaval(
-        "patient-moves",
-        "fulfil",
-        _("The patient has moved"),
-        "",
-        NOTE,
-        opens=(Opening("decide-next-step", "accountable", unless=("deciding",)),),
+    *(
+        _upheaval(
+            "patient-moves",
+            kind,
+            _("The patient has moved"),
+            "",
+            NOTE,
+            opens=(Opening("decide-next-step", "accountable", unless=("deciding",)),),
+        )
+        for kind in HANDOFFS
+        if kind not in UPKEEP | {"decide-next-step", "propose-change"}
     ),
 )
 

@@ -10,14 +10,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from records import access, clock, dates, store
 from records.access import Actor
 from records.json import Resource
+from records.types import row_class
 from referrals import people, sharing, workflow
 from referrals.kinds import FOLLOW_UP, SNOMED
-from referrals.models import Loop, Owner
+from referrals.models import Handoff, Loop, Owner
 from referrals.parties import current_patient, held, local, practitioner_of, root_of
 from referrals.placing import REQUEST_IDENTIFIER
 from referrals.workflow import Act, Order
@@ -52,7 +54,7 @@ def discharge(encounter: Resource, actor: Actor) -> None:
     _type, patient = local(encounter.get("subject"))
     ended = _ended_at(encounter)
     patient = current_patient(patient) if patient else ""
-    if not patient or ended is None or store.find_by_identifier("ServiceRequest", STAY_IDENTIFIER, encounter["id"]):
+    if not patient or ended is None or _is_followed(encounter["id"], ended):
         return
     baton, clinician = replace(actor, kind="system"), _outpatient_clinician(patient)
     organization = _receiver(encounter, patient, actor)
@@ -179,6 +181,14 @@ def _receiver(encounter: Resource, patient: str, actor: Actor) -> str:
     practices = [root_of(one) for one in held("Patient", patient).get("generalPractitioner", ())]
     found = [*practices, root_of(encounter.get("serviceProvider")), actor.organization]
     return next((one for one in found if one and access.is_tenant(one)), "")
+
+
+def _is_followed(stay: str, ended: datetime) -> bool:
+    """Whether a visit after this end of the stay was opened: none that a readmission superseded, or after an earlier end."""
+    rows = row_class("ServiceRequest").rows("ServiceRequest")
+    named = rows.filter(identifier__contains=[f"{STAY_IDENTIFIER}|{stay}"]).values("id")
+    visits = Handoff.objects.filter(loop__request_id__in=named, kind="fulfil")
+    return visits.filter(Q(closed_at=None) | Q(loop__ordered_at__gte=ended)).exclude(stage="superseded").exists()
 
 
 def _follows_stay(loop: Loop) -> bool:

@@ -20,7 +20,7 @@ from records.errors import Conflict, Forbidden, NotFound
 from records.json import Resource, loads
 from records.types import row_class
 from referrals.models import Merge, PossibleDuplicate
-from referrals.parties import identifiers_of
+from referrals.parties import identifiers_of, local
 from referrals.people import OVERSEEING
 from referrals.upheavals import merge
 from referrals.vocabulary import Words
@@ -28,11 +28,12 @@ from referrals.vocabulary import Words
 REASONS: dict[str, Words] = {
     "identifier": gettext_lazy("the same identifier"),
     "name": gettext_lazy("the same family name, birth date and sex"),
+    "link": gettext_lazy("one says that the other replaces it, and is still in use"),
 }
 MOST = 20
 MOST_LISTED = 100
 # What says who somebody is: only a change of one of these can make two records alike.
-TELLING = ("identifier", "name", "birthDate", "gender")
+TELLING = ("identifier", "name", "birthDate", "gender", "link")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,15 @@ def _alike(patient: Resource) -> dict[str, list[str]]:
             found[key] = ["identifier"]
     for key in _namesakes(patient, rows):
         found[key].append("name")
+    for key in rows.filter(id__in=_successors(patient)).values_list("id", flat=True):
+        found[key].append("link")
     return found
+
+
+def _successors(patient: Resource) -> list[str]:
+    """The ids of Patients that this one says replace it, although it is in use (FHIR R4 §8.1.2 has it inactive then)."""
+    links = (local(one.get("other")) for one in patient.get("link", ()) if one.get("type") == "replaced-by")
+    return [key for type_, key in links if type_ == "Patient"]
 
 
 def _namesakes(patient: Resource, rows: "QuerySet[Any]") -> list[str]:

@@ -6,7 +6,7 @@ Both open the decision beside `fulfil` in every open loop that it concerns; noth
 from collections.abc import Iterable
 from dataclasses import replace
 
-from django.db.models import Q
+from django.db.models import Case, Q, When
 
 from records import access
 from records.access import Actor
@@ -29,29 +29,33 @@ def has_moved(before: Resource, now: Resource) -> bool:
 
 
 def ask(patient_id: str, actor: Actor) -> None:
-    """Let whoever is accountable decide about each loop that somebody still performs: another performer, keep, or end."""
-    _beside("patient-moves", Q(loop__patient_id=patient_id), actor, evidence=f"Patient/{patient_id}")
+    """Let whoever is accountable decide about each open loop, however far it has come: another performer, keep, or end."""
+    concerned = Q(loop__patient_id=patient_id) & ~Q(kind__in=["decide-next-step", "propose-change"])
+    _beside("patient-moves", concerned, actor, evidence=f"Patient/{patient_id}")
 
 
 def lose_endpoint(organization: str, actor: Actor, *, evidence: str = "") -> None:
     """Let the referrers decide about everything that is with that organisation's system, which can't be reached for good."""
-    owned = Q(owner__organization=access.root(organization), owner__internal=False)
+    owned = Q(owner__organization=access.root(organization), owner__internal=False, kind="fulfil")
     _beside("lose-endpoint", owned, actor, evidence=evidence)
 
 
 def lose_service(service_id: str, actor: Actor, *, evidence: str = "") -> None:
     """The same for everything that was sent to a service which no longer exists."""
-    _beside("lose-endpoint", Q(loop__service_id=service_id), actor, evidence=evidence)
+    _beside("lose-endpoint", Q(loop__service_id=service_id, kind="fulfil"), actor, evidence=evidence)
 
 
 def _beside(action: str, concerned: Q, actor: Actor, *, evidence: str) -> None:
-    open_ones = Handoff.objects.filter(concerned, kind="fulfil", closed_at=None, loop__kind__in=WITH_REQUEST)
-    keys = _one_of_each_loop(open_ones.order_by("opened_at", "id").values_list("loop", "id"))
+    open_ones = Handoff.objects.filter(concerned, closed_at=None, loop__kind__in=WITH_REQUEST)
+    first_performed = open_ones.annotate(rank=Case(When(kind="fulfil", then=0), default=1)).order_by(
+        "rank", "opened_at", "id"
+    )
+    keys = _one_of_each_loop(first_performed.values_list("loop", "id"))
     workflow.perform_many([Act(key, action, evidence=evidence) for key in keys], replace(actor, kind="system"))
 
 
 def _one_of_each_loop(pairs: Iterable[tuple[str, str]]) -> list[str]:
-    """The oldest handoff of each loop, in the order of the loops."""
+    """The first handoff of each loop, in the order of the loops."""
     first: dict[str, str] = {}
     for loop, key in pairs:
         first.setdefault(loop, key)

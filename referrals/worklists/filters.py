@@ -29,8 +29,9 @@ LABELS: dict[str, str] = {
     "status-unknown": "h.kind IN ('fulfil', 'request-cancellation') AND NOT o.internal AND EXISTS (SELECT FROM"
     " referrals_signoflife AS life WHERE life.organization = o.organization AND life.heard_at < {now} - life.silent_after)",
     "authorisation-expiring": "h.authorised_until <= (({now})::timestamptz AT TIME ZONE 'UTC')::date + 14 AND h.stage IN"
-    " ('sent', 'in-triage', 'awaiting-information', 'awaiting-booking', 'no-show', 'appointment-cancelled', 'in-progress')",
-    "attendance-unknown": "h.stage IN ('scheduled', 'booked') AND h.due_at < {now}",
+    " ('sent', 'in-triage', 'awaiting-information', 'awaiting-booking', 'no-show', 'appointment-cancelled', 'in-progress',"
+    " 'scheduled') AND (h.stage <> 'scheduled' OR h.authorised_until < (h.slot_end_at AT TIME ZONE 'UTC')::date)",
+    "attendance-unknown": "h.stage IN ('scheduled', 'booked', 'collection-booked') AND h.due_at < {now}",
     "follow-up-due": "l.kind = 'follow-up' AND h.stage IN ('planned', 'no-show')"
     " AND coalesce(l.window_start_at, l.ordered_at) <= {now}",
     # The pool has heard of it, or the supervisor too: levels of `referrals.escalation`.

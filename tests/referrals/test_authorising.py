@@ -200,3 +200,35 @@ def readable(ward: Ward, loop: Loop) -> set[str]:
     """What of a loop's own resources the clinic may read."""
     keys = {"ServiceRequest": [loop.request_id], "Task": [loop.id, *loop.handoffs.values_list("id", flat=True)]}
     return {type_ for type_, ids in keys.items() if access.visible(ward.clinic, type_).filter(pk__in=ids).exists()}
+
+
+@pytest.mark.parametrize("bidding", [False, True])
+def test_whoever_is_asked_besides_while_the_payer_has_not_answered_waits_for_the_payer_too(
+    ward: Ward, pending: Handoff, bidding: bool
+) -> None:
+    ward.does(ward.referrer, pending, "add-performer", performer=["Organization/elsewhere"], bidding=bidding)
+    added = pending.loop.handoffs.get(kind="fulfil", owner__organization="elsewhere")
+    assert (added.stage, added.task_status, added.list) == ("authorisation-pending", "draft", ward.practice_pool)
+    assert not access.visible(ward.partner, "Task").filter(pk=added.id).exists()
+    with pytest.raises(NotFound):
+        ward.does(ward.partner, added, "accept")
+    ward.does(ward.coordinator, added, "authorise", authorisation="A-4712")
+    ward.does(ward.partner, added, "accept")
+    assert pending.loop.handoffs.get(pk=added.pk).stage == "awaiting-booking"
+
+
+def test_a_visit_that_another_system_has_booked_beyond_the_authorisation_asks_the_referrer(
+    ward: Ward, authorised: Handoff
+) -> None:
+    late = MONDAY + timedelta(days=40)
+    ward.does(ward.clinic, authorised, "book", slot_end=late.isoformat(), override="booked-elsewhere")
+    assert ward.open_kinds(authorised.loop) == ["decide-next-step", "fulfil"]
+    assert label(ward, 20) == [authorised.id], "the visit comes when nobody pays for it"
+    again = {"authorisation": "A-4712", "valid_until": date(2026, 6, 1)}
+    ward.does(ward.coordinator, authorised, "renew-authorisation", **again)
+    assert label(ward, 20) == []
+
+
+def test_a_visit_within_the_authorisation_asks_nobody(ward: Ward, authorised: Handoff) -> None:
+    ward.does(ward.clinic, authorised, "book", slot_end=(MONDAY + timedelta(days=20)).isoformat())
+    assert (ward.open_kinds(authorised.loop), label(ward, 19)) == (["fulfil"], [])

@@ -192,6 +192,43 @@ def test_an_appointment_moved_to_another_day_moves_the_clock(here: Region) -> No
     assert Event.objects.filter(loop=loop, action="rebook").count() == 1
 
 
+def test_whether_the_patient_came_is_corrected_by_the_newest_word_of_the_same_visit(here: Region) -> None:
+    loop = sent(here)
+    arrives(here, appointment("booked", hours(1)))
+    arrives(here, appointment("fulfilled", hours(80)))
+    assert stage(loop) == "seen-awaiting-report"
+    arrives(here, appointment("noshow", hours(81)))
+    assert (stage(loop), open_kinds(loop)) == ("no-show", ["contact-patient", "fulfil"])
+    arrives(here, appointment("fulfilled", hours(82)))
+    assert (stage(loop), open_kinds(loop)) == ("seen-awaiting-report", ["fulfil"])
+    arrives(here, appointment("noshow", hours(79)), hours(83))
+    assert stage(loop) == "seen-awaiting-report", "what is older says nothing"
+
+
+def test_a_missed_visit_does_not_undo_what_an_encounter_says(here: Region) -> None:
+    loop = sent(here)
+    arrives(here, appointment("booked", hours(1)))
+    arrives(here, encounter(hours(80)))
+    arrives(here, appointment("noshow", hours(81)))
+    assert stage(loop) == "seen-awaiting-report"
+
+
+@pytest.mark.parametrize(("order", "reached"), [(LAB, "specimen-collected"), (FOLLOW_UP, "done")])
+def test_where_more_has_followed_on_a_visit_that_did_not_take_place_the_referrer_decides(
+    here: Region, order: dict[str, Any], reached: str
+) -> None:
+    take(request(**order), here.ehr)
+    loop = the_loop()
+    for waiting in loop.handoffs.filter(kind="dispatch"):
+        workflow.perform(waiting.id, "send", here.gp)
+    sender = here.ehr if order is FOLLOW_UP else here.partner
+    for status, at in (("booked", 1), ("fulfilled", 80), ("noshow", 81), ("noshow", 82)):
+        with clock.at(hours(at)):
+            take(appointment(status, hours(at)), sender)
+    assert stage(loop) == reached
+    assert open_kinds(loop).count("decide-next-step") == 1
+
+
 def test_an_old_no_show_does_not_undo_a_newer_booking(here: Region) -> None:
     loop = sent(here)
     arrives(here, appointment("booked", hours(1)))

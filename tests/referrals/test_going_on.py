@@ -22,7 +22,7 @@ from tests.referrals.exchange import (
     the,
     the_loop,
 )
-from tests.referrals.region import Region
+from tests.referrals.region import CLINIC, Region
 
 MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NO = {"reason": "no-capacity", "reason_text": "Full."}
@@ -208,6 +208,17 @@ def test_a_visit_that_is_booked_after_the_end_is_called_off(here: Region) -> Non
         take(appointment("booked", hours(5)), here.partner)
         take(appointment("booked", hours(5)), here.partner)
     assert everything(loop) == ["request-cancellation"]
+
+
+def test_a_visit_that_a_house_of_ours_books_after_the_end_is_called_off(here: Region) -> None:
+    take(request(performer=[{"reference": f"Organization/{CLINIC}"}]), here.ehr)
+    workflow.perform(the(the_loop(), "dispatch").id, "send", here.gp)
+    loop, clinic = the_loop(), region.client("clinic", CLINIC)
+    cancelled_and_told(here, loop)
+    for resource in (appointment("booked", hours(5)), encounter(hours(6))):
+        with clock.at(hours(7)):
+            take(resource, clinic)
+    assert everything(loop) == ["decide-next-step", "request-cancellation"]
 
 
 def test_a_visit_that_took_place_after_the_end_is_decided_about_once(here: Region) -> None:

@@ -334,6 +334,16 @@ def test_a_request_that_is_active_again_after_its_loop_has_ended_opens_one_that_
     assert open_kinds(later) == []
 
 
+def test_a_follow_up_that_is_active_again_is_planned_again_and_not_sent(here: Region) -> None:
+    take(request(code=concept("390906007"), performer=[{"reference": f"Organization/{PRACTICE}"}]), here.ehr)
+    follow_up = {"code": concept("390906007"), "performer": [{"reference": f"Organization/{PRACTICE}"}]}
+    take(request(**follow_up, status="revoked"), here.ehr)
+    loop = the_loop()
+    assert open_kinds(loop) == ["notify-patient"]
+    take(request(**follow_up), here.ehr)
+    assert open_kinds(loop) == ["contact-patient", "fulfil", "notify-patient"]
+
+
 def test_a_request_that_is_active_again_while_its_patient_is_to_be_told_is_sent_anew(here: Region) -> None:
     take(request(), here.ehr)
     workflow.perform(the(the_loop(), "dispatch").id, "send", here.gp)

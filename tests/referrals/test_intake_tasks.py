@@ -153,7 +153,7 @@ def test_on_hold_asks_the_referrer_and_goes_on_where_it_stood(here: Region, fulf
     assert tell(here, fulfil, "in-progress", after(hours=4)).stage == "in-progress"
 
 
-@pytest.mark.parametrize("status", ["ready", "entered-in-error", "requested", "draft"])
+@pytest.mark.parametrize("status", ["ready", "entered-in-error", "draft"])
 def test_what_can_not_follow_is_refused_whole(here: Region, fulfil: Handoff, status: str) -> None:
     tell(here, fulfil, "accepted", after(hours=1))
     held = task_of(fulfil)
@@ -161,6 +161,20 @@ def test_what_can_not_follow_is_refused_whole(here: Region, fulfil: Handoff, sta
         tell(here, fulfil, status, after(hours=2), note=[{"text": "half"}])
     assert refused.value.issues[0].expression == "Task.status"
     assert task_of(fulfil) == held
+
+
+@pytest.mark.parametrize(
+    ("reached", "status"), [("in-progress", "accepted"), ("in-progress", "requested"), ("accepted", "received")]
+)
+def test_a_newer_word_that_falls_behind_is_kept_and_the_referrer_decides(
+    here: Region, fulfil: Handoff, reached: str, status: str
+) -> None:
+    before = tell(here, fulfil, reached, after(hours=1)).stage
+    heard = tell(here, fulfil, status, after(hours=2))
+    assert (heard.stage, heard.task_status, task_of(heard)["status"]) == (before, status, status)
+    assert open_kinds(fulfil.loop) == ["decide-next-step", "fulfil"]
+    assert actions(fulfil.loop)[-1] == "contradict"
+    assert tell(here, fulfil, "in-progress", after(hours=3)).stage == "in-progress"
 
 
 def test_a_refusal_lists_what_the_sender_may_do_and_nothing_else(here: Region, fulfil: Handoff) -> None:

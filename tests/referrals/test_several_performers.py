@@ -229,3 +229,12 @@ def keep_service(name: str) -> str:
     by = {"reference": "Organization/clinic"}
     body = {"resourceType": "HealthcareService", "name": name, "providedBy": by}
     return store.write(body, actor=SYSTEM).id
+
+
+def test_a_performer_who_fails_after_its_report_asks_the_referrer_while_the_other_goes_on(ward: Ward) -> None:
+    loop, _clinic, elsewhere = split(ward)
+    ward.does(ward.partner, elsewhere, "report", report="DocumentReference/second")
+    ward.does(ward.partner, Handoff.objects.get(pk=elsewhere.pk), "contradict")
+    assert ward.open_kinds(loop) == ["decide-next-step", "fulfil", "review-report"]
+    ward.does(ward.referrer, ward.only(loop, "decide-next-step"), "keep")
+    assert ward.open_kinds(loop) == ["fulfil", "review-report"]

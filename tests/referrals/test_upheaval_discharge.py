@@ -165,3 +165,18 @@ def test_a_readmission_supersedes_the_visit_and_keeps_what_is_pending(here: Regi
     assert "contact-patient" not in open_kinds(visit())
     assert open_kinds(loop) == ["confirm-handover", "fulfil"]
     assert Handoff.objects.get(pk=the(loop, "fulfil").pk).stage == "ordered"
+
+
+def test_a_stay_that_is_taken_up_again_under_the_same_number_is_followed_again(here: Region) -> None:
+    take(stay(), clinic())
+    first = visit()
+    with clock.at(MONDAY + timedelta(days=1)):
+        take(stay("in-progress"), clinic())
+    assert the(first, "fulfil").stage == "superseded"
+    end = MONDAY + timedelta(days=2)
+    with clock.at(end):
+        again = {"period": {"start": (MONDAY - timedelta(days=3)).isoformat(), "end": end.isoformat()}}
+        take(stay(**again), clinic())
+        take(stay(**again, length={"value": 5}), clinic())
+    second = Loop.objects.filter(kind="follow-up").exclude(pk=first.pk).get()
+    assert (open_kinds(second), second.ordered_at) == (["contact-patient", "fulfil"], end)

@@ -9,7 +9,7 @@ from records import access, clock, store
 from records.errors import Conflict
 from records.json import Resource
 from referrals import workflow
-from referrals.models import Event, Loop
+from referrals.models import Event, Loop, PossibleDuplicate
 from referrals.parties import same_patient
 from tests.referrals import region
 from tests.referrals.exchange import concept, request, result, take, the, the_loop
@@ -104,3 +104,10 @@ def test_a_circle_or_a_stranger_merges_nothing(here: Region) -> None:
     merged(here, "ana2", "ana")
     merged(here, "ana", "ana2")
     assert patient_of(loop) == "ana"
+
+
+def test_a_record_that_is_in_use_and_says_that_another_replaces_it_is_laid_beside_that(here: Region) -> None:
+    link = [{"other": {"reference": "Patient/third"}, "type": "replaced-by"}]
+    take({**store.get("Patient", "ana2"), "active": True, "link": link}, here.ehr)
+    pair = PossibleDuplicate.objects.get(first="ana2", second="third")
+    assert pair.reasons == ["link"]

@@ -14,6 +14,7 @@ from referrals.worklists import Filters, loop_view, rows
 from tests.referrals import region
 from tests.referrals.exchange import open_kinds, request, take, the, the_loop
 from tests.referrals.region import CARDIOLOGY, HOSPITAL, PRACTICE, Region
+from tests.referrals.ward import keep_report
 
 MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
@@ -63,6 +64,20 @@ def test_a_patient_who_moves_asks_whoever_is_accountable(here: Region, before: A
     assert decide.owner == here.pool.owner
     offered = {one.action for one in workflow.available(here.nina, decide)}
     assert {"redirect", "keep", "close"} <= offered
+
+
+def test_a_patient_who_moves_asks_however_far_their_loop_has_come(here: Region) -> None:
+    lives(here, address=[{"use": "home", "state": "Bavaria"}])
+    take(request("unsent"), here.ehr)
+    read = sent(here, "read")
+    keep_report("DocumentReference/note", "ana")
+    note = {"report": "DocumentReference/note"}
+    workflow.perform(the(read, "fulfil").id, "report", here.partner, data=note)
+    lives(here, address=[{"use": "home", "state": "Saxony"}])
+    assert open_kinds(the_loop("unsent")) == ["decide-next-step", "dispatch"]
+    assert open_kinds(read) == ["decide-next-step", "review-report"]
+    workflow.perform(the(read, "decide-next-step").id, "keep", here.nina)
+    assert open_kinds(read) == ["review-report"]
 
 
 def test_another_street_is_no_move(here: Region) -> None:

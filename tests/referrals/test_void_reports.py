@@ -44,6 +44,14 @@ def test_a_reader_who_finds_another_patients_report_asks_for_the_right_one_withi
     assert again(loop).stage == "closed"
 
 
+def test_who_has_reported_nothing_has_nothing_to_take_back(ward: Ward) -> None:
+    loop, fulfil = ward.sent("test-order")
+    ward.does(ward.clinic, fulfil, "decline", reason="no-capacity", reason_text="Full.")
+    with pytest.raises(Incorrect, match="no report has been given"):
+        ward.does(ward.clinic, fulfil, "withdraw-report", report=REPORT, reason="entered-in-error")
+    assert ward.open_kinds(loop) == ["decide-next-step", "notify-patient"]
+
+
 def test_what_is_another_patients_waits_for_somebody_who_knows_whose_it_is(ward: Ward) -> None:
     loop, _fulfil = reported(ward)
     ward.does(ward.referrer, the_review(loop), "void", reason="wrong-patient")
