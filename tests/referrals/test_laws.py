@@ -9,9 +9,15 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from records import clock
-from referrals import escalation
+from referrals import escalation, people
 from referrals.models import Event, Handoff, Loop
+from referrals.pathways import STAGES
+from referrals.vocabulary import Stage
 from tests.referrals.ward import MONDAY, Ward, found_ward
+
+# How a handoff of any kind ends, whatever comes of its loop.
+ENDED = """closed_at = now(), task_status = 'cancelled', stage = CASE kind
+    WHEN 'fulfil' THEN 'cancelled' WHEN 'dispatch' THEN 'withdrawn' ELSE 'overtaken' END"""
 
 
 @contextmanager
@@ -51,7 +57,7 @@ def ended(ward: Ward) -> Loop:
 
 def test_an_open_loop_has_an_open_handoff(loop: Loop) -> None:
     with refused("law 1"):
-        run("UPDATE referrals_handoff SET closed_at = now() WHERE loop_id = %s AND closed_at IS NULL", loop.id)
+        run(f"UPDATE referrals_handoff SET {ENDED} WHERE loop_id = %s AND closed_at IS NULL", loop.id)
 
 
 def test_an_ended_loop_has_none(loop: Loop) -> None:
@@ -98,7 +104,7 @@ def test_closing_needs_the_acknowledgement_and_the_patient_told(loop: Loop, miss
     needed = {"acknowledged_at": "now()", "told_at": "now()", "acknowledged_by": "'x'", "told_by": "'x'"}
     del needed[missing]
     with refused("law_4_acknowledged_and_told"):
-        run("UPDATE referrals_handoff SET closed_at = now() WHERE loop_id = %s AND closed_at IS NULL", loop.id)
+        run(f"UPDATE referrals_handoff SET {ENDED} WHERE loop_id = %s AND closed_at IS NULL", loop.id)
         sets = ", ".join(f"{column} = {value}" for column, value in needed.items())
         run(
             f"UPDATE referrals_loop SET closed_at = now(), closed_by = 'x', stage = 'closed', {sets} WHERE id = %s",
@@ -143,6 +149,70 @@ def test_a_handoff_never_leaves_its_end(ended: Loop) -> None:
 def test_a_handoff_stands_on_no_list_outside(ward: Ward, loop: Loop, column: str) -> None:
     with refused("law 1"):
         run(f"UPDATE referrals_handoff SET {column} = %s WHERE loop_id = %s", ward.outside.pk, loop.id)
+
+
+CONTRADICTIONS = {
+    "fulfil": [
+        "stage = 'report-sent'",
+        "closed_at = now()",
+        "stage = 'nonsense'",
+        "stage = 'to-review'",
+        "task_status = 'nonsense'",
+        "task_status = 'rejected'",
+        "task_status = 'cancelled'",
+        "task_status = 'draft'",
+        "stage = 'authorisation-pending'",
+        "kind = 'dispatch'",
+    ],
+    "review-report": ["task_status = 'completed'", "task_status = 'draft'", "stage = 'acknowledged'", "stage = 'sent'"],
+}
+
+
+@pytest.mark.parametrize(("kind", "change"), [(kind, one) for kind, known in CONTRADICTIONS.items() for one in known])
+def test_the_stage_the_status_and_the_end_of_a_handoff_fit_together(ward: Ward, kind: str, change: str) -> None:
+    loop, fulfil = ward.sent()
+    if kind == "review-report":
+        ward.report(fulfil)
+    with refused("handoff_stage_fits"):
+        run(f"UPDATE referrals_handoff SET {change} WHERE loop_id = %s AND kind = %s", loop.id, kind)
+
+
+def test_the_end_of_a_handoff_fits_its_status(ward: Ward, loop: Loop) -> None:
+    ward.report(ward.only(loop, "fulfil"))
+    ended = "closed_at = now(), stage = 'acknowledged'"
+    with refused("handoff_stage_fits"):
+        run(f"UPDATE referrals_handoff SET {ended} WHERE loop_id = %s AND kind = 'review-report'", loop.id)
+
+
+@pytest.mark.parametrize("stage", STAGES.values(), ids=["/".join(key) for key in STAGES])
+def test_postgresql_knows_every_stage_of_the_tables(db: None, stage: Stage) -> None:
+    status = stage.task_status or "in-progress"
+    with connection.cursor() as cursor:
+        for is_open in (True, False):
+            cursor.execute(
+                "SELECT referrals_handoff_fits(%s, %s, %s, %s)", [stage.handoff, stage.code, status, is_open]
+            )
+            assert cursor.fetchone() == (is_open is not stage.is_end,)
+
+
+@pytest.mark.parametrize("taker", ["clinic_pool", "supervisor", "another"])
+def test_who_has_a_list_here_has_their_work_on_that_list_and_no_other(ward: Ward, taker: str) -> None:
+    loop = ward.order()
+    another = people.create_pool("practice", "Another").owner
+    to = another if taker == "another" else getattr(ward, taker)
+    for column in ("owner_id", "list_id"):
+        with refused("on a list that is not its owner's"):
+            run(f"UPDATE referrals_handoff SET {column} = %s WHERE loop_id = %s", to.pk, loop.id)
+    run("UPDATE referrals_handoff SET owner_id = %s, list_id = %s WHERE loop_id = %s", to.pk, to.pk, loop.id)
+
+
+def test_what_somebody_elsewhere_has_stands_on_a_pools_list_behind_it(ward: Ward) -> None:
+    loop, _fulfil = ward.sent(performer="elsewhere")
+    for listed in (ward.clinic_pool, ward.supervisor):
+        with refused("on a list that is not its owner's"):
+            run(
+                "UPDATE referrals_handoff SET list_id = %s WHERE loop_id = %s AND closed_at IS NULL", listed.pk, loop.id
+            )
 
 
 def test_nobody_outside_is_accountable_for_a_loop(ward: Ward, loop: Loop) -> None:
@@ -223,15 +293,14 @@ def test_of_a_handoff_opened_and_a_loop_closed_at_once_one_is_refused() -> None:
     with clock.at(MONDAY):
         loop = found_ward().order("follow-up", performer="practice")
     one, two = Handoff.objects.filter(loop=loop).order_by("id")
-    two.closed_at = MONDAY
-    two.save()
+    run(f"UPDATE referrals_handoff SET {ENDED} WHERE id = %s", two.id)
     with another_transaction() as first, another_transaction() as second:
         with second.cursor() as cursor:
             cursor.execute(_OPEN_ANOTHER, ["late", one.id])
         with first.cursor() as cursor:
             cursor.execute(_CLOSE, [loop.id])
             cursor.execute(
-                "UPDATE referrals_handoff SET closed_at = now() WHERE id = %s; SET CONSTRAINTS ALL IMMEDIATE", [one.id]
+                f"UPDATE referrals_handoff SET {ENDED} WHERE id = %s; SET CONSTRAINTS ALL IMMEDIATE", [one.id]
             )
         first.commit()
         with pytest.raises(IntegrityError, match="law 1"):
@@ -266,7 +335,7 @@ def test_two_transactions_can_not_close_the_last_two_handoffs_behind_each_others
 def close(where: BaseDatabaseWrapper, handoff_id: str) -> None:
     with where.cursor() as cursor:
         cursor.execute("SET LOCAL lock_timeout = '200ms'")
-        cursor.execute("UPDATE referrals_handoff SET closed_at = now() WHERE id = %s", [handoff_id])
+        cursor.execute(f"UPDATE referrals_handoff SET {ENDED} WHERE id = %s", [handoff_id])
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 

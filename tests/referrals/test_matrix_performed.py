@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.db.models import Case, Value, When
 
 from records import clock, store
 from records.access import SYSTEM, Actor
@@ -16,7 +17,7 @@ from records.errors import Forbidden, Incorrect, NotFound
 from records.models import Version
 from referrals import workflow
 from referrals.models import Escalation, Event, Handoff, Loop
-from referrals.pathways import STAGES
+from referrals.pathways import HANDOFFS, STAGES
 from referrals.people import roles_in
 from referrals.vocabulary import Opening, Role
 from referrals.work import Work
@@ -79,7 +80,12 @@ def arranged(ward: Ward, place: Place, context: str, performer: str) -> Handoff:
         work.save()
         if context == "read":
             Loop.objects.filter(handoffs=handoff).update(acknowledged_by="Dr Ruiz", acknowledged_at=MONDAY)
-        Handoff.objects.filter(pk__in=firsts).update(closed_at=MONDAY, stage="overtaken", escalate_at=None)
+        Handoff.objects.filter(pk__in=firsts).update(
+            closed_at=MONDAY,
+            stage=Case(*(When(kind=kind, then=Value(HANDOFFS[kind].overtaken)) for kind in HANDOFFS)),
+            task_status="cancelled",
+            escalate_at=None,
+        )
     return Handoff.objects.select_related("loop__accountable", "owner").get(pk=handoff.pk)
 
 
