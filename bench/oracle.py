@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bench import oracle_tables as tables
-from bench.oracle_lists import NEVER, Case, House, Item, Lists, Told, home, rows, words
+from bench.oracle_ends import ABORT, came_back, end, to_be_asked
+from bench.oracle_lists import IN, NEVER, Case, House, Item, Lists, Told, home, rows, words
 
 __all__ = ["TABLE", "Case", "House", "Item", "Oracle"]
 
@@ -23,8 +24,7 @@ def _rules() -> Iterator[tuple[tuple[str, str, str], tuple[list[str], str, list[
 
 
 OPENS, FIRST, BEGINS, RANKS = map(rows, (tables.OPENS, tables.FIRST, tables.BEGINS, tables.RANKS))
-TABLE, IN = dict(_rules()), {name: frozenset(words(name)) for name in tables.WORDS}
-ABORT, DRAFT = "request-cancellation", "authorisation-pending"
+TABLE, DRAFT = dict(_rules()), "authorisation-pending"
 NOTHING: Told = {}
 
 
@@ -60,28 +60,37 @@ class Oracle(Lists):
             "keep": item.stage == "in-question" or is_going_on,
             "propose-referral": case.is_advice,
             "withdraw-report": item.stage in IN["OUTCOMES"] or is_reported or not case.open(),
-            "start-anyway": item.is_lost and bool(case.open()) and not self.houses[home(item.owner)].ours,
+            "start-anyway": not item.is_unsent and not self.houses[home(item.owner)].ours,
         }
         return conditions.get(action, item.attempts >= tables.ATTEMPTS or action not in ("not-reached", "give-up"))
 
     def happened(self, item: Item, action: str, at: datetime, told: Told) -> list[Item]:
         """Somebody did that to it at ``at``, and told this of it; gives what that opened."""
-        told = {"reason": item.about, **told, "action": action}
-        (_sources, target, opens, closes), case = TABLE[item.case.kind, item.kind, action], self._current(item.case)
+        is_back = action == "start-anyway"
+        told = {"reason": item.why_to_stop if is_back else item.about, **told, "action": action}
+        _sources, target, opens, closes = TABLE[item.case.kind, item.kind, action]
+        case = self._current(item.case, is_known=is_back)
         others = [one for one in case.open("fulfil", "recollect", beside=item) if one is not item.opener]
         is_last = item.kind in ("decide-next-step", "dispatch") or not (
             others or case.read or case.open("review-report")
         )
-        asked = _asked(item, action, closes)
+        asked = to_be_asked(item, action, closes)
         is_waiting = bool(asked) and action == "close"
         is_end = action in IN["ENDING"] and is_last and not is_waiting
         wanted = [] if is_waiting else [word for word in opens if _is_wanted(word, item, case, told)]
-        sooner = _end(item, case, closes, told, is_end=is_end)
+        sooner = end(item, case, closes, told, is_end=is_end)
         self._enter(item, target, at, told)
+        if target and item.kind == "fulfil" and not item.is_open:
+            item.about = told["reason"]
         if target or told.get("attested"):
             item.confirm_by = at + timedelta(tables.RECONFIRMED_DAYS) if told.get("attested") else NEVER
         self._take_along(item, at, told)
+        item.is_back |= is_back
         opened = [self._open(ABORT, case, at, one) for one in asked]
+        opened += [
+            self._open(ABORT, case, at, one, {"reason": told["reason"] or one.why_to_stop})
+            for one in came_back(item, told)
+        ]
         opened += [one for word in wanted for one in self._open_each(word, case, at, item, told, sooner)]
         is_void = "right-result" in opens
         if _learn(item, case, opened, told, is_void=is_void, is_end=is_end):
@@ -99,16 +108,18 @@ class Oracle(Lists):
 
     def died(self, case: Case, at: datetime) -> list[Item]:
         """A person has confirmed it: what is ours ends, a report is read, and who performs elsewhere is asked to stop."""
-        case.knew, case.by_death, case.knows = case.knows, bool(case.open()), "died"
+        case.knew, case.by_death, case.knows, case.why = case.knows, bool(case.open()), "died", "patient-died"
         for item in case.open():
             if item.kind not in IN["OUTLIVING"] and not (item.is_engaged and item.list != item.owner):
                 item.end()
+                item.about = "patient-died"
         asked, told = {one.opener for one in case.open(ABORT)}, {"reason": "patient-died"}
         return [self._open(ABORT, case, at, one, told) for one in case.open("fulfil") if one not in asked]
 
     def lived(self, case: Case, at: datetime) -> list[Item]:
         """It was not so: nobody is asked to stop for it, and the referrer decides, in a new case where it had ended one."""
         was_dead, by = case.knows == "died", next(iter(case.open()), None)
+        case.why = case.why if not was_dead else ""
         case.knows = case.knows if not was_dead else "" if case.by_death else case.knew
         for item in case.open(ABORT) if was_dead else []:
             if item.about == "patient-died":
@@ -147,7 +158,7 @@ class Oracle(Lists):
         for loser in item.rivals():
             for one in (loser, *(one for one in item.case.open(*IN["HANGING"]) if one.opener is loser)):
                 one.end()
-            loser.is_lost, loser.about = True, "not-selected"
+            loser.about = "not-selected"
         item.is_offer, item.case.performer = False, item.owner
 
     def _enter(self, item: Item, stage: str, at: datetime, told: Told) -> None:
@@ -220,12 +231,16 @@ class Oracle(Lists):
         self.items[item.key] = item
         return item
 
-    def _current(self, case: Case) -> Case:
-        """The case itself, or the one that follows it: an outcome that comes after the end begins a new one."""
+    def _current(self, case: Case, *, is_known: bool = False) -> Case:
+        """The case itself, or the one that follows it: an outcome that comes after the end begins a new one.
+
+        ``is_known``: what was read and told stands there.
+        """
         last, knows = case, "died" if case.knows == "died" else ""
         while last.items and not last.open():
             referrer = case.pool if case.referrer in self.left else case.referrer
             new = replace(case, name=f"{last.name}+", referrer=referrer, knows=knows, read=False, items=[], later=None)
+            new.knows, new.read, new.why = (case.knows, case.read, "") if is_known else (knows, False, "")
             new.by_death, new.before = bool(knows), case
             last.later = last = last.later or new
         return last
@@ -243,12 +258,14 @@ def _learn(item: Item, case: Case, opened: list[Item], told: Told, *, is_void: b
         case.before is not None and case.before.knows == "heard"
     )
     was_told = item.case.knows == "heard" if case is not item.case else was_told
+    if is_end and not has_outcome:
+        case.why = (action == "accept-cancellation" and case.why) or told["reason"]
     if is_end and action != "accept-cancellation" and not case.read:
         case.by_death = told["reason"] == "patient-died"
     case.read = not (is_unread or is_void) and (case.read or action == "acknowledge")
     is_known, is_telling = action in ("tell", "not-reached") and not is_unread, bool(case.open("notify-patient"))
     if not is_dead and (is_void or any(one.kind == "review-report" for one in opened)):
-        case.knows = ""  # the patient doesn't know of a new report yet
+        case.knows = case.why = ""  # the patient doesn't know of a new report yet
     elif not is_dead and (is_known or (is_end and not (has_outcome or is_telling) and told["reason"] in IN["KNOWN"])):
         case.knows = "heard" if action == "tell" else "otherwise"
     return was_told and (is_new or is_void) and not is_dead
@@ -266,32 +283,9 @@ def _is_wanted(word: str, item: Item, case: Case, told: Told) -> bool:
     if item.kind == ABORT and word == "decide-next-step":
         return not item.opener.is_open and not case.open(word)
     if word == ABORT:
-        return not any(one.opener is item for one in case.open(word))
+        asked = (ABORT, "decide-next-step") if action == "start-anyway" else (ABORT,)
+        return not any(one.opener is item for one in case.open(*asked))
     is_needless = (word == "to-tell-today" and knows) or (action == "close" and bool(knows or case.knows))
     is_asked = action == "hold" and bool(case.open("decide-next-step"))
     is_early = (case.knows == "died" and word in IN["TOLD"]) or (bool(item.rivals()) and word in IN["OF_THE_LAST"])
     return not (is_needless or is_asked or is_early or (is_there and word in IN["ONCE"]))
-
-
-def _asked(item: Item, action: str, closes: list[str]) -> list[Item]:
-    """Whose performer has to agree to a decision first, and hasn't been asked yet."""
-    asked, ends = {one.opener for one in item.case.open(ABORT)}, item.kind == "decide-next-step" and action == "close"
-    meant = [one for one in item.case.open("fulfil") if ends or ("fulfil" in closes and item.is_near(one))]
-    return [one for one in meant if one.is_theirs and one not in asked]
-
-
-def _end(item: Item, case: Case, closes: list[str], told: Told, *, is_end: bool) -> dict[str, datetime]:
-    """End what depends on it, or the whole case but for what the patient must still hear; gives when that was due."""
-    sooner = {}
-    for other in case.open(beside=item):
-        is_another = other.kind == "review-report" and other.about not in ("", told.get("report"))
-        goes = other.kind in closes and item.is_near(other) and not is_another
-        if told["action"] == "close":
-            goes = other.kind in ("fulfil", "dispatch", "recollect")
-        if is_end:
-            is_anothers = other.stage == "to-tell-today" and not item.is_near(other)
-            goes = other.kind != "notify-patient" or (told["reason"] in IN["KNOWN"] and not is_anothers)
-        if goes and not other.is_theirs:
-            other.end()
-            sooner[other.kind] = other.due
-    return sooner

@@ -26,6 +26,7 @@ def rows(text: str) -> dict[str, list[str]]:
 
 
 SPANS = rows(tables.DUE)
+IN = {name: frozenset(words(name)) for name in tables.WORDS}
 NEVER, SATURDAY = datetime.max.replace(tzinfo=UTC), 5
 
 
@@ -53,6 +54,7 @@ class Case:
     knows: str = ""
     knew: str = ""
     read: bool = False
+    why: str = ""
     by_death: bool = False
     is_advice: bool = False
     items: "list[Item]" = field(default_factory=list)
@@ -79,7 +81,7 @@ class Item:
         )
         self.rank, self.attempts, self.is_open, self.started, self.about, self.before = 3, 0, True, False, "", ""
         self.due, self.half, self.confirm_by, self.agreed_until = NEVER, NEVER, NEVER, date.max
-        self.left, self.is_offer, self.is_lost = timedelta(-1), False, False
+        self.left, self.is_offer, self.is_back, self.is_unsent = timedelta(-1), False, False, False
 
     @property
     def is_outside(self) -> bool:
@@ -117,7 +119,13 @@ class Item:
 
     def end(self, stage: str = "cancelled") -> None:
         """It comes to its end."""
-        self.is_open, self.stage = False, stage
+        self.is_open, self.stage, self.is_unsent = False, stage, self.stage == "authorisation-pending"
+
+    @property
+    def why_to_stop(self) -> str:
+        """Why its performer, who goes on after it has ended, is to stop: not for the reason that they had to end it."""
+        is_its_own = self.stage in ("declined", "failed")
+        return ("" if is_its_own else self.about) or self.case.why or "sent-elsewhere"
 
 
 def home(owner: str) -> str:

@@ -51,7 +51,7 @@ t|recollect|recollected||recollected|again|decide-next-step; rft|decide-next-ste
 rft|request-cancellation|accept-cancellation||cancellation-accepted|to-tell-today|provide-information contact-patient
 rt|contact-patient|give-up patient-declines||not-reached|in-question|; r|provide-information|answer||answered||
 f|contact-patient|give-up patient-declines||not-reached|decide-next-step|; rft|contact-patient|reached book||reached||
-rt|fulfil|add-performer|||beside|; rt|fulfil|start-anyway|cancelled||request-cancellation|
+rt|fulfil|add-performer|||beside|; rft|fulfil|start-anyway|FRUITLESS||request-cancellation|
 r|fulfil|propose-referral|sent in-triage awaiting-booking in-progress|referral-proposed|proposal-to-decide|
 r|decide-next-step|convert|proposal-to-decide|converted|proposer|fulfil HANGING
 r|decide-next-step|decline-proposal|proposal-to-decide|proposal-declined||; r|fulfil|authorise|authorisation-pending|sent||
@@ -71,6 +71,7 @@ WORDS = {
     " authorisation-pending",
     "ENDED": "report-sent done final declined cancelled failed superseded lost-after-attempts patient-declined",
     "OUTCOMES": "report-sent done final",
+    "FRUITLESS": "declined cancelled failed superseded lost-after-attempts patient-declined entered-in-error",
     "HANGING": "provide-information contact-patient request-cancellation",
     "KEEPABLE": "decide-next-step in-question right-result",
     "OUTLIVING": "review-report request-cancellation",

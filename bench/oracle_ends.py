@@ -1,0 +1,41 @@
+"""What a decision ends, and who performs elsewhere and has to be asked first, in the eyes of the oracle."""
+
+from datetime import datetime
+
+from bench.oracle_lists import IN, Case, Item, Told, home
+
+ABORT = "request-cancellation"
+
+
+def to_be_asked(item: Item, action: str, closes: list[str]) -> list[Item]:
+    """Whose performer has to agree to a decision first, and hasn't been asked yet."""
+    asked, ends = {one.opener for one in item.case.open(ABORT)}, item.kind == "decide-next-step" and action == "close"
+    meant = [one for one in item.case.open("fulfil") if ends or ("fulfil" in closes and item.is_near(one))]
+    return [one for one in meant if one.is_theirs and one not in asked]
+
+
+def came_back(item: Item, told: Told) -> list[Item]:
+    """Who came back after the end about which this decides, and isn't asked to do it after all."""
+    one, chosen = item.opener, {home(name) for name in told.get("performers") or ()}
+    is_decided = item.kind == "decide-next-step" and told["action"] in ("redirect", "close")
+    if not is_decided or not one or not one.is_back or one.is_open or home(one.owner) in chosen:
+        return []
+    return [] if any(other.kind == ABORT and other.opener is one for other in item.case.items) else [one]
+
+
+def end(item: Item, case: Case, closes: list[str], told: Told, *, is_end: bool) -> dict[str, datetime]:
+    """End what depends on it, or the whole case but for what the patient must still hear; gives when that was due."""
+    sooner = {}
+    for other in case.open(beside=item):
+        is_another = other.kind == "review-report" and other.about not in ("", told.get("report"))
+        goes = other.kind in closes and item.is_near(other) and not is_another
+        if told["action"] == "close":
+            goes = other.kind in ("fulfil", "dispatch", "recollect")
+        if is_end:
+            is_anothers = other.stage == "to-tell-today" and not item.is_near(other)
+            goes = other.kind != "notify-patient" or (told["reason"] in IN["KNOWN"] and not is_anothers)
+        if goes and not other.is_theirs:
+            other.end()
+            other.about = told["reason"] if is_end else "converted" if told["action"] == "convert" else other.about
+            sooner[other.kind] = other.due
+    return sooner
