@@ -15,6 +15,8 @@ NEEDED = frozenset({"planned", "ordered"})
 # What the placer of a loop may change while it is open.
 WISHES = ("priority", "window_start_at", "needed_by")
 STOPPED = "awaiting-information"
+RETURNING = frozenset({STOPPED, "referral-proposed"})
+"""From here something may go on at the stage that it came from."""
 
 
 class Clocks:
@@ -46,17 +48,17 @@ class Clocks:
         handoff.slot_end_at = start if is_booked else None
         _set(handoff, at, due)
 
-    def stop(self, handoff: Handoff, loop: Loop, at: datetime, before: str) -> None:
+    def stop(self, handoff: Handoff, loop: Loop, at: datetime) -> None:
         """Stop the clock while information is awaited: due when that is, plus the time that was left (PATHWAYS §3).
 
-        ``before`` is the stage in which it was asked for. The answer is due by the referrer's own working days.
+        The answer is due by the referrer's own working days.
         """
         left = max(handoff.due_at - at, timedelta())
         referrer = loop.responsible or loop.accountable
         self.learn(referrer)
         rules = self._rules[referrer.organization]
         answer = rules.due(loop.kind, "provide-information", "asked", (loop.priority,), at)
-        handoff.paused_seconds, handoff.paused_stage = int(left.total_seconds()), before
+        handoff.paused_seconds = int(left.total_seconds())
         _set(handoff, at, answer + left)
 
     def hurry(self, handoff: Handoff, due_by: datetime) -> None:

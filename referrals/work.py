@@ -15,7 +15,7 @@ from records.errors import NotFound
 from records.json import Resource
 from referrals import bidding, holding, locking, performing
 from referrals.asking import Asking, last_request
-from referrals.clocks import APPOINTED, STOPPED, Clocks, wishes_of
+from referrals.clocks import APPOINTED, RETURNING, STOPPED, Clocks, wishes_of
 from referrals.fields import as_details
 from referrals.ledger import Ledger, booked_visit
 from referrals.lifecycle import Decision
@@ -332,22 +332,22 @@ class Work:
         handoff.task_status = task_status(handoff, stage, said)
         if said is not None and self.actor.kind == "partner":
             handoff.remote_lasted_at = at
-        before, handoff.stage = handoff.stage, stage_code
+        _move(handoff, stage_code)
         if stage.is_end and handoff.closed_at is None:
             handoff.closed_at = handoff.stage_since = at
             handoff.escalate_at = None
         elif not stays:
-            self._run_clock(handoff, decision, before, at=at, own=own)
+            self._run_clock(handoff, decision, at=at, own=own)
         if own:
             self._note_source(handoff, decision, said)
         self._ledger.put_handoff(handoff)
 
-    def _run_clock(self, handoff: Handoff, decision: Decision, before: str, *, at: datetime, own: bool) -> None:
+    def _run_clock(self, handoff: Handoff, decision: Decision, *, at: datetime, own: bool) -> None:
         loop = handoff.loop
         if own and _keeps_due(handoff, decision):
             handoff.stage_since = at
         elif handoff.stage == STOPPED:
-            self._clocks.stop(handoff, loop, at, before)
+            self._clocks.stop(handoff, loop, at)
         elif not own and handoff.paused_seconds is not None:
             self._clocks.resume(handoff, at)
         else:
@@ -388,6 +388,12 @@ def _stem(opener: Handoff | None) -> str | None:
     if opener is not None and opener.kind in DEPENDENTS and opener.opened_by_id:
         return opener.opened_by_id
     return opener.id if opener is not None else None
+
+
+def _move(handoff: Handoff, stage_code: str) -> None:
+    if stage_code in RETURNING:
+        handoff.paused_stage = handoff.stage
+    handoff.stage = stage_code
 
 
 def _ends(handoff: Handoff, decision: Decision) -> bool:

@@ -8,6 +8,8 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Any
 
+from django.db import IntegrityError
+
 from bench.oracle import TABLE, Case, Item, Oracle
 from bench.simulate import arrivals, faults, habits, staffing
 from bench.simulate.compare import Judge
@@ -184,14 +186,16 @@ class Play:
             if is_allowed:
                 self.judge.find("disagrees", self.now, item.case.name, f"refused: {step} ({refusal})")
             self._look(item.case)  # nothing has changed
-            return
-        if is_allowed:
-            self._go_on(item, step, outcome)
+        except IntegrityError as broken:
+            self.judge.find("disagrees", self.now, item.case.name, f"breaks a law: {step} ({broken})")
         else:
-            self.judge.find("disagrees", self.now, item.case.name, f"accepted at {item.stage}: {step}")
+            self._go_on(item, step, outcome, is_allowed=is_allowed)
 
-    def _go_on(self, item: Item, step: Step, outcome: workflow.Outcome) -> None:
+    def _go_on(self, item: Item, step: Step, outcome: workflow.Outcome, *, is_allowed: bool) -> None:
         """What has been done has its consequences for both sides."""
+        if not is_allowed:
+            self.judge.find("disagrees", self.now, item.case.name, f"accepted at {item.stage}: {step}")
+            return
         opened = self.oracle.happened(item, step.action, step.said or self.now, self._told(step))
         if "slot_end" in step.data:
             self._slots[item.case.name] = step.data["slot_end"]

@@ -192,9 +192,9 @@ class Handoff(models.Model):
     it when its readers are away or late; ``is_outside`` says that its owner belongs to another organisation than that pool.
     ``due_at`` is the stage's clock, ``half_due_at`` the middle of it, ``needed_by`` the date set once for
     ``restriction.period.end``. ``task_status`` and ``remote_lasted_at`` are the performer's last word and its time.
-    ``paused_seconds`` is what was left of the clock when it stopped to wait for information at ``paused_stage``. ``escalate_at`` is when the
-    next level is to hear of it (NULL: all have), ``escalation_level`` the last that has. ``is_offer``: one of several
-    bids, none of which has been taken. ``slot_start_at`` (NULL: not known) and ``slot_end_at`` are those of the appointment that the stage is about.
+    ``paused_seconds`` is what was left of the clock when it stopped to wait for information; ``paused_stage`` is where
+    it goes on after that, or after a declined proposal. ``escalate_at`` is when the next level is to hear of it (NULL:
+    all have), ``escalation_level`` the last that has. ``is_offer``: one of several bids, none of which has been taken. ``slot_start_at`` (NULL: not known) and ``slot_end_at`` are those of the appointment that the stage is about.
     ``reconfirm_at`` is when what somebody entered for the performer has to be confirmed once more; ``contradiction`` is
     the stage that the performer's own Task names although its status doesn't allow it. ``authorisation`` is the payer's number, good until the end of that day.
     """

@@ -89,6 +89,15 @@ def test_a_declined_proposal_leaves_the_question_with_the_performer(here: Region
     assert Loop.objects.get(pk=asked.pk).is_advice
 
 
+def test_after_a_declined_proposal_it_goes_on_where_it_was_though_nobody_but_us_had_said_so(
+    here: Region, asked: Loop
+) -> None:
+    told = {"channel": "phone", "spoken_to": "The front desk"}
+    workflow.perform(the(asked, "fulfil").id, "receive", here.nina, data=told, attested=True)
+    workflow.perform(proposed(asked).id, "decline-proposal", here.gp, data={"answer": "Advice is enough."})
+    assert the(asked, "fulfil").stage == "in-triage"
+
+
 def test_nobody_proposes_what_was_asked_for_already(here: Region) -> None:
     take(request(**AT_CLINIC), here.ehr)
     workflow.perform(the(the_loop(), "dispatch").id, "send", here.gp)
