@@ -10,7 +10,7 @@ run:
 test:
 	$(BATON) exec -m pytest -n 2 --dist loadgroup -rs $(TESTS)
 
-# any FHIR R4 server: make interop FHIR_PARTNER=https://ehr.example/fhir; without one, the careless one of the shared folder
+# any FHIR R4 server: make interop FHIR_PARTNER=https://ehr.example/fhir; without one, those of the shared folder: a careless one and HAPI
 interop:
 	FHIR_PARTNER=$(FHIR_PARTNER) $(BATON) exec -m pytest -n 0 -rs tests/interop
 

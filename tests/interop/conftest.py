@@ -28,7 +28,7 @@ def medplum() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["fhir_partner"] if os.environ.get("FHIR_PARTNER") else ["medplum"])
+@pytest.fixture(params=["fhir_partner"] if os.environ.get("FHIR_PARTNER") else ["medplum", "fhir_partner"])
 def base_url(request: pytest.FixtureRequest) -> str:
     """A server that knows nothing of Baton."""
     url: str = request.getfixturevalue(request.param)
