@@ -143,7 +143,7 @@ def test_ours_may_stand_too_once_theirs_has_been_heard(
     applying.apply_pending(hospital)
     push(hospital, minutes=1)
     assert ehr.all("Task")[0]["status"] == "cancelled"
-    assert Link.objects.get(type="Task").state == Link.State.CLEAN
+    assert Link.objects.get(type="Task", local_id=conflict.pk).state == Link.State.CLEAN
 
 
 def test_what_nobody_owns_alone_is_decided_element_by_element(story: Story, hospital: Partner, ehr: FakeEhr) -> None:
