@@ -13,6 +13,7 @@ from records.errors import Incorrect
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(?:\.(?!-)[a-z0-9-]{1,63})*", re.ASCII)
+_QUERY = re.compile(r"[A-Za-z0-9._~=&%+:,/-]+", re.ASCII)
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*", re.ASCII)
 
 
@@ -43,11 +44,18 @@ def base_of(url: str) -> str:
 
 
 def endpoint_of(url: str) -> str:
-    """The normal form of a token endpoint's URL: as a base URL, over https, and with the slash at its end if it has one."""
-    normal = base_of(url)
+    """The normal form of a token endpoint's URL: as a base URL, over https, with the slash at its end and the query that
+    it has (some name their version there).
+    """
+    address, mark, query = url.partition("?")
+    normal = base_of(address)
     if not is_private(normal):
         raise Incorrect(_("“%(url)s” can't be used. It must begin with https://.") % {"url": normal})
-    return f"{normal}/" if url.endswith("/") else normal
+    if mark and not _QUERY.fullmatch(query):
+        raise Incorrect(
+            _("“%(url)s” can't be used. Its query has characters that don't belong there.") % {"url": normal}
+        )
+    return f"{normal}{'/' if address.endswith('/') else ''}{mark}{query}"
 
 
 def is_private(url: str) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 from django.core.management import CommandError, call_command
 
-from fhir_bridge.connecting import partners
+from fhir_bridge.connecting import addresses, partners
 from records import errors
 from records.models import Tenant
 from tests.fhir_bridge.story import HOSPITAL, PRACTICE, Story
@@ -57,6 +57,20 @@ def test_an_address_has_one_spelling(url: str, normal: str) -> None:
 def test_an_address_that_hides_where_it_leads_is_refused(url: str) -> None:
     with pytest.raises(errors.Incorrect):
         partners.base_of(url)
+
+
+TOKENS = "https://login.example/t/oauth2/token"
+
+
+@pytest.mark.parametrize("url", [TOKENS, f"{TOKENS}/", f"{TOKENS}?api-version=1.0", f"{TOKENS}/?a=b&c=d%20e"])
+def test_a_token_endpoint_keeps_the_slash_and_the_query_that_it_has(url: str) -> None:
+    assert addresses.endpoint_of(url) == url
+
+
+@pytest.mark.parametrize("rest", ["?", "?a=b#c", "#c?a=b", "?a=b c", "?a=b\r\nHost: evil", "?a=ü", "/../x?a=b"])
+def test_a_token_endpoint_whose_query_hides_something_is_refused(rest: str) -> None:
+    with pytest.raises(errors.Incorrect):
+        addresses.endpoint_of(f"{TOKENS}{rest}")
 
 
 @pytest.mark.parametrize(
