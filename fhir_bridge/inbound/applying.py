@@ -42,6 +42,7 @@ MAX_DEPTH = 4
 
 # Of a person or place that is ours and only recognised at the partner, these news are taken and nothing else
 RELAYED = {"Patient": ("deceasedBoolean", "deceasedDateTime")}
+GIVEN_UP = (Link.State.CLEAN, Link.State.HELD)  # not to be sent: by a person's decision, or the patient's
 ON_ITS_WAY = (Link.State.WANTED, Link.State.INFLIGHT, Link.State.UNKNOWN)
 
 
@@ -172,8 +173,17 @@ class _Application:
         links = Link.objects.filter(partner=self.partner, type=item.type)
         link = links.filter(remote_id=item.remote_id).first()
         sent = own_id(body) if link is None else ""
-        if sent and links.filter(local_id=sent, remote_id=None, state__in=ON_ITS_WAY).exists():
+        ours = links.filter(local_id=sent, remote_id=None).first() if sent else None
+        if ours is not None and ours.state in ON_ITS_WAY:
             raise Waiting("It waits until we know what came of our own sending of it.")
+        return link or (self._arrived(ours, body) if ours is not None else None)
+
+    def _arrived(self, link: Link, body: Resource) -> Link:
+        """What we sent and took for refused is there, as its identifier says: it is linked, and looked at again."""
+        link.remote_id = str(body["id"])
+        if link.state not in GIVEN_UP:
+            link.state, link.due_at, link.attempts = Link.State.UNKNOWN, clock.now(), 0
+        link.save(update_fields=["remote_id", "state", "due_at", "attempts"])
         return link
 
     def _translated(self, body: Resource) -> Resource:
