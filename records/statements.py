@@ -9,11 +9,15 @@ from typing import Any
 from django.db import connection
 from django.db.models import Model
 from django.utils.translation import gettext as _
+from psycopg import ClientCursor
 
 from records.errors import Conflict
 from records.json import Resource
 from records.models import Audience, StringIndex, Version
 from records.types import OtherResource, row_class
+
+FEW = 10
+"""So many rows are written with parameters: a statement that comes again with them is planned once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +177,20 @@ def _values(row: Model, but: str = "") -> tuple[Any, ...]:
 def _insert(table: str, columns: Sequence[str], values: Sequence[tuple[Any, ...]], suffix: str) -> int:
     """One INSERT of all rows; gives how many were written. Table and column names are our own models'.
 
-    Each row is put together by itself: its short pattern is taken apart once and remembered, one as long as all rows every time.
+    Of many, each row is put together by itself: its short pattern is taken apart once and remembered, one as long as
+    all rows every time.
     """
     row = f"({', '.join(['%s'] * len(columns))})"
     names = ", ".join(f'"{column}"' for column in columns)
+    start = f'INSERT INTO "{table}" ({names}) VALUES '  # noqa: S608
     with connection.cursor() as cursor:
-        lines = ", ".join(cursor.mogrify(row, line) for line in values)
-        cursor.execute(f'INSERT INTO "{table}" ({names}) VALUES {lines} {suffix}')  # noqa: S608
+        if len(values) > FEW:
+            binding = ClientCursor(connection.connection)
+            cursor.execute(f"{start}{', '.join(binding.mogrify(row, line) for line in values)} {suffix}")
+        else:
+            cursor.execute(
+                f"{start}{', '.join([row] * len(values))} {suffix}", [one for line in values for one in line]
+            )
         return int(cursor.rowcount)
 
 

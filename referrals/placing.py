@@ -33,10 +33,15 @@ def ours(reference: str) -> Resource:
 
 def system_of(reference: str, placer: str) -> Owner | None:
     """The partner's EHR that has placed a request for that root organisation; None where it wasn't one."""
-    kind, _colon, key = store.author("ServiceRequest", local({"reference": reference})[1]).partition(":")
+    kind, _colon, key = _author(reference).partition(":")
     if kind != "partner":
         return None
     return owner_for(Owner.Kind.PARTNER, key, organization=placer, name=name_of("Organization", placer))
+
+
+def _author(reference: str) -> str:
+    """Whoever has placed a request; empty for one of Baton's own, also where an EHR's message led to it."""
+    return "" if ours(reference) else store.author("ServiceRequest", local({"reference": reference})[1])
 
 
 def is_unsaid(loop: Loop, handoff: Handoff, action: str, actor: Actor) -> bool:
@@ -47,7 +52,7 @@ def is_unsaid(loop: Loop, handoff: Handoff, action: str, actor: Actor) -> bool:
     rows = [one for one in transitions_from(handoff.kind, handoff.stage, loop.kind) if one.action == action]
     stage = next((one.stage for row in rows for one in row.opens if one.handoff == "propose-change"), "")
     request = request_of(handoff, loop) if stage else ""
-    author = store.author("ServiceRequest", local({"reference": request})[1]) if request else ""
+    author = _author(request) if request else ""
     if not author.startswith("partner:") or author == actor.id:
         return False
     return stage == "performer-proposed" or not says(held(*local({"reference": request})), stage, loop)

@@ -185,7 +185,7 @@ class Play:
         except BatonError as refusal:
             if is_allowed:
                 self.judge.find("disagrees", self.now, item.case.name, f"refused: {step} ({refusal})")
-            self._look(item.case)  # nothing has changed
+            self._look(item.case)
         except IntegrityError as broken:
             self.judge.find("disagrees", self.now, item.case.name, f"breaks a law: {step} ({broken})")
         else:
@@ -203,6 +203,9 @@ class Play:
             self.reports[item.key] = step.data["report"]
         case = opened[0].case if opened else self.judge.cases.get(outcome.loop.id, item.case)
         self.took(case, outcome.loop.id, opened, outcome.opened, item)
+        self._go_further(item, step)
+
+    def _go_further(self, item: Item, step: Step) -> None:
         if item.kind == "confirm-death" and step.action == "confirm":
             self._confirm_death(item)
         if step.action == "match":
@@ -325,15 +328,8 @@ class Play:
         if choice.action == "match" and order is None:
             choice = replace(choice, action="refuse")
         at = habits.when(item, choice.action, self._slots.get(item.case.name), self.now, self.random)
-        step = Step(
-            at,
-            item.case.name,
-            choice.action,
-            "",
-            item.key,
-            self._details(item, choice.action, at, order),
-            seen=token(item),
-        )
+        told = self._details(item, choice.action, at, order)
+        step = Step(at, item.case.name, choice.action, "", item.key, told, seen=token(item))
         if item.key in self._handoffs:
             self.push(self._sent(item, self._signed(item, step, choice.who)))
             if self.random.random() < faults.MEDDLED:

@@ -1,6 +1,7 @@
 """A stay in hospital that ends: somebody calls, somebody sees the patient, and no pending result is nobody's."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -74,6 +75,12 @@ def test_a_discharge_opens_a_call_and_a_visit_at_the_patients_practice_once(
     asked = store.get("ServiceRequest", loop.request_id or "")
     assert (asked["encounter"]["reference"], asked["requester"]["reference"]) == ("Encounter/stay", "Practitioner/gp")
     assert loop_view(here.gp, loop.id, MONDAY).patient_name == "Ana Ruiz"
+
+
+def test_the_visit_is_batons_own_request_though_an_ehrs_word_led_to_it(here: Region) -> None:
+    take(stay(), replace(clinic(), id="partner:7", kind="partner"))
+    workflow.perform(the(visit(), "fulfil").id, "cancel", here.nina, data={"reason": "no-longer-needed", "second_person": "Practitioner/gp"})
+    assert "propose-change" not in open_kinds(visit()), "there is nobody to whom a change could be proposed"
 
 
 def test_a_discharge_that_is_heard_of_late_hides_no_days(here: Region) -> None:
