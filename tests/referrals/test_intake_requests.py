@@ -335,8 +335,8 @@ def test_a_request_that_is_active_again_after_its_loop_has_ended_opens_one_that_
 
 
 def test_a_follow_up_that_is_active_again_is_planned_again_and_not_sent(here: Region) -> None:
-    take(request(code=concept("390906007"), performer=[{"reference": f"Organization/{PRACTICE}"}]), here.ehr)
-    follow_up = {"code": concept("390906007"), "performer": [{"reference": f"Organization/{PRACTICE}"}]}
+    follow_up: dict[str, Any] = {"code": concept("390906007"), "performer": [{"reference": f"Organization/{PRACTICE}"}]}
+    take(request(**follow_up), here.ehr)
     take(request(**follow_up, status="revoked"), here.ehr)
     loop = the_loop()
     assert open_kinds(loop) == ["notify-patient"]

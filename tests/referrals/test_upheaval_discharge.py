@@ -79,7 +79,12 @@ def test_a_discharge_opens_a_call_and_a_visit_at_the_patients_practice_once(
 
 def test_the_visit_is_batons_own_request_though_an_ehrs_word_led_to_it(here: Region) -> None:
     take(stay(), replace(clinic(), id="partner:7", kind="partner"))
-    workflow.perform(the(visit(), "fulfil").id, "cancel", here.nina, data={"reason": "no-longer-needed", "second_person": "Practitioner/gp"})
+    workflow.perform(
+        the(visit(), "fulfil").id,
+        "cancel",
+        here.nina,
+        data={"reason": "no-longer-needed", "second_person": "Practitioner/gp"},
+    )
     assert "propose-change" not in open_kinds(visit()), "there is nobody to whom a change could be proposed"
 
 
@@ -165,7 +170,7 @@ def test_a_readmission_supersedes_the_visit_and_keeps_what_is_pending(here: Regi
     loop = pending(here)
     take(stay(), clinic())
     with clock.at(MONDAY + timedelta(days=1)):
-        again = {"period": {"start": (MONDAY + timedelta(days=1)).isoformat()}}
+        again: dict[str, Any] = {"period": {"start": (MONDAY + timedelta(days=1)).isoformat()}}
         take(stay("in-progress", key="again", **again), clinic())
     assert the(visit(), "fulfil").stage == "superseded"
     assert Event.objects.get(loop=visit(), action="supersede").evidence == "Encounter/again"
@@ -182,7 +187,7 @@ def test_a_stay_that_is_taken_up_again_under_the_same_number_is_followed_again(h
     assert the(first, "fulfil").stage == "superseded"
     end = MONDAY + timedelta(days=2)
     with clock.at(end):
-        again = {"period": {"start": (MONDAY - timedelta(days=3)).isoformat(), "end": end.isoformat()}}
+        again: dict[str, Any] = {"period": {"start": (MONDAY - timedelta(days=3)).isoformat(), "end": end.isoformat()}}
         take(stay(**again), clinic())
         take(stay(**again, length={"value": 5}), clinic())
     second = Loop.objects.filter(kind="follow-up").exclude(pk=first.pk).get()
