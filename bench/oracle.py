@@ -86,11 +86,9 @@ class Oracle(Lists):
             item.confirm_by = at + timedelta(tables.RECONFIRMED_DAYS) if told.get("attested") else NEVER
         self._take_along(item, at, told)
         item.is_back |= is_back
-        opened = [self._open(ABORT, case, at, one) for one in asked]
-        opened += [
-            self._open(ABORT, case, at, one, {"reason": told["reason"] or one.why_to_stop})
-            for one in came_back(item, told)
-        ]
+        why = [(one, told["reason"]) for one in asked]
+        why += [(one, told["reason"] or one.why_to_stop) for one in came_back(item, told)]
+        opened = [self._open(ABORT, case, at, one, {"reason": reason}) for one, reason in why]
         opened += [one for word in wanted for one in self._open_each(word, case, at, item, told, sooner)]
         is_void = "right-result" in opens
         if _learn(item, case, opened, told, is_void=is_void, is_end=is_end):
