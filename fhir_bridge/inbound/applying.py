@@ -192,11 +192,15 @@ class _Application:
     def _in_core(self, translated: Resource, link: Link | None) -> Resource:
         """A partner's Task in the words of core; of which kind of loop its codes speak, our handoff says."""
         profile = profiles.PROFILES[self.partner.profile]
-        if translated["resourceType"] != "Task" or not profile.reads:
+        if translated["resourceType"] != "Task":
             return translated
-        handoff = Handoff.objects.filter(pk=link.local_id if link else own_id(translated))
-        kind = handoff.values_list("loop__kind", flat=True).first() or "referral"
+        kind = self._kind(link, translated) if profile.reads else "referral"
         return profiles.inward(translated, profile, settings.BATON_BASE_URL, kind)
+
+    @staticmethod
+    def _kind(link: Link | None, task: Resource) -> str:
+        handoff = Handoff.objects.filter(pk=link.local_id if link else own_id(task))
+        return handoff.values_list("loop__kind", flat=True).first() or "referral"
 
     def _first(self, row: Inbox, body: Resource, translated: Resource) -> None:
         """A resource that is not linked yet: one that we know by its identifiers, or a new one."""

@@ -1,8 +1,9 @@
-"""A partner's Task, translated to core: our coding of the stage put beside theirs in businessStatus. Pure."""
+"""A partner's Task, translated to core: our codings of stage and reason put beside theirs. Pure."""
 
 from collections.abc import Iterator
 from typing import Any
 
+from fhir_bridge.profiles import reasons
 from fhir_bridge.profiles.table import Profile
 from records.json import Resource
 from referrals.pathways import STAGES
@@ -11,14 +12,20 @@ STAGE_SYSTEM = "CodeSystem/stage"
 
 
 def inward(task: Resource, profile: Profile, origin: str, kind: str = "referral") -> Resource:
-    """A copy with our coding of the stage that its businessStatus names, for a loop of this ``kind``; else as it is.
+    """A copy with our codings of the stage and the reason that it names, for a loop of this ``kind``; else as it is.
 
     Nothing of theirs is removed. A code whose status doesn't allow its stage is given its stage all the same: it is
     read as contradictory, kept and shown, and the status wins (PATHWAYS §3). A Task that names a stage of ours
     itself is left alone.
     """
+    if task.get("resourceType") != "Task":
+        return task
+    return _with_stage(reasons.inward(task, profile.reasons, origin), profile, origin, kind)
+
+
+def _with_stage(task: Resource, profile: Profile, origin: str, kind: str) -> Resource:
     said = task.get("businessStatus")
-    if task.get("resourceType") != "Task" or not isinstance(said, dict):
+    if not isinstance(said, dict):
         return task
     ours = f"{origin}/{STAGE_SYSTEM}"
     codings = [each for each in said.get("coding", []) if isinstance(each, dict)]

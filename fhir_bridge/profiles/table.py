@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from fhir_bridge.profiles.reasons import READS, WRITES, Coded
 from records.json import Resource
 
 NO_WORDS: frozenset[str] = frozenset()
@@ -30,6 +31,9 @@ class Profile:
     of which the one counts that allows the status. ``statuses`` are written instead of ours: (stage, or empty for any;
     our status) → the dialect's.
 
+    ``reasons`` are our reasons that a coded statusReason stands for, ``reason_codes`` what is written beside one of ours
+    (`fhir_bridge.profiles.reasons`).
+
     ``explained`` are the statuses whose reason must be told in words; ``withheld`` the elements that never leave us,
     per type; ``meta`` is put into the Task that we create there.
     """
@@ -43,6 +47,8 @@ class Profile:
     words: Mapping[str, Word] = field(default_factory=dict)
     reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     statuses: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    reasons: Mapping[Coded, tuple[str, ...]] = field(default_factory=lambda: READS)
+    reason_codes: Mapping[str, tuple[str, str, str]] = field(default_factory=lambda: WRITES)
     explained: frozenset[str] = NO_WORDS
     withheld: Mapping[str, frozenset[str]] = field(default_factory=lambda: {"Task": frozenset({"partOf"})})
     meta: Resource = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fhir_bridge.profiles import reasons
 from fhir_bridge.profiles.reading import STAGE_SYSTEM
 from fhir_bridge.profiles.table import Profile
 from records.json import Resource
@@ -32,7 +33,7 @@ def _in_their_words(task: Resource, profile: Profile, origin: str) -> Resource:
         if key in profile.statuses:
             task = task | {"status": profile.statuses[key]}
             break
-    return _explained(_with_word(task, stage, profile), profile)
+    return reasons.outward(_explained(_with_word(task, stage, profile), profile), profile.reason_codes, origin)
 
 
 def _stage_of(task: Resource, origin: str) -> str:

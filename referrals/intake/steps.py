@@ -51,6 +51,8 @@ STOPPED_ANYWAY = "stop-anyway"
 ANYWAY = {**dict.fromkeys(GOES_ON, STARTED_ANYWAY), "completed": DONE_ANYWAY}
 """What a performer's status says of what has ended here without an outcome."""
 BEFORE_THE_OUTCOME = frozenset({"requested", "received", "accepted"})
+MOST_CODES = 3
+"""How many of a sender's codes are shown where none is known."""
 ORDER = ("draft", "requested", "received", "accepted", "in-progress", "completed")
 
 
@@ -99,14 +101,21 @@ def report_in(said: Resource, known: Resource | None = None) -> str:
 
 
 def reason_in(said: Resource, offered: Field) -> dict[str, str]:
-    """The sender's statusReason as our code, where it uses ours, else `other` with its words (its coding is kept)."""
+    """The sender's statusReason as our code, where it uses ours, else `other` with its words and its codes."""
     concept = said.get("statusReason", {})
     codings = concept.get("coding", ())
     ours, codes = f"{settings.BATON_BASE_URL}/CodeSystem/reason", dict(offered.codes)
     code = next((one["code"] for one in codings if one.get("system") == ours and one.get("code") in codes), "other")
     display = next((one["display"] for one in codings if one.get("display")), "")
-    words = concept.get("text") or display or (str(codes[code]) if code != "other" else _("No reason was given."))
-    return {"reason": code, "reason_text": words}
+    words = concept.get("text") or display
+    if code != "other":
+        return {"reason": code, "reason_text": words or str(codes[code])}
+    unknown = ", ".join(
+        list(filter(None, (one.get("code") for one in codings if one.get("system") != ours)))[:MOST_CODES]
+    )
+    if words and unknown:
+        words = f"{words} [{unknown}]"
+    return {"reason": code, "reason_text": words or unknown or _("No reason was given.")}
 
 
 def agreed_elsewhere() -> AgreedElsewhere:

@@ -13,7 +13,7 @@ from bench.fake_ehr import FakeEhr
 from fhir_bridge.inbound import applying, polling
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import pushing
-from fhir_bridge.profiles import PROFILES, bser
+from fhir_bridge.profiles import PROFILES, bser, reasons
 from records import store
 from referrals import workflow
 from referrals.models import Handoff
@@ -196,3 +196,75 @@ def test_what_we_do_for_a_bser_initiator_has_its_number_and_ours_beside_it(
     assert written == [("received", []), ("accepted", []), ("in-progress", ["5.1.4"])]
     ours = {"system": f"{settings.BATON_BASE_URL}/CodeSystem/stage", "code": "seen-awaiting-report"}
     assert any(ours.items() <= each.items() for each in ehr.store["Task", "theirs"][-1]["businessStatus"]["coding"])
+
+
+@pytest.mark.parametrize("dialect", PROFILES)
+@pytest.mark.parametrize(
+    ("status", "coding", "expected"),
+    [
+        ("rejected", (reasons.SNOMED, "105480006"), "patient-declined"),
+        ("rejected", (reasons.HL7, "personnel-issue"), "no-capacity"),
+        ("failed", (reasons.HL7, "personnel-issue"), "unable"),
+    ],
+)
+def test_why_a_partner_ends_it_is_known_by_the_worlds_codes_and_theirs_stays(
+    dialect: str, status: str, coding: tuple[str, str], expected: str, story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    speaking(hospital, dialect)
+    handoff = story.refer()
+    pushing.run_once(hospital)
+    theirs = {"system": coding[0], "code": coding[1]}
+
+    ehr.put(ehr.all("Task")[0] | {"status": status, "statusReason": {"coding": [theirs], "text": "Not with us"}})
+    take(hospital)
+
+    handoff.refresh_from_db()
+    assert (handoff.reason_code, handoff.reason_text) == (expected, "Not with us")
+    assert store.get("Task", handoff.pk)["statusReason"]["coding"][0] == theirs
+    pushing.run_once(hospital)
+    take(hospital)
+    assert ehr.all("Task")[0]["statusReason"] == {"coding": [theirs], "text": "Not with us"}
+    assert not Inbox.objects.exclude(state="applied").exists()
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ({"coding": [{"system": "urn:theirs", "code": "X12"}]}, "X12"),
+        ({"coding": [{"system": "urn:theirs", "code": "X12", "display": "Full"}]}, "Full [X12]"),
+        ({"coding": [{"code": "X12"}], "text": "Not before May"}, "Not before May [X12]"),
+        ({"coding": [{"system": reasons.HL7, "code": "misidentified"}]}, "misidentified"),
+        ({"text": "Not before May"}, "Not before May"),
+    ],
+)
+def test_a_reason_that_nobody_knows_is_shown_as_it_came(
+    reason: dict[str, Any], shown: str, story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    handoff = story.refer()
+    pushing.run_once(hospital)
+
+    ehr.put(ehr.all("Task")[0] | {"status": "rejected", "statusReason": reason})
+    take(hospital)
+
+    handoff.refresh_from_db()
+    assert (handoff.stage, handoff.reason_code, handoff.reason_text) == ("declined", "other", shown)
+    assert store.get("Task", handoff.pk)["statusReason"] == reason
+
+
+@pytest.mark.parametrize("dialect", PROFILES)
+def test_why_we_end_it_is_written_in_the_worlds_code_and_in_ours(
+    dialect: str, story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    speaking(hospital, dialect)
+    handoff = asked_of_us(story, hospital, ehr)
+
+    said = {"reason": "patient-declined", "reason_text": "He wants to wait"}
+    workflow.perform(handoff.id, "decline", story.nina, data=said)
+    pushing.run_once(hospital)
+
+    written = ehr.store["Task", "theirs"][-1]["statusReason"]
+    ours = (f"{settings.BATON_BASE_URL}/CodeSystem/reason", "patient-declined")
+    assert written["text"] == "He wants to wait"
+    assert [(each["system"], each["code"]) for each in written["coding"]] == [ours, (reasons.SNOMED, "105480006")]
+    take(hospital)
+    assert Link.objects.get(type="Task", remote_id="theirs").state == Link.State.CLEAN

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir_bridge.profiles import PROFILES, Profile, inward, next_status, outward, towards
-from referrals.pathways import RESUMES, STAGES
+from fhir_bridge.profiles.reasons import GROUPS
+from referrals.intake.steps import ENDINGS
+from referrals.pathways import REASONS, RESUMES, STAGES
 
 US = "https://baton.example"
 OURS = f"{US}/CodeSystem/stage"
@@ -209,3 +211,29 @@ def test_every_code_and_every_word_of_a_table_names_stages_that_there_are(name: 
 
     assert all(("fulfil", code) in STAGES for code in codes)
     assert all(stage in profile.reads[word.code] for stage, word in profile.words.items())
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_reason_of_a_table_is_one_of_ours_and_what_is_written_is_read_as_it_was_meant(name: str) -> None:
+    profile = PROFILES[name]
+
+    assert {code for codes in profile.reasons.values() for code in codes} | set(profile.reason_codes) <= set(REASONS)
+    assert set(GROUPS) == set(ENDINGS)
+    for code, word in profile.reason_codes.items():
+        written = outward(ended(code), profile, US)["statusReason"]["coding"]
+        assert [(each["system"], each["code"]) for each in written[1:]] == [word[:2]]
+        back = inward({**ended(code), "statusReason": {"coding": written[1:]}}, profile, US)
+        assert back["statusReason"]["coding"][-1] == {"system": f"{US}/CodeSystem/reason", "code": code}
+
+
+def ended(code: str) -> dict[str, Any]:
+    """A Task that has failed for a reason of ours."""
+    coding = {"system": f"{US}/CodeSystem/reason", "code": code, "display": "Why"}
+    return {"resourceType": "Task", "status": "failed", "statusReason": {"coding": [coding], "text": "x"}}
+
+
+@pytest.mark.parametrize("reason", [None, "text", [], {"coding": None}, {"coding": ["x"]}, {"coding": [{}]}, {}])
+def test_a_reason_of_another_shape_is_left_as_it_is(reason: object) -> None:
+    task = {"resourceType": "Task", "status": "rejected", "statusReason": reason}
+
+    assert inward(task, PROFILES["core"], US) == task

@@ -98,7 +98,7 @@ def test_the_partners_reason_is_kept_with_its_own_code_and_opens_the_referrers_d
 ) -> None:
     reason = {"coding": [{"system": "urn:theirs", "code": "full"}], "text": "List is full until May"}
     heard = tell(here, fulfil, "rejected", after(hours=2), statusReason=reason)
-    assert (heard.stage, heard.reason_code, heard.reason_text) == ("declined", "other", "List is full until May")
+    assert (heard.stage, heard.reason_code, heard.reason_text) == ("declined", "other", "List is full until May [full]")
     assert task_of(heard)["statusReason"] == reason
     assert open_kinds(fulfil.loop) == ["decide-next-step", "notify-patient"]
 
