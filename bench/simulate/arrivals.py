@@ -214,10 +214,12 @@ def matched(play: "Play", item: Item, step: Step) -> None:
 
 
 def check_candidates(play: "Play", item: Item, step: Step, handoff: Handoff) -> None:
-    """Whoever matches was shown the order, if it is the same patient's."""
+    """Whoever matches was shown the order, if it is the patient's whom the evidence names."""
     case = next(one for one in play.judge.cases.values() if request_of(one) == step.data["request"])
     names = {f"ServiceRequest/{one.loop.request_id}" for one in matching.candidates(handoff)}
-    is_same = play.patients[family(case.name)] == play.patients[family(item.case.name)]
+    arrived = play.arrived.get(item.about)
+    whose = _patient(play, arrived) if arrived else play.patients[family(item.case.name)]
+    is_same = play.patients[family(case.name)] == whose
     if is_same and step.data["request"] not in names:
         play.judge.find("disagrees", play.now, item.case.name, f"{step.data['request']} was not proposed")
 
