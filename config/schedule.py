@@ -29,6 +29,7 @@ SCHEDULE = (
     Job("silence", timedelta(minutes=1), "referrals.upheavals.silence.sweep"),
     Job("push", timedelta(seconds=5), "fhir_bridge.tasks.push_due"),
     Job("pull", timedelta(seconds=10), "fhir_bridge.tasks.pull_due"),
+    Job("ageing", timedelta(minutes=1), "fhir_bridge.pending.ageing.sweep"),
     Job("reconcile", timedelta(minutes=5), "fhir_bridge.tasks.reconcile_due"),
     Job("discover", timedelta(hours=1), "fhir_bridge.tasks.discover_due"),
     Job("keys", timedelta(hours=6), "fhir_bridge.connecting.keys.tend"),

@@ -204,6 +204,7 @@ def _raw(item: Item) -> str:
 def _give_up(item: Item) -> None:
     if isinstance(item, Link):
         item.state, item.due_at, item.sent_version = Link.State.CLEAN, None, item.wanted_version
+        item.first_failed_at = None
     else:
         item.state, item.settled_at = Inbox.State.DISCARDED, clock.now()
     item.save()
@@ -217,7 +218,7 @@ def _retry(items: Iterable[Item]) -> None:
         elif isinstance(item, Link) and item.state in RETRIED_LINKS:
             is_open = item.state in {Link.State.UNKNOWN, Link.State.HELD}
             item.state = Link.State.UNKNOWN if is_open else Link.State.WANTED
-            item.due_at, item.attempts, item.remote_version = now, 0, ""
+            item.due_at, item.attempts, item.remote_version, item.first_failed_at = now, 0, "", None
         item.save()
         touched.add(item.partner_id)
     wakeups.after_commit("push", touched)

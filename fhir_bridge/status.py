@@ -9,12 +9,11 @@ from django.db.models import Count, Min, Q
 from fhir_bridge.capabilities.choices import WAYS, Choice
 from fhir_bridge.connecting import circuit
 from fhir_bridge.models import Inbox, Link, Partner, Reconciliation, Subscription
+from fhir_bridge.pending import ageing
 from records import clock
 
 WORKING = (Link.State.WANTED, Link.State.INFLIGHT, Link.State.UNKNOWN)
 TROUBLED = (Link.State.STUCK, Link.State.CONFLICT, Link.State.GONE, Link.State.HELD)
-UNKNOWN_FOR = timedelta(hours=1)
-"""† From this age on an unknown outcome is listed (PATHWAYS §2)."""
 DEFAULT_LIMIT = 200
 
 
@@ -132,21 +131,25 @@ def troubles(
     chosen: Filter | None = None,
     limit: int = DEFAULT_LIMIT,
 ) -> list[Trouble]:
-    """What is stuck, in conflict, gone, held, unknown for long, or quarantined; oldest first, links before inbox items."""
+    """What is stuck, in conflict, gone, held, tried for long, or quarantined; oldest first, links before inbox items."""
     scope = Q() if partner_id is None else Q(partner=partner_id)
     scope &= (chosen or Filter()).query()
     if organization is not None:
         scope &= Q(partner__steward_pool__organization=organization)
     links = Link.objects.filter(trouble_of_links() & scope).select_related("partner").order_by("first_failed_at", "pk")
-    items = Inbox.objects.filter(scope, state=Inbox.State.QUARANTINED).select_related("partner").order_by("pk")
+    items = Inbox.objects.filter(trouble_of_items() & scope).select_related("partner").order_by("pk")
     found = list(map(_of_link, links[:limit]))
     return [*found, *map(_of_item, items[: max(limit - len(found), 0)])]
 
 
 def trouble_of_links() -> Q:
     """The links that a person has to look at."""
-    long_ago = clock.now() - UNKNOWN_FOR
-    return Q(state__in=TROUBLED) | Q(state=Link.State.UNKNOWN, first_failed_at__lte=long_ago)
+    return Q(state__in=TROUBLED) | ageing.old_links(clock.now())
+
+
+def trouble_of_items() -> Q:
+    """What came in and a person has to look at."""
+    return Q(state=Inbox.State.QUARANTINED) | ageing.old_items(clock.now())
 
 
 def trouble(item: Link | Inbox) -> Trouble:

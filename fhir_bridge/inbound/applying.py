@@ -158,6 +158,7 @@ class _Application:
         lock(self.partner, [(item.type, item.remote_id)])
         link = self._link(item, body)
         if link is not None and _is_late(link, row):
+            mending.mended(row)
             return close([row], Inbox.State.DISCARDED, "It came after a newer version.")
         translated = self._in_core(self._translated(body), link)
         _needs_its_request(link, translated, self.partner)
