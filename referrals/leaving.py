@@ -62,7 +62,7 @@ def move_to_pools(practitioner: str) -> list[str]:
         return []
     note = _("%(name)s is no longer active.") % {"name": person.name}
     with transaction.atomic():
-        done = reassigning.hand_over_all(person, SYSTEM, note=note)
+        done = reassigning.hand_over(person, SYSTEM, note=note)
         moved = [one.handoff for one in done if not one.refused]
         _tell_supervisors(moved)
     return moved

@@ -4,11 +4,12 @@ Each is an action of its own with its own line in the journal, all in one transa
 with the reason, and the rest goes on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from records.access import Actor
@@ -56,14 +57,19 @@ def listed(actor: Actor, filters: Filters, now: datetime) -> list[str]:
     return list(dict.fromkeys(found))[: MOST + 1]
 
 
-def hand_over_all(person: Owner, actor: Actor, *, to: Owner | None = None, note: str = "") -> list[Handed]:
-    """Give away all open work of a person, and the loops that they are responsible for: to a colleague, or to a pool.
+def hand_over(
+    person: Owner, actor: Actor, *, to: Owner | None = None, note: str = "", only: Collection[str] | None = None
+) -> list[Handed]:
+    """Give away the open work of a person, and the loops that they are responsible for: to a colleague, or to a pool.
 
-    Without ``to`` each goes to the pool behind it. A loop is a person's responsibility, or its accountable pool's.
+    ``only`` are the ids of the handoffs and loops that are meant, None for all. Without ``to`` each goes to the pool
+    behind it. A loop is a person's responsibility, or its accountable pool's.
     """
-    held = Handoff.objects.filter(owner=person, closed_at=None).select_related("owner", "pool").order_by("due_at", "id")
-    acts = [Act(one.id, "reassign", data=_data(note, owner=_taker(one, to))) for one in held]
-    for loop in Loop.objects.filter(responsible=person, closed_at=None).select_related("accountable").order_by("id"):
+    meant = Q() if only is None else Q(pk__in=only)
+    held = Handoff.objects.filter(meant, owner=person, closed_at=None).select_related("owner", "pool")
+    acts = [Act(one.id, "reassign", data=_data(note, owner=_taker(one, to))) for one in held.order_by("due_at", "id")]
+    loops = Loop.objects.filter(meant, responsible=person, closed_at=None).select_related("accountable")
+    for loop in loops.order_by("id"):
         followed = to if to is not None and to.kind == Owner.Kind.PERSON else loop.accountable
         # every open loop has an open handoff (law 1); which one says it makes no difference
         some = Handoff.objects.filter(loop=loop, closed_at=None).order_by("id").values_list("id", flat=True)[0]

@@ -34,6 +34,7 @@ def _line(issue: Issue, handoffs: dict[str, Handoff], loops: dict[str, Loop], na
         return {"text": issue.text, "loop": ""}
     return {
         "text": issue.text,
+        "key": key,
         "loop": loop.pk,
         "patient": names.get(loop.patient_id, ""),
         "title": words.title(loop.kind, loop.title, handoff.kind if handoff else ""),

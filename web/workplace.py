@@ -44,7 +44,7 @@ FORM_ADDRESSES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "compose-discard": lambda of: reverse("compose", args=[of["kind"], "patient"]),
     "adopt-decide": lambda _of: reverse("adopt"),
     "reassign": lambda _of: reverse("worklist"),
-    **dict.fromkeys(("surrogate", "absence-end", "leave", "hand-over"), lambda _of: reverse("people")),
+    **dict.fromkeys(("surrogate", "absence-end", "hand-over"), lambda _of: reverse("people")),
     **dict.fromkeys(("patient-died", "patient-lives"), lambda of: reverse("patient", args=[of["patient_id"]])),
     **dict.fromkeys(("duplicate", "duplicate-undo"), lambda _of: reverse("duplicates")),
     "sync-retry": lambda _of: reverse("sync"),

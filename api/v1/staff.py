@@ -146,7 +146,7 @@ class Staff(Endpoint):
         body = inputs.read(HandOverBody, request)
         _membership, person = self._person(pk)
         to = people.colleague(body["to"], self.actor.organization, field="to") if body.get("to") else None
-        done = reassigning.hand_over_all(person, self.actor, to=to, note=body.get("note", ""))
+        done = reassigning.hand_over(person, self.actor, to=to, note=body.get("note", ""))
         return Response(HandedList(tuple(done)))
 
     @extend_schema(request=None, responses={204: None, 403: PROBLEM, 404: PROBLEM, 409: PROBLEM})

@@ -86,7 +86,7 @@ def _leave(play: "Play", step: Step, person: Person) -> None:
     if was_refused != bool(held):
         play.judge.find("disagrees", play.now, "", f"{person.name} {'may not' if was_refused else 'may'} leave")
     if was_refused:
-        reassigning.hand_over_all(play.world.owners[person.word], boss, to=play.world.owners[to.word])
+        reassigning.hand_over(play.world.owners[person.word], boss, to=play.world.owners[to.word])
         play.oracle.handed_over(person.word, to.word)
         leaving.leave(user, person.site, boss)
     play.oracle.left.add(person.word)

@@ -81,7 +81,7 @@ class People(RuleBasedStateMachine):
     @rule(who=NAMES, to=st.none() | NAMES)
     def hand_over(self, who: str, to: str | None) -> None:
         taker = self.staff[to].owner if to else None
-        self._try(lambda: reassigning.hand_over_all(self.staff[who].owner, self.ward.coordinator, to=taker))
+        self._try(lambda: reassigning.hand_over(self.staff[who].owner, self.ward.coordinator, to=taker))
 
     @rule(pick=st.integers(0, 9), to=NAMES | st.just("desk"))
     def reassign(self, pick: int, to: str) -> None:

@@ -57,7 +57,7 @@ def test_all_of_it_goes_to_a_colleague_in_one_go_and_then_they_may_leave(
     review_for(ward, ada)
     waiting, _fulfil = ward.sent(requester="ada", responsible=ada.owner)
     dues = dict(Handoff.objects.values_list("id", "due_at"))
-    done = reassigning.hand_over_all(ada.owner, ward.coordinator, to=bea.owner, note="Dr Ada leaves.")
+    done = reassigning.hand_over(ada.owner, ward.coordinator, to=bea.owner, note="Dr Ada leaves.")
     assert [one.refused for one in done] == ["", "", ""]
     assert not Handoff.objects.filter(owner=ada.owner, closed_at=None).exists()
     assert Loop.objects.filter(responsible=bea.owner).count() == 2
@@ -74,7 +74,7 @@ def test_all_of_it_goes_to_a_colleague_in_one_go_and_then_they_may_leave(
 
 def test_it_may_all_go_to_the_pools_behind_it(ward: Ward, ada: Colleague) -> None:
     loop, review = review_for(ward, ada)
-    reassigning.hand_over_all(ada.owner, ward.coordinator)
+    reassigning.hand_over(ada.owner, ward.coordinator)
     assert Handoff.objects.get(pk=review.pk).owner == ward.practice_pool
     assert Loop.objects.get(pk=loop.pk).responsible is None
     leaving.leave(ada.user, "practice", ward.boss)
@@ -130,7 +130,7 @@ def test_our_own_ehr_hears_what_keeps_a_practitioner(ward: Ward, ada: Colleague,
         intake.receive({**body, "active": False}, ehr)
     assert f"Task/{review.id}" in {issue.expression for issue in refused.value.issues}
     assert store.get("Practitioner", "ada")["active"] is True
-    reassigning.hand_over_all(ada.owner, ward.coordinator, to=bea.owner)
+    reassigning.hand_over(ada.owner, ward.coordinator, to=bea.owner)
     intake.receive({**body, "active": False}, ehr)
     assert not User.objects.get(pk=ada.user.pk).is_active
 

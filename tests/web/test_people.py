@@ -117,7 +117,9 @@ def test_a_leaver_is_kept_by_open_work_until_it_is_handed_over_and_then_signed_o
     kept = as_boss.post(leaving)
     assert kept.status_code == 409
     assert f'href="/loops/{story.loop.id}/"' in kept.content.decode()
-    as_boss.post(f"/people/{story.ana.practitioner}/hand-over/", {"owner": f"Practitioner/{dana.practitioner}"})
+    given = {"owner": f"Practitioner/{dana.practitioner}", "all": "1"}
+    answer = as_boss.post(f"/people/{story.ana.practitioner}/hand-over/", given, follow=True)
+    assert "Nothing is left with" in answer.content.decode()
     assert Handoff.objects.get(pk=mine.pk).owner.key == dana.practitioner
     assert as_boss.post(leaving).status_code == 302
     assert as_ana.get("/")["Location"].startswith("/sign-in/"), "the session has ended"
@@ -132,6 +134,31 @@ def test_what_keeps_a_leaver_can_be_told_apart_by_patient_order_and_due_time(sto
     shown = page.content.decode()
     assert "María José García · Cardiology" in shown
     assert "due in" in shown
+
+
+def test_of_what_keeps_a_leaver_chosen_lines_go_to_one_colleague_and_the_rest_to_another(
+    story: Story, boss: User, dana: User, boris: User, maria: str, clinic: str
+) -> None:
+    mine, leaving = question_of(story), f"/people/{story.ana.practitioner}/leave/"
+    other = refer(story.ana, maria, clinic, "Dermatology")
+    Loop.objects.filter(pk=other.pk).update(responsible=people.owner_for("person", story.ana.practitioner))
+    as_boss, over = browser_of(boss), f"/people/{story.ana.practitioner}/hand-over/"
+    page = as_boss.get(leaving)
+    assert page.status_code == 200
+    assert f'name="line" value="{mine.id}"' in page.content.decode()
+    assert User.objects.get(pk=story.ana.pk).memberships.exists(), "to look at it lets nobody go"
+    nothing = as_boss.post(over, {"owner": f"Practitioner/{dana.practitioner}"}, follow=True)
+    assert "Choose what is to be handed over." in nothing.content.decode()
+    chosen = {"owner": f"Practitioner/{dana.practitioner}", "line": [mine.id, story.loop.id], "note": "Leaves"}
+    rest = as_boss.post(over, chosen, follow=True)
+    assert rest.redirect_chain[0][0] == leaving
+    assert "2 tasks were handed over." in rest.content.decode()
+    assert [one["key"] for one in rest.context["left"] if one["loop"]] == [other.pk]
+    assert Handoff.objects.get(pk=mine.pk).owner.key == dana.practitioner
+    as_boss.post(over, {"owner": f"Practitioner/{boris.practitioner}", "all": "1"})
+    owners = [Loop.objects.get(pk=key).responsible for key in (story.loop.pk, other.pk)]
+    assert [one.key for one in owners if one] == [dana.practitioner, boris.practitioner]
+    assert as_boss.post(leaving).status_code == 302
 
 
 def test_nobody_else_lets_people_go(story: Story, dana: User, as_olga: Client) -> None:

@@ -1,6 +1,6 @@
 """People: being away and standing in; and for who manages people, giving all of somebody's work away and leaving."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 
 from records import clock
 from records.access import Actor
-from records.errors import Conflict, Forbidden, Incorrect, NotFound
+from records.errors import Conflict, Forbidden, Incorrect, Issue, NotFound
 from referrals import leaving, people, reassigning
 from referrals.models import Handoff, Membership, Owner, User
 from referrals.pathways import HANDOFFS
@@ -60,34 +60,36 @@ def surrogate(request: StaffRequest) -> HttpResponse:
 @page
 @require_POST
 def hand_over(request: StaffRequest, practitioner: str) -> HttpResponse:
-    """Give all open work of somebody away."""
+    """Give the open work of somebody away: what was chosen of it, or all."""
     _user, person = _find(request.actor, practitioner)
-    named = request.POST.get("owner", "")
+    named, note = request.POST.get("owner", ""), request.POST.get("note", "")[:2000]
     to = people.colleague(named, request.actor.organization) if named else None
-    tell(request, reassigning.hand_over_all(person, request.actor, to=to, note=request.POST.get("note", "")[:2000]))
-    return redirect("people")
+    only = None if "all" in request.POST else request.POST.getlist("line")
+    if only == []:
+        messages.error(request, _("Choose what is to be handed over."))
+    tell(request, reassigning.hand_over(person, request.actor, to=to, note=note, only=only))
+    return redirect("leave", practitioner)
 
 
 @page
-@require_POST
 def leave(request: StaffRequest, practitioner: str) -> HttpResponse:
-    """Let somebody go; while work is theirs the page lists it."""
+    """GET lists what is still somebody's; POST lets them go, or lists that as the reason why not."""
     user, person = _find(request.actor, practitioner)
+    if request.method != "POST":
+        return _left(request, person, leaving.left_with(user, request.actor.organization))
     try:
         leaving.leave(user, request.actor.organization, request.actor)
     except Conflict as error:
-        choices = [*people.colleagues(request.actor.organization)]
-        context = {
-            "name": person.name,
-            "practitioner": practitioner,
-            "why": error.message,
-            "left": left_lines(request.actor, error.issues),
-            "form": HandOverForm(choices, empty=_("The pool behind each")),
-            "here": "people",
-        }
-        return render(request, "web/leaver.html", context, status=409)
+        return _left(request, person, error.issues, status=409)
     messages.success(request, _("%(name)s works here no more.") % {"name": person.name})
     return redirect("people")
+
+
+def _left(request: StaffRequest, person: Owner, issues: Sequence[Issue], *, status: int = 200) -> HttpResponse:
+    left = left_lines(request.actor, issues)
+    form = HandOverForm([*people.colleagues(request.actor.organization)], empty=_("The pool behind each"))
+    context = {"person": person, "left": left, "has_work": any(one["loop"] for one in left), "form": form}
+    return render(request, "web/leaver.html", context | {"here": "people"}, status=status)
 
 
 def tell(request: StaffRequest, done: list[Handed]) -> None:
