@@ -55,13 +55,12 @@ def test_nothing_is_missed_in_a_small_simulation(seed: int) -> None:
 
 
 def forget_the_decision(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Law 5: a decline opens nothing for the referrer. (Where nothing else would be open, law 4 would refuse it.)"""
+    """Law 5: a refusal opens nothing for the referrer. (Where nothing else would be open, law 4 would refuse it.)"""
     openings = lifecycle._openings
 
     def forgetting(transition: Transition, situation: Situation) -> tuple[Opening, ...]:
         opened = openings(transition, situation)
-        is_needed = transition.action == "supersede"
-        return tuple(one for one in opened if is_needed or one.handoff != "decide-next-step")
+        return tuple(one for one in opened if one.handoff != "decide-next-step") or opened
 
     monkeypatch.setattr(lifecycle, "_openings", forgetting)
 

@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from bench.fake_ehr import Answer, FakeEhr
+from fhir_bridge.connecting import partners
+from fhir_bridge.outbound import pushing
+from fhir_bridge.pending import ageing
 from records import clock, store
 from records.access import SYSTEM, Actor
 from records.errors import BatonError, Conflict
@@ -18,6 +22,7 @@ from referrals import escalation, intake, leaving, people, workflow, worklists
 from referrals.models import Absence, Event, Handoff, Loop
 from referrals.upheavals import silence
 from referrals.worklists import Filters, Row
+from tests.fhir_bridge.story import HOSPITAL, build, promise
 from tests.referrals.exchange import answer, appointment
 from tests.referrals.staff import hire, review_for, sees
 from tests.referrals.ward import MONDAY, Ward
@@ -60,13 +65,18 @@ def test_2_what_is_overdue_never_disappears(ward: Ward) -> None:
 def test_3_viewed_is_not_acknowledged_and_acknowledged_is_not_acted_on(ward: Ward) -> None:
     loop, fulfil = ward.sent()
     ward.report(fulfil)
+    loop.refresh_from_db()
+    version = loop.version
     for _time in range(3):
         worklists.loop_view(ward.referrer, loop.id, MONDAY)
         worklists.rows(ward.referrer, Filters(scope="organisation"), now=MONDAY)
-    assert ward.open_kinds(loop) == ["review-report"], "to look at it ends nothing"
+    loop.refresh_from_db()
+    seen = (ward.open_kinds(loop), loop.acknowledged_by, loop.version)
+    assert seen == (["review-report"], "", version), "to look at it ends nothing and reads nothing"
     ward.acknowledge(loop)
     loop.refresh_from_db()
-    assert (ward.open_kinds(loop), loop.closed_at) == (["notify-patient"], None), "to acknowledge it tells nobody"
+    assert (ward.open_kinds(loop), loop.closed_at) == (["notify-patient"], None), "to acknowledge it acts on nothing"
+    assert (loop.acknowledged_by, loop.told_by) == ("Referrer", ""), "and tells nobody"
 
 
 def test_4_a_leaver_and_an_absent_one_strand_no_work(ward: Ward) -> None:
@@ -218,6 +228,36 @@ def test_12_a_partners_silence_is_an_alarm(ward: Ward) -> None:
     silence.heard("elsewhere", late, silent_after=timedelta(hours=1), pool=ward.practice_pool, name="Elsewhere")
     assert listed("practice", late, label="status-unknown") == []
     assert listed("practice", late + timedelta(hours=2), label="status-unknown") != []
+
+
+@pytest.mark.django_db
+def test_12_retries_beyond_their_age_limit_are_visible_work() -> None:
+    """The bridge tries on by itself; from an hour on somebody has it on their list, with a due time, until it arrives."""
+    story = build("fifteen")
+    with FakeEhr() as ehr:
+        hospital = partners.add("Hospital", ehr.base_url, organization=HOSPITAL, steward_pool=story.pool)
+        promise(hospital)
+        now = clock.now()
+        with clock.at(now):
+            story.refer()
+        with ehr.refusing(Answer(503), "POST", "Task"):
+            for minutes, lists in (
+                (0, []),
+                (30, []),
+                (61, ["Practice – coordination"]),
+                (90, ["Practice – coordination"]),
+            ):
+                at = now + timedelta(minutes=minutes)
+                with clock.at(at):
+                    pushing.run_once(hospital)
+                ageing.sweep(at)
+                assert [row.list_name for row in listed("practice", at, handoff="mend-exchange")] == lists
+        later = now + timedelta(days=3)
+        assert listed("practice", later, handoff="mend-exchange", label="overdue"), "like any other work"
+        with clock.at(later):
+            pushing.run_once(hospital)
+        assert ehr.all("Task")
+        assert listed("practice", later, handoff="mend-exchange") == []
 
 
 def test_13_late_and_duplicate_updates_never_undo_newer_ones(ward: Ward) -> None:

@@ -51,6 +51,22 @@ def test_each_of_two_performers_ends_on_its_own_and_the_loop_waits_for_both_repo
     assert Loop.objects.get(pk=loop.pk).stage == "closed"
 
 
+def test_while_one_of_two_reports_is_unread_neither_reading_nor_telling_is_the_whole_outcome(ward: Ward) -> None:
+    loop, clinic, elsewhere = split(ward)
+    ward.report(clinic)
+    first = ward.only(loop, "review-report")
+    ward.does(ward.partner, elsewhere, "report", report="DocumentReference/second")
+    ward.does(ward.referrer, first, "acknowledge", plan="Continue.", question_answered=True)
+    ward.tell(loop)
+    loop.refresh_from_db()
+    assert ward.open_kinds(loop) == ["review-report"]
+    assert (loop.acknowledged_by, loop.told_by) == ("", ""), "the second is still unread"
+    ward.acknowledge(loop)
+    assert ward.open_kinds(loop) == ["notify-patient"], "and of that the patient has not heard"
+    ward.tell(loop)
+    assert Loop.objects.get(pk=loop.pk).stage == "closed"
+
+
 def test_when_one_of_two_declines_the_referrer_decides_and_the_other_goes_on(ward: Ward) -> None:
     loop, clinic, elsewhere = split(ward)
     ward.does(ward.partner, elsewhere, "accept")
