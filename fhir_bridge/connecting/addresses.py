@@ -76,5 +76,13 @@ def _is_plain_host(host: str) -> bool:
         # "2130706433", "0x7f.1" and "127.1" are addresses to a resolver, and names to a reader
         last = host.rsplit(".", 1)[-1]
         return bool(_HOST.fullmatch(host)) and not re.fullmatch(r"[0-9]+|0x[0-9a-f]*", last)
-    is_odd = address.is_link_local or address.is_multicast or address.is_unspecified or address.is_reserved
-    return address.is_loopback or not is_odd
+    return not is_odd(address)
+
+
+def is_odd(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether no EHR can be there: link-local (where clouds keep their credentials), multicast, unspecified, reserved."""
+    inner = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    if inner is not None:
+        return is_odd(inner)
+    is_special = address.is_link_local or address.is_multicast or address.is_unspecified or address.is_reserved
+    return is_special and not address.is_loopback

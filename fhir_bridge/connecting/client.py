@@ -7,6 +7,7 @@ proxies and ``.netrc`` of the machine, stops at a size and at a deadline, and ha
 the partner's OperationOutcome without values, since diagnostics repeat a patient's data.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -232,8 +233,13 @@ def _issues(outcome: Resource) -> list[tuple[str, str, str]]:
         if isinstance(issue, dict):
             places = issue.get("expression") or issue.get("location") or [""]
             where = places[0] if isinstance(places, list) and places and isinstance(places[0], str) else ""
-            found.append((str(issue.get("severity")), str(issue.get("code"))[:40], _path(where)))
+            found.append((str(issue.get("severity")), _code(issue.get("code")), _path(where)))
     return found
+
+
+def _code(code: Any) -> str:
+    """A code of http://hl7.org/fhir/issue-type, as far as it has the form of one."""
+    return code if isinstance(code, str) and re.fullmatch(r"[a-z-]{1,40}", code) else "?"
 
 
 def _path(where: str) -> str:
@@ -244,7 +250,7 @@ def _path(where: str) -> str:
 def _date(response: requests.Response) -> datetime | None:
     try:
         return parsedate_to_datetime(response.headers.get("Date", "")).astimezone(UTC)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):  # the last also at both ends of time
         return None
 
 

@@ -1,18 +1,27 @@
 """One HTTP exchange with a server that we don't trust: no redirects, no surprises of this machine, and an end.
 
 Proxies and ``.netrc`` of the machine are ignored; an answer stops at a size and at a deadline, however slowly it drips.
+A name that leads to an address where no server of an EHR can be is left alone, whatever it led to when it was registered.
 """
 
 import json
+import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any
+from ipaddress import ip_address
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import NewConnectionError
 
+from fhir_bridge.connecting.addresses import is_odd
 from fhir_bridge.connecting.retries import LONGEST_RETRY_AFTER_SECONDS, Unreachable, Unreadable
 from records import clock, errors
 
@@ -32,6 +41,56 @@ class Limits:
     bytes: int
 
 
+class _Checked:
+    """A connection that is not made, or ends before its first byte, where its name leads to an address for no server.
+
+    Looked at twice: the name may lead elsewhere a moment later.
+    """
+
+    host: str
+    port: int
+
+    def _new_conn(self) -> socket.socket:
+        with suppress(OSError):  # a name that leads nowhere is told of by whoever connects
+            found = socket.getaddrinfo(self.host.strip("[]"), self.port, type=socket.SOCK_STREAM)
+            self._check(*(str(each[4][0]) for each in found))
+        made: socket.socket = super()._new_conn()  # type: ignore[misc]
+        try:
+            self._check(str(made.getpeername()[0]))
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def _check(self, *addresses: str) -> None:
+        if any(is_odd(ip_address(each.partition("%")[0])) for each in addresses):
+            raise NewConnectionError(cast("HTTPConnection", self), "leads to an address for no server")
+
+
+class _Plain(_Checked, HTTPConnection):
+    pass
+
+
+class _Private(_Checked, HTTPSConnection):
+    pass
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _Plain
+
+
+class _PrivatePool(HTTPSConnectionPool):
+    ConnectionCls = _Private
+
+
+class _Adapter(HTTPAdapter):
+    """Connections that are checked."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _PrivatePool}
+
+
 class _Session(requests.Session):
     """A session that knows no redirects; `requests` would read one's whole body even when told not to follow."""
 
@@ -43,6 +102,8 @@ def session() -> requests.Session:
     """Connections to one server."""
     made = _Session()
     made.trust_env = False
+    for scheme in ("http://", "https://"):
+        made.mount(scheme, _Adapter())
     made.headers["User-Agent"] = "Baton"
     return made
 
@@ -94,7 +155,7 @@ def retry_after(response: requests.Response) -> float | None:
     try:
         seconds = (parsedate_to_datetime(value) - clock.now()).total_seconds()
         return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_SECONDS)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 

@@ -1,13 +1,18 @@
 """The wire: our token goes to the registered origin alone, and no answer however odd does harm."""
 
+import socket
 import threading
 import time
+import tracemalloc
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from bench.fake_ehr import Answer, FakeEhr, Request
-from fhir_bridge.connecting.client import Server, token
+from fhir_bridge.connecting.client import MAX_BYTES, Server, token
 from fhir_bridge.connecting.credentials import Fixed
 from fhir_bridge.connecting.retries import Unreachable, Unreadable
 from records import errors, json
@@ -205,3 +210,67 @@ def test_a_partners_request_log_shows_no_credentials_in_urls(server: Server, ehr
 
     seen: Request = ehr.requests[0]
     assert TOKEN not in f"{seen.path}{seen.query}"
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1%2", "::", "224.0.0.1"])
+def test_a_name_that_leads_to_where_no_ehr_can_be_is_not_connected_to(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, connected = [], []
+
+    def resolve(host: str, port: int, *_more: int, **_options: int) -> list[tuple[object, ...]]:
+        asked.append(host)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        return [(family, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket.socket, "connect", lambda _socket, to: connected.append(to))
+    for url in ("http://ehr.example/fhir", "https://ehr.example/fhir"):
+        with pytest.raises(Unreachable):
+            Server(url).read("Task", "1")
+    assert set(asked) == {"ehr.example"}
+    assert connected == []
+
+
+def test_a_bomb_is_put_down_when_it_has_grown_too_big(ehr: FakeEhr) -> None:
+    bomb = zlib.compressobj(9, wbits=31)
+    content = bomb.compress(b"[" * 400_000_000) + bomb.flush()
+    with serving(content, "gzip") as url:
+        tracemalloc.start()
+        with pytest.raises(Unreadable, match="too big"):
+            Server(url).read("Task", "1")
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert most < 4 * MAX_BYTES
+
+
+@pytest.mark.parametrize("encoding", ["gzip, " * 50 + "gzip", "br", "zstd", "x-unheard-of"])
+def test_an_encoding_that_nobody_asked_for_is_no_answer(encoding: str) -> None:
+    with serving(b"\x1f\x8b" + b"x" * 2_000, encoding) as url, pytest.raises(errors.Unavailable):
+        Server(url).read("Task", "1")
+
+
+@contextmanager
+def serving(content: bytes, encoding: str) -> Iterator[str]:
+    """A server that gives this to anybody."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            for name, value in (("Content-Encoding", encoding), ("Content-Length", str(len(content)))):
+                self.send_header(name, value)
+            self.send_header("Content-Type", "application/fhir+json")
+            self.end_headers()
+            with suppress(OSError):
+                self.wfile.write(content)
+
+        def log_message(self, *_args: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/fhir"
+    finally:
+        server.shutdown()
+        server.server_close()
