@@ -7,7 +7,7 @@ docs/decisions/0095.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from django.conf import settings
 
 from fhir_bridge.connecting.retries import Withheld
 from fhir_bridge.models import Link
-from fhir_bridge.sharing import references
+from fhir_bridge.sharing import recipients, references
 from records import access, clock, dates, json
 from records.json import Resource
 from records.types import row_class
@@ -37,13 +37,17 @@ OF_NO_PATIENT = frozenset({"Organization", "Practitioner", "PractitionerRole", "
 
 @dataclass(frozen=True, slots=True)
 class Disclosure:
-    """What is about to be sent to whom: ``named`` are (type, id) of the resource and of all that it refers to."""
+    """What is about to be sent to whom: ``named`` are (type, id) of the resource and of all that it refers to.
+
+    ``people`` are those of a Consent's people who would get it (`fhir_bridge.sharing.recipients`).
+    """
 
     type: str
     body: Resource
     named: frozenset[tuple[str, str]]
     organizations: frozenset[str]
     at: datetime
+    people: frozenset[tuple[str, str]] = frozenset()
 
 
 def check(link: Link, body: Resource) -> None:
@@ -58,8 +62,16 @@ def check(link: Link, body: Resource) -> None:
         .filter(patient=patient, status="active", deleted=False)
         .values_list("id", "body")
     ):
-        if rule_of(json.loads(text), disclosure) == "deny":
-            raise Withheld(f"Consent/{key} of the patient denies it.")
+        _judge(f"Consent/{key}", json.loads(text), disclosure, access.root(link.partner.organization))
+
+
+def _judge(name: str, consent: Resource, disclosure: Disclosure, root: str) -> None:
+    if rule_of(consent, disclosure) == "deny":
+        raise Withheld(f"{name} of the patient denies it.")
+    people = recipients.people(consent, disclosure.type, disclosure.body, root)
+    if people and rule_of(consent, replace(disclosure, people=people)) == "deny":
+        who = ", ".join(sorted(f"{type_}/{id_}" for type_, id_ in people))
+        raise Withheld(f"{name} of the patient denies it to {who}, who would get it there.")
 
 
 def _ends_it(link: Link, body: Resource) -> bool:
@@ -113,9 +125,11 @@ def _in_its_time(provision: Resource, disclosure: Disclosure) -> bool:
 
 
 def _to_them(provision: Resource, disclosure: Disclosure) -> bool:
+    """Its actors are the partner, or for a denial somebody there: a permission for one person is none for all."""
     actors = provision.get("actor", [])
-    named = {each for actor in actors for each in references.targets(actor.get("reference"), *_bases())}
-    return not actors or any(type_ == "Organization" and id_ in disclosure.organizations for type_, id_ in named)
+    named = {each for actor in actors for each in recipients.of_actor(actor)}
+    is_theirs = any(type_ == "Organization" and id_ in disclosure.organizations for type_, id_ in named)
+    return not actors or is_theirs or (provision.get("type") == "deny" and bool(named & disclosure.people))
 
 
 def _is_sharing(provision: Resource, _disclosure: Disclosure) -> bool:

@@ -170,7 +170,8 @@ DENIED: dict[str, dict[str, Any]] = {
 PERMITTED: dict[str, dict[str, Any]] = {
     "it is permitted": {"type": "permit"},
     "another organisation": {"type": "deny", "actor": [to("Organization", PRACTICE)]},
-    "a person": {"type": "deny", "actor": [to("Practitioner", "x")]},
+    "a person elsewhere": {"type": "deny", "actor": [to("Practitioner", "x")]},
+    "but one person there": {"type": "deny", "actor": [to("Practitioner", "x")], "provision": [{"type": "permit"}]},
     "collecting": {"type": "deny", "action": [{"coding": [{"code": "collect"}]}]},
     "another type": {"type": "deny", "class": [{"system": TYPES, "code": "Condition"}]},
     "another category": {"type": "deny", "code": [{"coding": [{"system": "s", "code": "psy"}]}]},
@@ -220,6 +221,81 @@ def test_the_australian_withdrawal_holds_back_the_report_of_the_order_that_it_na
     named = consents.Disclosure("DiagnosticReport", report, frozenset({order}), frozenset({HOSPITAL}), AT)
 
     assert consents.rule_of(withdrawal, named) == "deny"
+
+
+@pytest.fixture
+def there(story: Story) -> str:
+    """A practitioner of a department of the hospital."""
+    keep({"resourceType": "Practitioner", "id": "doc", "identifier": [{"system": "urn:npi", "value": "77"}]})
+    ward = {"resourceType": "Organization", "id": "ward", "name": "Ward"}
+    keep(ward | {"partOf": {"reference": f"Organization/{HOSPITAL}"}})
+    keep(role())
+    return "doc"
+
+
+def role(**more: Any) -> dict[str, Any]:
+    works = {"practitioner": {"reference": "Practitioner/doc"}, "organization": {"reference": "Organization/ward"}}
+    return {"resourceType": "PractitionerRole", "id": "role"} | works | more
+
+
+def known_by(identifier: dict[str, str]) -> dict[str, Any]:
+    return {"role": {"text": "Recipient"}, "reference": {"identifier": identifier}}
+
+
+@pytest.mark.parametrize(
+    "actor",
+    [to("Practitioner", "doc"), to("PractitionerRole", "role"), known_by({"system": "urn:npi", "value": "77"})],
+)
+def test_who_denies_it_to_one_who_works_there_denies_it_to_the_partner_visibly(
+    actor: dict[str, Any], there: str, story: Story, hospital: Partner, ehr: FakeEhr, now: datetime
+) -> None:
+    keep(consent(type="deny", actor=[actor]))
+    story.refer()
+    pushing.run_once(hospital)
+
+    assert not sent(ehr)
+    held = Link.objects.get(type="Patient")
+    assert held.state == "held"
+    assert f"/{'role' if 'Role' in str(actor) else there}" in held.error_text
+    assert Handoff.objects.filter(kind="mend-exchange", closed_at=None).exists()
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [{"active": False}, {"organization": {"reference": f"Organization/{PRACTICE}"}}],
+)
+def test_who_does_not_work_there_gets_nothing_there(
+    elsewhere: dict[str, Any], there: str, story: Story, hospital: Partner, ehr: FakeEhr, now: datetime
+) -> None:
+    keep(role(**elsewhere))
+    keep(consent(type="deny", actor=[to("Practitioner", there)]))
+    story.refer()
+    pushing.run_once(hospital)
+
+    assert "Task" in sent(ehr)
+
+
+def test_an_order_to_the_very_person_is_held_wherever_they_work(
+    there: str, story: Story, hospital: Partner, ehr: FakeEhr, now: datetime
+) -> None:
+    keep(role(organization={"reference": f"Organization/{PRACTICE}"}))
+    keep(consent(type="deny", actor=[to("Practitioner", there)]))
+    story.refer(performer=[{"reference": f"Practitioner/{there}"}])
+    pushing.run_once(hospital)
+
+    assert states()["ServiceRequest"] == "held"
+    assert "ServiceRequest" not in sent(ehr)
+
+
+def test_a_permission_for_one_person_is_none_for_all_who_work_there(
+    there: str, story: Story, hospital: Partner, ehr: FakeEhr, now: datetime
+) -> None:
+    exception = {"type": "permit", "actor": [to("Practitioner", there)]}
+    keep(consent(type="deny", provision=[exception]))
+    story.refer()
+    pushing.run_once(hospital)
+
+    assert not sent(ehr)
 
 
 def disclosure() -> consents.Disclosure:
