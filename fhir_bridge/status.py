@@ -1,8 +1,9 @@
 """How the exchange with each partner stands, for the sync page and for commands. Reads only; no patient data."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Count, Min, Q
 
@@ -14,12 +15,15 @@ from records import clock
 
 WORKING = (Link.State.WANTED, Link.State.INFLIGHT, Link.State.UNKNOWN)
 TROUBLED = (Link.State.STUCK, Link.State.CONFLICT, Link.State.GONE, Link.State.HELD)
+UNAPPLIED = (Inbox.State.PENDING, Inbox.State.WAITING)
 DEFAULT_LIMIT = 200
 
 
 @dataclass(frozen=True, slots=True)
 class PartnerStatus:
     """One partner: ``links`` and ``inbox`` are counts per state, ``oldest_at`` since when the oldest write waits.
+
+    ``unapplied_since`` is when the oldest thing came that is not applied yet.
 
     ``silent_since`` is set when nothing was heard beyond the partner's window of silence. ``circuit`` is closed, open or
     half-open (`fhir_bridge.connecting.circuit`) after ``failures`` in a row; nothing is asked before ``not_before_at``.
@@ -42,6 +46,7 @@ class PartnerStatus:
     failures: int = 0
     failing_since: datetime | None = None
     not_before_at: datetime | None = None
+    unapplied_since: datetime | None = None
 
     @property
     def waiting(self) -> int:
@@ -104,7 +109,7 @@ class Filter:
 
 
 def overview(organization: str | None = None) -> list[PartnerStatus]:
-    """Every partner (or those whose steward pool belongs to that root Organization), in three queries."""
+    """Every partner (or those whose steward pool belongs to that root Organization), in four queries."""
     partners = Partner.objects.all()
     if organization is not None:
         partners = partners.filter(steward_pool__organization=organization)
@@ -116,7 +121,30 @@ def overview(organization: str | None = None) -> list[PartnerStatus]:
         .values_list("partner")
         .annotate(at=Min("first_failed_at"))
     )
-    return [_status(each, links.get(each.pk, {}), inbox.get(each.pk, {}), oldest.get(each.pk)) for each in chosen]
+    unapplied = dict(
+        Inbox.objects.filter(partner__in=chosen, state__in=UNAPPLIED)
+        .values_list("partner")
+        .annotate(at=Min("received_at"))
+    )
+    return [
+        replace(
+            _status(each, links.get(each.pk, {}), inbox.get(each.pk, {}), oldest.get(each.pk)),
+            unapplied_since=unapplied.get(each.pk),
+        )
+        for each in chosen
+    ]
+
+
+def health(each: PartnerStatus) -> dict[str, Any]:
+    """Everything that the sync page says of a partner, as plain values and aware instants (UTC), for programs."""
+    return {
+        **asdict(each),
+        "waiting": each.waiting,
+        "troubled": each.troubled,
+        "ways": {aspect: asdict(choice) for aspect, choice in ways(each.id).items()},
+        "reconciled": [asdict(run) for run in reconciled(each.id)],
+        "subscriptions": [asdict(told) for told in subscriptions(each.id)],
+    }
 
 
 def of(partner: Partner) -> PartnerStatus:

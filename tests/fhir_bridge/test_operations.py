@@ -1,5 +1,7 @@
 """What a person sees of the exchange, and what they may do about it."""
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 
@@ -9,8 +11,9 @@ from django.core.management import CommandError, call_command
 
 from bench.fake_ehr import Answer, FakeEhr
 from fhir_bridge import operations, status, tasks
-from fhir_bridge.inbound import applying
-from fhir_bridge.models import Link, Partner
+from fhir_bridge.inbound import applying, reconciling
+from fhir_bridge.models import Inbox, Link, Partner, Subscription
+from fhir_bridge.outbound import pushing
 from fhir_bridge.pending import inbox
 from records import clock, store
 from records.errors import Incorrect, NotFound
@@ -147,3 +150,47 @@ def test_a_loop_knows_that_its_exchange_needs_mending(story: Story, hospital: Pa
     named = {"system": f"{settings.BATON_BASE_URL}/id/exchange", "value": upkeep.loop.about}
     assert store.get("Task", upkeep.pk)["focus"] == {"identifier": named}
     assert store.get("Task", upkeep.loop_id)["focus"] == {"identifier": named}
+
+
+def status_of(*arguments: str) -> str:
+    said = StringIO()
+    call_command("sync", "status", *arguments, stdout=said)
+    return said.getvalue()
+
+
+def test_a_program_reads_what_is_counted_of_every_exchange(story: Story, hospital: Partner, ehr: FakeEhr) -> None:
+    story.refer()
+    pushing.run_once(hospital)
+    link = Link.objects.get(type="Task")
+    ehr.remove("Task", str(link.remote_id))
+    reconciling.run(hospital, reconciling.Scope.OPEN)
+    Subscription.objects.create(partner=hospital, type="Task", key="k", state="error", created_at=clock.now())
+    came = Inbox.objects.create(partner=hospital, type="Task", remote_id="x", body="{}", received_at=clock.now())
+
+    [one] = json.loads(status_of("--json"))
+
+    assert (one["name"], one["state"], one["circuit"]) == ("Hospital", "active", "closed")
+    assert one["links"]["gone"] == 1
+    assert one["inbox"]["pending"] == 1
+    assert one["unapplied_since"] == str(came.received_at)
+    assert [(run["scope"], run["missing"]) for run in one["reconciled"]] == [("open", 1)]
+    assert [(told["what"], told["state"]) for told in one["subscriptions"]] == [("Task", "error")]
+    assert json.loads(status_of("--partner", "Hospital", "--json")) == [one]
+
+
+def test_a_person_reads_the_same_in_tables(story: Story, hospital: Partner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert status_of().count("Hospital") == 1
+    reconciling.run(hospital, reconciling.Scope.ALL)
+    Subscription.objects.create(partner=hospital, type="Task", key="k", state="active", created_at=clock.now())
+
+    said = status_of()
+
+    assert said.count("Hospital") == 3
+    assert {"differing", "subscription", "to mend"} <= set(re.findall(r"[a-z][a-z ]*[a-z]", said))
+
+
+@pytest.mark.parametrize(("arguments", "words"), [([], "--partner"), (["status", "--partner", "X"], "no partner")])
+def test_what_is_missing_is_said(arguments: list[str], words: str, db: None) -> None:
+    with pytest.raises(CommandError, match=words):
+        call_command("sync", *arguments)
