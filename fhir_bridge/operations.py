@@ -9,9 +9,8 @@ from typing import Any
 
 from django.db import transaction
 
-from fhir_bridge.capabilities import choices
 from fhir_bridge.capabilities.abilities import Abilities
-from fhir_bridge.connecting import description, inspection, keys, partners, settings, tokens
+from fhir_bridge.connecting import description, inspection, keys, partners, registration, settings, tokens
 from fhir_bridge.connecting.inspection import Finding
 from fhir_bridge.inbound import rewinding
 from fhir_bridge.models import Partner, SigningKey
@@ -97,18 +96,20 @@ def describe(partner: Partner) -> dict[str, Any]:
 
 
 @transaction.atomic
-def configure(partner: Partner, actor: Actor, told: Mapping[str, str], *, secret: str | None = None) -> list[str]:
+def configure(
+    partner: Partner, actor: Actor, told: Mapping[str, str], *, secret: str | None = None, is_moved: bool = False
+) -> list[str]:
     """Set what is told (`fhir_bridge.connecting.settings`), and the secret if there is one; give what is another now.
 
-    Raise `Incorrect` for what can't be: then nothing is set.
+    Raise `Incorrect` for what can't be, `Conflict` for what can't be now: then nothing is set. At another address
+    nothing is known of the partner before it is tested, or discovered by itself.
     """
     row = Partner.objects.select_for_update(of=("self",)).select_related("steward_pool").get(pk=partner.pk)
-    changed = settings.put(row, told, secret)
+    changed = settings.put(row, told, secret, is_moved=is_moved)
     if not changed:
         return []
-    fields = {name.replace("-", "_") for name in changed if name not in choices.WAYS}
-    row.save(update_fields=[*fields | {"chosen", "secret", "token_url", "scope", "client_id"}])
-    if not set(changed).isdisjoint({*settings.LOGIN, "secret"}):
+    row.save()
+    if not set(changed).isdisjoint({*settings.LOGIN, "secret", registration.ADDRESS}):
         tokens.forget(row)
     said = ", ".join(f"{name} = {told[name]}" if name in told else name for name in changed)
     _told("set", actor, row, said)

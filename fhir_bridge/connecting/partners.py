@@ -11,18 +11,17 @@ from datetime import timedelta
 from django.utils.translation import gettext as _
 
 from fhir_bridge.capabilities.abilities import Abilities
-from fhir_bridge.connecting import discovery, limits
+from fhir_bridge.connecting import discovery, limits, registration
 from fhir_bridge.connecting.addresses import base_of
 from fhir_bridge.connecting.client import Server
 from fhir_bridge.connecting.credentials import BY_TOKEN, Credentials, fixed, put
 from fhir_bridge.connecting.tokens import TokenSigner
 from fhir_bridge.models import Partner
-from records import access, clock, store
+from records import clock
 from records.access import Actor
 from records.errors import Conflict, Incorrect, NotFound
-from records.models import Tenant
 from referrals.models import Owner
-from referrals.people import default_pool, owner_for
+from referrals.people import owner_for
 from referrals.upheavals import silence
 
 __all__ = ["Partner", "actor", "add", "base_of", "by_name", "connect", "discover"]
@@ -86,17 +85,16 @@ def add(
     url = base_of(base_url)
     checked = credentials.checked(url)
     for reference in filter(None, (organization, tenant)):
-        _check_organization(reference)
+        registration.check_organization(reference)
     if Partner.objects.filter(name=name).exists():
         raise Conflict(_("There is a partner named “%(name)s” already.") % {"name": name})
-    if Partner.objects.filter(base_url=url).exists():
-        raise Conflict(_("There is a partner with this address already."))
+    registration.check_free(url)
     partner = Partner(
         name=name,
         base_url=url,
         organization=organization,
         tenant=tenant,
-        steward_pool=_steward(steward_pool, tenant),
+        steward_pool=registration.steward(steward_pool, tenant),
         is_directory=is_directory,
         created_at=clock.now(),
     )
@@ -111,28 +109,3 @@ def _expect(partner: Partner) -> None:
     window = timedelta(seconds=partner.silence_seconds)
     now, pool = partner.created_at, partner.steward_pool
     silence.heard(partner.organization, now, silent_after=window, pool=pool, name=partner.name)
-
-
-def _check_organization(organization: str) -> None:
-    try:
-        store.read("Organization", organization)
-    except NotFound as error:
-        raise NotFound(_("There is no Organization “%(id)s” here.") % {"id": organization}) from error
-
-
-def _steward(pool: str, tenant: str) -> Owner:
-    """The owner of everything that has to be mended in the exchange with this partner."""
-    if pool:
-        owner = Owner.objects.filter(kind=Owner.Kind.POOL, key=pool).first()
-        if owner is None and not access.is_tenant(pool):
-            raise NotFound(_("There is no pool “%(id)s” here.") % {"id": pool})
-        return owner or default_pool(pool)
-    if tenant:
-        return default_pool(tenant)
-    tenants = list(Tenant.objects.order_by("organization").values_list("organization", flat=True))
-    if len(tenants) == 1:
-        return default_pool(tenants[0])
-    raise Incorrect(
-        _("Say with --steward-pool who mends the exchange with this partner, by a pool's id or one of these: %(ids)s.")
-        % {"ids": ", ".join(tenants) or "–"}
-    )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from fhir_bridge.capabilities import choices
-from fhir_bridge.connecting import credentials, limits, secrets
+from fhir_bridge.connecting import credentials, limits, registration, secrets
 from fhir_bridge.connecting.credentials import Credentials
 from fhir_bridge.models import Partner
 from fhir_bridge.profiles import PROFILES
@@ -40,17 +40,22 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "profile": tuple(sorted(PROFILES)),
     "task-host": tuple(Partner.TaskHost.values),
 }
-NAMES = (*LOGIN, *WORDS, *NUMBERS, *choices.WAYS)
+NAMES = (*registration.NAMES, *LOGIN, *WORDS, *NUMBERS, *choices.WAYS)
 
 
-def put(row: Partner, told: Mapping[str, str], secret: str | None = None) -> list[str]:
+def put(row: Partner, told: Mapping[str, str], secret: str | None = None, *, is_moved: bool = False) -> list[str]:
     """Put what is told into the row, which the caller saves; give the names of what is another now.
 
-    ``secret`` None leaves it. Raise `Incorrect`, naming what may be, for anything that can't be.
+    ``secret`` None leaves it; ``is_moved`` as in `fhir_bridge.connecting.registration`. Raise `Incorrect`, naming what
+    may be, for anything that can't be.
     """
-    changed = [name for name in told if _put_one(row, name, told[name])]
-    login = {name: text for name, text in told.items() if name in LOGIN}
-    if login or secret is not None:
+    old_url, login = row.base_url, {name: text for name, text in told.items() if name in LOGIN}
+    ties = {name: text for name, text in told.items() if name in registration.NAMES}
+    changed = registration.put(row, ties, is_moved=is_moved)
+    changed += [name for name in told if name not in ties and _put_one(row, name, told[name])]
+    if login.get("auth", row.auth) not in WITHOUT_SECRET:
+        registration.check_secret(row, old_url, secret)
+    if login or secret is not None or row.base_url != old_url:
         changed += _put_login(row, login, secret)
     return changed
 

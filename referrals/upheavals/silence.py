@@ -31,6 +31,11 @@ def lost(organization: str, since: datetime, *, pool: Owner, name: str) -> None:
     SignOfLife.objects.update_or_create(organization=access.root(organization), defaults=told)
 
 
+def entrust(organization: str, pool: Owner) -> None:
+    """From now on that pool is told when the system of that organisation falls silent."""
+    SignOfLife.objects.filter(organization=access.root(organization)).update(pool=pool)
+
+
 def silent_since(organization: str, now: datetime) -> datetime | None:
     """When it was heard of last, if that is longer ago than its window; else None."""
     known = _silent(now).filter(organization=organization).values_list("heard_at", flat=True)

@@ -15,7 +15,7 @@ from rich.table import Column, Table
 
 from fhir_bridge import operations, status
 from fhir_bridge.capabilities import choices
-from fhir_bridge.connecting import keys, partners, settings
+from fhir_bridge.connecting import keys, partners, registration, settings
 from fhir_bridge.connecting.credentials import Credentials
 from fhir_bridge.connecting.inspection import Finding
 from fhir_bridge.inbound import reconciling, rewinding
@@ -46,8 +46,9 @@ class Command(BaseCommand):
         setting = actions.add_parser("set", help=_("set how we deal with it; an empty value is the choice by itself"))
         setting.add_argument("name")
         setting.add_argument("--secret", action="store_true", help=_("ask for a new secret (or take PARTNER_SECRET)"))
+        setting.add_argument("--moved", action="store_true", help=_("--base-url is the same server, with all its ids"))
         for name in settings.NAMES:
-            setting.add_argument(f"--{name}", help=", ".join(settings.WORDS.get(name, choices.names(name))) or None)
+            setting.add_argument(f"--{name}", help=_values(name) or None)
         rotating = actions.add_parser("rotate-keys", help=_("publish a new key, which signs from tomorrow on"))
         rotating.add_argument("--organization", required=True, help=_("id of the tenant that may read of it"))
         rest = [actions.add_parser("list"), actions.add_parser("keys", help=_("our key pairs, as published"))]
@@ -92,7 +93,7 @@ class Command(BaseCommand):
     def _list(self, options: dict[str, Any]) -> None:
         shown = status.overview()
         if options["json"]:
-            self._say([_health(each) for each in shown])
+            self._say([status.health(each) for each in shown])
             return
         columns = (
             "",
@@ -155,8 +156,28 @@ class Command(BaseCommand):
         chosen = {name: options[name.replace("-", "_")] for name in settings.NAMES}
         told = {name: value for name, value in chosen.items() if value is not None}
         secret = _secret(Partner.Auth.BEARER) if options["secret"] else None
-        changed = operations.configure(partner, operations.at_the_terminal(), told, secret=secret)
-        self._done(options, "changed", changed, _("Set: %(names)s") % {"names": ", ".join(changed) or "–"})
+        actor, is_moved = operations.at_the_terminal(), options["moved"]
+        changed = operations.configure(partner, actor, told, secret=secret, is_moved=is_moved)
+        partner = partners.by_name(options["name"])
+        if not {"tenant", registration.ADDRESS}.isdisjoint(changed):
+            pushing.catch_up(partner)
+        if registration.ADDRESS in changed:
+            self._readdressed(options, partner, changed)
+        else:
+            self._done(options, "changed", changed, _set(changed))
+
+    def _readdressed(self, options: dict[str, Any], partner: Partner, changed: list[str]) -> None:
+        found = operations.test(partner)
+        if options["json"]:
+            self._say({"changed": changed, "findings": [asdict(each) for each in found]})
+            return
+        self.stdout.write(_set(changed))
+        self._table(found)
+        if _failed(found):
+            self.stderr.write(self.style.WARNING(_("It is registered, and can not be worked with yet.")))
+        elif options["moved"]:
+            words = _("Whether everything is there again is read by: manage.py partner rewound-check “%(name)s”")
+            self.stdout.write(words % {"name": partner.name})
 
     def _rediscover(self, options: dict[str, Any]) -> None:
         partner = partners.by_name(options["name"])
@@ -226,16 +247,15 @@ class Command(BaseCommand):
         Console(file=self.stdout).print(table)  # type: ignore[arg-type]
 
 
-def _health(each: status.PartnerStatus) -> dict[str, Any]:
-    """Everything that the sync page says of a partner."""
-    return {
-        **asdict(each),
-        "waiting": each.waiting,
-        "troubled": each.troubled,
-        "ways": {aspect: asdict(choice) for aspect, choice in status.ways(each.id).items()},
-        "reconciled": [asdict(run) for run in status.reconciled(each.id)],
-        "subscriptions": [asdict(told) for told in status.subscriptions(each.id)],
-    }
+def _values(name: str) -> str:
+    """What a setting may be, where that are few words."""
+    if name == "directory":
+        return ", ".join(registration.ANSWERS)
+    return ", ".join(settings.WORDS.get(name, choices.names(name)))
+
+
+def _set(changed: list[str]) -> str:
+    return _("Set: %(names)s") % {"names": ", ".join(changed) or "–"}
 
 
 def _failed(found: list[Finding]) -> str:
