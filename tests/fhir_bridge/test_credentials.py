@@ -83,7 +83,7 @@ TRICKS = [
     "https://user:secret@auth.example/token",
     "https://auth.example@evil.example/token",
     "https://auth.example\\@evil.example/token",
-    "https://auth.example/token?next=x",
+    "https://auth.example/token?next=<x>",
     "https://auth.example/token#x",
     "https://auth.example:0/token",
     "https://auth.example:65536/token",
