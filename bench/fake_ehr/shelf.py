@@ -117,4 +117,6 @@ class Shelf:
 
 def tokens(body: Body) -> set[str]:
     """The identifiers of a resource, each as ``system|value``."""
-    return {f"{each.get('system')}|{each.get('value')}" for each in body.get("identifier", [])}
+    return {
+        f"{each.get('system')}|{each.get('value')}" for each in body.get("identifier", []) if isinstance(each, dict)
+    }

@@ -130,6 +130,22 @@ def test_an_item_that_can_not_be_applied_is_kept_in_full_and_the_others_go_on(
     assert take(hospital) == {}
 
 
+def test_what_nobody_has_thought_of_is_kept_in_full_as_somebodys_work_and_the_others_go_on(
+    handoff: Handoff, task: dict[str, Any], hospital: Partner, ehr: FakeEhr
+) -> None:
+    based_on = [{"reference": f"ServiceRequest/{Link.objects.get(type='ServiceRequest').remote_id}"}]
+    ehr.put({"resourceType": "Encounter", "basedOn": based_on, "status": "finished", "identifier": [f"{NAME}?"]})
+    ehr.put(task | {"status": "accepted"})
+
+    take(hospital)
+
+    item = Inbox.objects.get(type="Encounter")
+    assert (stage(handoff), item.state) == ("awaiting-booking", Inbox.State.QUARANTINED)
+    assert f"{NAME}?" in item.body
+    assert item.error_text == "It could not be understood."
+    assert Handoff.objects.get(loop=item.mend_loop).is_open
+
+
 def test_a_task_waits_for_its_request(hospital: Partner, ehr: FakeEhr, handoff: Handoff) -> None:
     patient = Link.objects.get(type="Patient").remote_id
     first = ehr.put(

@@ -172,6 +172,13 @@ def test_8_a_result_amended_after_the_review_comes_back_to_the_clinician_and_the
     assert (later.based_on_id, ward.open_kinds(later)) == (loop.id, ["notify-patient", "review-report"])
     ward.tell(later)
     assert ward.open_kinds(later) == ["review-report"], "told before it was read: not yet the end"
+    other, second = ward.sent("test-order")
+    ward.does(ward.clinic, second, "result", report="DiagnosticReport/s", severity="normal")
+    ward.acknowledge(other)
+    ward.does(ward.clinic, second, "amend", **changed | {"report": "DiagnosticReport/s"})
+    other.refresh_from_db()
+    assert ward.open_kinds(other) == ["notify-patient", "review-report"]
+    assert other.acknowledged_by == "", "what was read is not what it says now"
 
 
 @pytest.mark.parametrize("kind", ["referral", "test-order", "follow-up"])
