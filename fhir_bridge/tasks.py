@@ -1,12 +1,17 @@
 """Celery's entry points: wake-ups that carry a partner's number. What is to be done are rows (law 8)."""
 
+import logging
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
 from celery import shared_task
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import InterfaceError, OperationalError
 from django.db.models import Q
 
 from fhir_bridge.connecting import circuit, partners
+from fhir_bridge.connecting.retries import Unreadable
 from fhir_bridge.inbound import applying, polling, reconciling
 from fhir_bridge.models import Partner
 from fhir_bridge.notifying import hints, subscribing
@@ -14,11 +19,15 @@ from fhir_bridge.outbound import pushing
 from fhir_bridge.pending import wakeups
 from records.errors import BatonError
 
+log = logging.getLogger(__name__)
+
 # Two rounds at once share a partner's types instead of reading them twice
 READ_AGAIN_AFTER = timedelta(seconds=5)
 # Far from the time limit of a Celery task, with the longest exchange on top; what is left over is for the next round
 APPLYING_SECONDS = 120.0
 RECONCILING_SECONDS = 60.0
+# No fault of a partner's: the database is away, or our own time is over
+OURS = (OperationalError, InterfaceError, SoftTimeLimitExceeded)
 
 
 @shared_task(ignore_result=True)
@@ -43,38 +52,49 @@ def pull(partner_id: int) -> None:
 
 def push_due(_now: datetime) -> None:
     """The poller of lost wake-ups: push to every active partner that has something due."""
-    for partner in Partner.objects.filter(state=Partner.State.ACTIVE):
-        if pushing.due(partner):
-            push(partner.pk)
+    _each("push", filter(pushing.due, _all_active()), lambda partner: push(partner.pk))
 
 
 def pull_due(_now: datetime) -> None:
     """Poll every active partner. Other workers are woken to help: each takes types that nobody reads now."""
-    numbers = list(Partner.objects.filter(state=Partner.State.ACTIVE).values_list("pk", flat=True))
-    wakeups.after_commit("pull", numbers[1:])
-    for number in numbers:
-        pull(number)
+    active = _all_active()
+    wakeups.after_commit("pull", [each.pk for each in active[1:]])
+    _each("pull", active, lambda partner: pull(partner.pk))
 
 
 def reconcile_due(now: datetime) -> None:
     """Read by id what is linked with every partner, where it is time (`fhir_bridge.inbound.reconciling`)."""
-    for partner in filter(circuit.is_good, Partner.objects.select_related("steward_pool")):
-        try:
-            subscribing.keep(partner)
-            for scope in reconciling.due(partner, now):
-                reconciling.run(partner, scope, seconds=RECONCILING_SECONDS)
-        except BatonError as error:
-            polling.note_failure(partner, error)
+
+    def reconcile(partner: Partner) -> None:
+        subscribing.keep(partner)
+        for scope in reconciling.due(partner, now):
+            reconciling.run(partner, scope, seconds=RECONCILING_SECONDS)
+
+    _each("reconcile", filter(circuit.is_good, Partner.objects.select_related("steward_pool")), reconcile)
 
 
 def discover_due(now: datetime) -> None:
     """Ask every active partner once a day what it can do; a server is replaced or upgraded without a word."""
     old = Q(abilities_seen_at=None) | Q(abilities_seen_at__lt=now - timedelta(days=1))
-    for partner in filter(circuit.is_good, Partner.objects.filter(old)):
+    _each("discover", filter(circuit.is_good, Partner.objects.filter(old)), partners.discover)
+
+
+def _each(what: str, chosen: Iterable[Partner], work: Callable[[Partner], object]) -> None:
+    """Do it for each; what goes wrong with one is noted at it, and keeps no other from its turn (law 9)."""
+    for partner in list(chosen):
         try:
-            partners.discover(partner)
+            work(partner)
         except BatonError as error:
             polling.note_failure(partner, error)
+        except OURS:
+            raise
+        except Exception as error:
+            log.exception("exchange: %s of Partner/%s broke off", what, partner.pk)
+            polling.note_failure(partner, Unreadable(f"Its answer can't be dealt with ({type(error).__name__})."))
+
+
+def _all_active() -> list[Partner]:
+    return list(Partner.objects.filter(state=Partner.State.ACTIVE))
 
 
 def _active(partner_id: int) -> list[Partner]:

@@ -89,7 +89,7 @@ def _keep(server: Server, row: Subscription) -> None:
         there = _there(server, row)
         if there is not None and there.get("status") in ("error", "off"):
             row.error_text = "It was switched off at the partner, and is asked for again."
-            there = server.update({**_body(row), "id": str(there["id"])}).resource or there
+            there = _read(server.update({**_body(row), "id": str(there["id"])}).resource) or there
         row.remote_id = str(there["id"]) if there else None
         row.state = _STATES.get(str((there or {}).get("status")), State.ERROR)
     except (errors.Unavailable, errors.Throttled, errors.Unauthenticated):
@@ -110,13 +110,23 @@ def _there(server: Server, row: Subscription) -> Resource | None:
         except (errors.NotFound, errors.Gone):
             row.error_text = "It was lost at the partner, and is asked for again."
     for _reply, found in server.search("Subscription", [("url", _endpoint(row)), ("_count", "2")]):
-        mine = [each for each in found if each.get("channel", {}).get("endpoint") == _endpoint(row)]
-        if mine:
-            return mine[0]
+        mine = (each for each in found if _endpoint_in(each) == _endpoint(row))
+        if known := next(filter(None, map(_read, mine)), None):
+            return known
     reply = server.create(_body(row))
     location = reply.headers.get("Location", "").split("/")
     made = location[location.index("Subscription") + 1] if "Subscription" in location[:-1] else ""
-    return reply.resource or (server.read("Subscription", made).resource if made else None)
+    return _read(reply.resource) or (server.read("Subscription", made).resource if made else None)
+
+
+def _read(found: Resource | None) -> Resource | None:
+    """What can be named again; an answer without an id is none."""
+    return found if found and found.get("resourceType") == "Subscription" and isinstance(found.get("id"), str) else None
+
+
+def _endpoint_in(found: Resource) -> str:
+    channel = found.get("channel")
+    return str(channel.get("endpoint")) if isinstance(channel, dict) else ""
 
 
 def _endpoint(row: Subscription) -> str:

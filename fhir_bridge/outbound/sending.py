@@ -55,7 +55,7 @@ class Copy:
     def of(cls, resource: Resource, ours: Resource | None = None) -> "Copy":
         """What a resource of the partner's says of itself; its text is the base of the next merge with ``ours``."""
         return cls(
-            str(resource["id"]),
+            str(resource["id"])[: inbox.LONGEST],
             inbox.version_of(resource),
             inbox.last_updated(resource),
             inbox.content_hash(resource),

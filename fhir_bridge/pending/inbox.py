@@ -1,8 +1,9 @@
 """What a partner has, as it came: put into the Inbox once per version, in full, before anything is done with it."""
 
 import hashlib
+import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import MAXYEAR, MINYEAR, datetime
 from typing import Any
 
 import orjson
@@ -11,6 +12,9 @@ from fhir_bridge.models import Inbox, Partner
 from records import clock
 from records.json import Resource, dumps
 
+LONGEST = 256
+"""Characters of an id or a version that are kept; FHIR has 64. PostgreSQL indexes no more than 2,704 bytes."""
+_VERSION = re.compile(rf"[\x21-\x7e]{{1,{LONGEST}}}")
 _OF_THE_SERVER = ("versionId", "lastUpdated")
 
 
@@ -32,7 +36,7 @@ def _row(partner: Partner, resource: Resource, now: datetime) -> Inbox:
     return Inbox(
         partner=partner,
         type=resource["resourceType"],
-        remote_id=str(resource.get("id", "")),
+        remote_id=id_of(resource),
         version_id=version_of(resource),
         content_hash=content_hash(resource),
         last_updated=last_updated(resource),
@@ -49,18 +53,27 @@ def text_of(resource: Resource) -> str:
         return ascii(resource)
 
 
+def id_of(resource: Resource) -> str:
+    """Its id, as far as it can be kept; empty without one."""
+    return str(resource.get("id", ""))[:LONGEST]
+
+
 def version_of(resource: Resource) -> str:
-    """`meta.versionId`, empty where the partner has none."""
-    return str(_meta(resource).get("versionId", ""))
+    """`meta.versionId`, empty where the partner has none, or none that a header could name."""
+    version = str(_meta(resource).get("versionId", ""))
+    return version if _VERSION.fullmatch(version) else ""
 
 
 def last_updated(resource: Resource) -> datetime | None:
-    """`meta.lastUpdated` with its time zone, None where there is none that can be read."""
+    """`meta.lastUpdated` with its time zone, None where there is none that can be read and kept.
+
+    At both ends of time another zone is beyond them, and no row with such an instant could be read again.
+    """
     try:
         instant = datetime.fromisoformat(str(_meta(resource).get("lastUpdated", "")))
     except ValueError:
         return None
-    return instant if instant.tzinfo else None
+    return instant if instant.tzinfo and MINYEAR < instant.year < MAXYEAR else None
 
 
 def content_hash(resource: Resource) -> str:
