@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from records import clock, store
+from records.access import SYSTEM
 from referrals import people
 from referrals.models import Absence, Handoff, Loop, User
-from tests.web.conftest import Story, browser_of, person, refer
+from tests.web.conftest import Story, browser_of, organization, person, refer
 
 pytestmark = pytest.mark.django_db
 AWAY = {"starts_at": "2020-01-06T08:00", "ends_at": "2090-01-13T08:00"}
@@ -182,3 +184,19 @@ def test_what_could_not_be_handed_over_is_named_in_words(story: Story, dana: Use
     page = browser_of(story.ana).post("/reassign/", given, follow=True).content.decode()
     assert "Do what was asked · Cardiology stays: only its owner" in page
     assert f"Task {task.id}" not in page
+
+
+def test_a_task_of_another_house_is_called_as_one_that_does_not_exist(
+    story: Story, ana: User, dana: User, clinic: str
+) -> None:
+    elsewhere = organization("org-eye", "Eye Hospital")
+    erik = person("erik", "Erik", "Eye", at=elsewhere, roles=["practitioner"])
+    patient = {"resourceType": "Patient", "id": "patient-pia", "name": [{"family": "Private"}]}
+    store.write(patient, actor=SYSTEM, audience=[elsewhere, clinic])
+    theirs = Handoff.objects.get(loop=refer(erik, "patient-pia", clinic, "Orthopaedic clinic"), kind="fulfil")
+    said = []
+    for key in (theirs.id, clock.new_id()):
+        form = {"handoff": key, "owner": f"Practitioner/{dana.practitioner}"}
+        answer = browser_of(ana).post("/reassign/", form, follow=True)
+        said += [[str(one) for one in answer.context["messages"]]]
+    assert said[0] == said[1] == ["A task stays: There is no such task."]

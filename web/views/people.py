@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from records import clock
+from records import access, clock
 from records.access import Actor
 from records.errors import Conflict, Forbidden, Incorrect, Issue, NotFound
 from referrals import leaving, people, reassigning
@@ -99,14 +99,18 @@ def tell(request: StaffRequest, done: list[Handed]) -> None:
         told = ngettext("%(count)d task was handed over.", "%(count)d tasks were handed over.", moved)
         messages.success(request, told % {"count": moved})
     stay = {one.handoff: one.refused for one in done if one.refused}
-    called = _called(stay)
+    called = _called(request.actor, stay)
     for key, why in stay.items():
         messages.error(request, _("%(task)s stays: %(why)s") % {"task": called.get(key, _("A task")), "why": why})
 
 
-def _called(keys: Collection[str]) -> dict[str, str]:
-    """How these handoffs are called, without whom they are about; one query."""
-    rows = Handoff.objects.filter(pk__in=keys).select_related("loop")
+def _called(actor: Actor, keys: Collection[str]) -> dict[str, str]:
+    """How those of these handoffs are called that the actor may see, without whom they are about; one query.
+
+    The keys come from a form: one of another house must look like one that doesn't exist.
+    """
+    seen = access.visible(actor, "Task").filter(id__in=keys)
+    rows = Handoff.objects.filter(pk__in=seen.values("id")).select_related("loop")
     return {one.pk: f"{HANDOFFS[one.kind].label} · {words.title(one.loop.kind, one.loop.title)}" for one in rows}
 
 
