@@ -19,7 +19,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
 from records.access import Actor
-from records.errors import BatonError, NotFound
+from records.errors import BatonError, Malformed, NotFound
 from referrals import people
 from referrals.models import Calendar, Membership, User
 from web.errors import error_page
@@ -63,7 +63,7 @@ def page(view: View) -> Callable[..., HttpResponse]:
         staff = cast("StaffRequest", request)
         with translation.override(staff.user.language or "en"), timezone.override(_zone(staff.user)):
             try:
-                _refuse_nul(kwargs)
+                _refuse_nul(staff, kwargs)
                 return enter(staff) or view(staff, *args, **kwargs)
             except BatonError as error:
                 return error_page(staff, error)
@@ -103,10 +103,12 @@ def _is_reading(request: HttpRequest) -> bool:
     return request.method in ("GET", "HEAD")
 
 
-def _refuse_nul(arguments: Mapping[str, str]) -> None:
-    """No id has a NUL in it, and PostgreSQL takes no text with one."""
+def _refuse_nul(request: HttpRequest, arguments: Mapping[str, str]) -> None:
+    """No id and nothing that can be typed has a NUL in it, and PostgreSQL takes no text with one."""
     if any("\0" in value for value in arguments.values()):
         raise NotFound(_("There is no such resource."))
+    if any("\0" in text for name, values in request.POST.lists() for text in (name, *values)):
+        raise Malformed(_("A text can't hold the character NUL."))
 
 
 def enter(request: StaffRequest) -> HttpResponse | None:

@@ -56,3 +56,22 @@ def test_the_page_of_a_loop_costs_a_known_number_of_queries(
 @pytest.mark.parametrize("path", ["/loops/%00/", "/loops/a%00b/", "/patients/%00/", "/loops/x/evidence/Patient/%00/"])
 def test_an_address_with_a_nul_leads_nowhere(as_ana: Client, path: str) -> None:
     assert as_ana.get(path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/reassign/", "handoff"),
+        ("/adopt/decide/", "request"),
+        ("/patients/", "find"),
+        ("/people/practitioner-ana/hand-over/", "owner"),
+        ("/new/for-patient/", "patient"),
+        ("/new/referral/patient/", "patient"),
+        ("/people/", "a\0name"),
+    ],
+)
+def test_a_form_with_a_nul_is_refused_whichever_it_is(as_ana: Client, path: str, name: str) -> None:
+    form = {"owner": "Practitioner/practitioner-ana", "kind": "referral"}
+    answer = as_ana.post(path, form | {name: "a\0b"})
+    assert answer.status_code == 400
+    assert "Go back, check what you entered" in answer.content.decode()
