@@ -17,12 +17,12 @@ from records import access, clock
 from records.access import Actor
 from records.errors import Incorrect, Issue
 from records.json import Resource
-from referrals import intake, workflow
+from referrals import intake, mortality, workflow
 from referrals.intake import orders
 from referrals.kinds import ADVICE, FOLLOW_UP, LABORATORY, LOINC, REFERRAL, SNOMED, kind_of
 from referrals.models import Loop
 from referrals.parties import held, local, performing
-from referrals.vocabulary import Finding
+from referrals.vocabulary import Finding, Words
 
 IDENTIFIER_TYPE = "http://terminology.hl7.org/CodeSystem/v2-0203"
 
@@ -30,6 +30,12 @@ IDENTIFIER_TYPE = "http://terminology.hl7.org/CodeSystem/v2-0203"
 _ADVICE = {
     "coding": [{"system": f"{settings.BATON_BASE_URL}/CodeSystem/category", "code": ADVICE, "display": "Advice only"}],
     "text": "Advice only",
+}
+
+# What people say of a death, which the record itself may not say (`mortality.known_of`).
+_TOLD_DEAD: dict[str, Words] = {
+    "death-confirmed": _("Somebody has confirmed that this patient has died."),
+    "to-confirm-death": _("This patient is reported to have died, and nobody has confirmed or refuted it yet."),
 }
 
 
@@ -207,6 +213,8 @@ def _about_patient(request: Resource, actor: Actor) -> Iterator[Finding]:
     patient = held("Patient", key)
     if patient.get("deceasedBoolean") or patient.get("deceasedDateTime"):
         yield _error("patient-deceased", _("The record says that this patient has died."), "ServiceRequest.subject")
+    elif told := _TOLD_DEAD.get(mortality.known_of(key)):
+        yield _error("patient-deceased", told, "ServiceRequest.subject")
 
 
 def _about_performer(request: Resource, _actor: Actor) -> Iterator[Finding]:

@@ -12,6 +12,12 @@ def last_asked(patient_id: str) -> Handoff | None:
     return asked.select_related("loop", "accountable").order_by("-opened_at", "-id").first()
 
 
+def known_of(patient_id: str) -> str:
+    """One of `KNOWN`: whether a death was reported or confirmed by a person; empty for none, and for one refuted."""
+    last = last_asked(patient_id)
+    return last.stage if last is not None and last.stage in KNOWN else ""
+
+
 def proof_of_death(patient_id: str) -> str:
     """The reference of the answer that confirmed it; empty for whoever lives, as far as we know."""
     last = last_asked(patient_id) if patient_id else None

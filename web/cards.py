@@ -87,6 +87,7 @@ def _card(
     ]
     return {
         "id": handoff.id,
+        "kind": handoff.kind,
         "version": handoff.version,
         "handoff_label": view.label,
         "stage_label": view.stage_label,

@@ -35,10 +35,8 @@ def about(actor: Actor, patient_id: str, loops: Iterable[LoopView]) -> dict[str,
 
 def death_words(patient_id: str) -> str:
     """What the answer of a person, or a question to one, says of whether the patient lives; empty for nothing."""
-    last = mortality.last_asked(patient_id)
-    if last is None or last.stage not in mortality.KNOWN:
-        return ""
-    return _("death confirmed") if last.stage == "death-confirmed" else _("reported to have died")
+    words = {"death-confirmed": _("death confirmed"), "to-confirm-death": _("reported to have died")}
+    return words.get(mortality.known_of(patient_id), "")
 
 
 def may_refute(actor: Actor, last: Handoff | None) -> bool:

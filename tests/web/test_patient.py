@@ -5,7 +5,9 @@ from django.test import Client
 
 from records import clock, store
 from records.access import SYSTEM
-from referrals import intake, people
+from records.errors import Incorrect
+from records.json import Resource
+from referrals import composer, intake, people
 from referrals.models import Handoff, Loop, User
 from referrals.upheavals import death
 from tests.web.conftest import Story, browser_of, person
@@ -96,3 +98,45 @@ def test_the_page_says_that_the_patient_has_moved(as_dana: Client, story: Story,
     store.write({**body, "address": [{"state": "North"}]}, actor=SYSTEM)
     intake.receive({**body, "address": [{"state": "South"}]}, people.actor_for(dana))
     assert "The patient has moved, known since" in page(as_dana, story.loop.patient_id)
+
+
+def test_who_died_by_hand_is_not_referred_and_nothing_new_is_offered(
+    as_dana: Client, dana: User, maria: str, cardiology: str
+) -> None:
+    actor = people.actor_for(dana)
+    request = composer.draft(actor, maria, cardiology, reason="New heart failure?")
+    assert not [one for one in composer.findings(request, actor) if one.severity == "error"]
+    death.tell(maria, actor, {"source": "The register."})
+    assert (
+        refused(request, dana) == "This patient is reported to have died, and nobody has confirmed or refuted it yet."
+    )
+    asked = Handoff.objects.get(kind="confirm-death")
+    as_dana.post(f"/loops/{asked.loop_id}/handoffs/{asked.id}/confirm/", {"version": asked.version})
+    assert refused(request, dana) == "Somebody has confirmed that this patient has died."
+    assert "New referral</button>" not in page(as_dana, maria)
+    as_dana.post(f"/patients/{maria}/lives/", {"note": "I saw her."})
+    assert "New referral</button>" in page(as_dana, maria)
+    assert composer.submit(request, actor).patient_id == maria
+
+
+def refused(request: Resource, user: User) -> str:
+    with pytest.raises(Incorrect) as error:
+        composer.submit(request, people.actor_for(user))
+    return next(issue.text for issue in error.value.issues)
+
+
+def test_before_sending_one_reads_that_the_patient_is_reported_to_have_died(
+    as_dana: Client, dana: User, maria: str, cardiology: str
+) -> None:
+    actor = people.actor_for(dana)
+    request = composer.draft(actor, maria, cardiology, reason="New heart failure?")
+    loop = composer.submit(request, actor, send=False)
+    assert "Before you send it" not in as_dana.get(f"/loops/{loop.id}/").content.decode()
+    death.tell(maria, actor, {"source": "The register."})
+    assert (
+        "Before you send it: the patient is marked “reported to have died”."
+        in as_dana.get(f"/loops/{loop.id}/").content.decode()
+    )
+    sent = Handoff.objects.get(loop=loop, kind="dispatch")
+    as_dana.post(f"/loops/{loop.id}/handoffs/{sent.id}/send/", {"version": sent.version})
+    assert Handoff.objects.filter(loop=loop, kind="fulfil").exists(), "a warning keeps nobody from it"
