@@ -41,9 +41,17 @@ def death_words(patient_id: str) -> str:
 
 def may_refute(actor: Actor, last: Handoff | None) -> bool:
     """Whether the actor may take a confirmed death back: whoever works where it was confirmed."""
-    is_confirmed = last is not None and last.stage == "death-confirmed"
-    is_theirs = last is not None and last.accountable.organization == actor.organization
-    return is_confirmed and is_theirs and bool(actor.roles & people.WORKING)
+    return _is_theirs(actor, last, "death-confirmed")
+
+
+def has_been_refuted(actor: Actor, last: Handoff | None) -> bool:
+    """Whether a colleague was faster than an actor who might have taken it back."""
+    return _is_theirs(actor, last, "death-refuted")
+
+
+def _is_theirs(actor: Actor, last: Handoff | None, stage: str) -> bool:
+    is_theirs = last is not None and last.stage == stage and last.accountable.organization == actor.organization
+    return is_theirs and bool(actor.roles & people.WORKING)
 
 
 def identity(body: Resource) -> list[tuple[str, str]]:

@@ -59,6 +59,10 @@ def test_a_confirmed_death_is_taken_back_on_the_page(
     assert as_dana.post(f"/patients/{patient}/lives/", {"note": ""}).status_code == 422
     answer = as_dana.post(f"/patients/{patient}/lives/", {"note": "I saw her."}, follow=True).content.decode()
     assert "A report that the patient had died was refuted on" in answer
+    again = as_dana.post(f"/patients/{patient}/lives/", {"note": "I saw her."})
+    assert again.status_code == 409
+    assert "Somebody else was faster" in again.content.decode()
+    assert as_clara.post(f"/patients/{patient}/lives/", {"note": "I saw her."}).status_code == 404
     assert not death.is_silenced(patient)
     assert Handoff.objects.filter(kind="decide-next-step", closed_at=None, loop__patient_id=patient).exists()
     assert "I saw her." in str([*Handoff.objects.get(stage="death-refuted").events.values_list("details", flat=True)])

@@ -55,8 +55,10 @@ def died(request: StaffRequest, patient_id: str) -> HttpResponse:
 def lives(request: StaffRequest, patient_id: str) -> HttpResponse:
     """A death that was confirmed was none."""
     _refuse_unseen(request, patient_id)
-    form = LivesForm(request.POST)
-    if not persons.may_refute(request.actor, mortality.last_asked(patient_id)):
+    form, last = LivesForm(request.POST), mortality.last_asked(patient_id)
+    if persons.has_been_refuted(request.actor, last):
+        raise Conflict("Taken back already.")
+    if not persons.may_refute(request.actor, last):
         raise NotFound("No such patient.")
     if not form.is_valid():
         return _page(request, patient_id, lives=form)
