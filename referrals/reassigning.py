@@ -63,8 +63,11 @@ def hand_over(
     """Give away the open work of a person, and the loops that they are responsible for: to a colleague, or to a pool.
 
     ``only`` are the ids of the handoffs and loops that are meant, None for all. Without ``to`` each goes to the pool
-    behind it. A loop is a person's responsibility, or its accountable pool's.
+    behind it. A loop is a person's responsibility, or its accountable pool's. Raises `Incorrect` for the person themself.
     """
+    if to is not None and to.pk == person.pk:
+        text = _("It is theirs already: choose somebody else.")
+        raise Incorrect(text, Issue(text, "owner", "value"))
     meant = Q() if only is None else Q(pk__in=only)
     held = Handoff.objects.filter(meant, owner=person, closed_at=None).select_related("owner", "pool")
     acts = [Act(one.id, "reassign", data=_data(note, owner=_taker(one, to))) for one in held.order_by("due_at", "id")]

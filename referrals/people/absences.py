@@ -92,9 +92,11 @@ def _refuse_unfit(person: Owner, surrogate: Owner | None) -> None:
 def _refuse_times(person: Owner, starts_at: datetime, ends_at: datetime) -> None:
     if ends_at <= starts_at:
         raise _wrong("ends_at", _("The end must be after the start."))
-    if ends_at <= clock.now():
+    now = clock.now()
+    if ends_at <= now:
         raise _wrong("ends_at", _("This absence would be over already."))
-    if person.absences.filter(starts_at__lt=ends_at, ends_at__gt=starts_at).exists():
+    # One that is over, perhaps ended early, stands in nobody's way: it can't be ended again.
+    if person.absences.filter(starts_at__lt=ends_at, ends_at__gt=max(starts_at, now)).exists():
         raise _wrong("starts_at", _("Another absence is written down for that time; end it first."))
 
 

@@ -200,3 +200,27 @@ def test_a_task_of_another_house_is_called_as_one_that_does_not_exist(
         answer = browser_of(ana).post("/reassign/", form, follow=True)
         said += [[str(one) for one in answer.context["messages"]]]
     assert said[0] == said[1] == ["A task stays: There is no such task."]
+
+
+def test_an_absence_that_was_ended_is_written_down_again_from_an_earlier_hour(story: Story) -> None:
+    as_ana, away = browser_of(story.ana), absence_of(story.ana, None)
+    for _time in range(2):
+        assert as_ana.post("/people/", away).status_code == 302
+        assert as_ana.post("/people/", away).status_code == 422, "what is not over stands in the way"
+        current = Absence.objects.latest("pk")
+        as_ana.post(f"/people/absences/{current.pk}/end/")
+    assert Absence.objects.count() == 2
+
+
+def test_who_leaves_takes_nothing_over_from_themself(story: Story, boss: User) -> None:
+    mine = question_of(story)
+    as_boss, person = browser_of(boss), story.ana.practitioner
+    offered = as_boss.get(f"/people/{person}/leave/").context["form"].fields["owner"].choices
+    assert f"Practitioner/{boss.practitioner}" in dict(offered)
+    assert f"Practitioner/{person}" not in dict(offered)
+    for wrong, why in ((person, "It is theirs already: choose somebody else."), ("nobody", "")):
+        given = {"owner": f"Practitioner/{wrong}", "all": "1"}
+        page = as_boss.post(f"/people/{person}/hand-over/", given, follow=True)
+        assert why in page.content.decode()
+        assert "handed over." not in page.content.decode()
+    assert Handoff.objects.get(pk=mine.pk).owner.key == person

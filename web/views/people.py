@@ -63,11 +63,14 @@ def hand_over(request: StaffRequest, practitioner: str) -> HttpResponse:
     """Give the open work of somebody away: what was chosen of it, or all."""
     _user, person = _find(request.actor, practitioner)
     named, note = request.POST.get("owner", ""), request.POST.get("note", "")[:2000]
-    to = people.colleague(named, request.actor.organization) if named else None
     only = None if "all" in request.POST else request.POST.getlist("line")
     if only == []:
         messages.error(request, _("Choose what is to be handed over."))
-    tell(request, reassigning.hand_over(person, request.actor, to=to, note=note, only=only))
+    try:
+        to = people.colleague(named, request.actor.organization) if named else None
+        tell(request, reassigning.hand_over(person, request.actor, to=to, note=note, only=only))
+    except Incorrect as error:
+        messages.error(request, error.message)
     return redirect("leave", practitioner)
 
 
@@ -87,7 +90,8 @@ def leave(request: StaffRequest, practitioner: str) -> HttpResponse:
 
 def _left(request: StaffRequest, person: Owner, issues: Sequence[Issue], *, status: int = 200) -> HttpResponse:
     left = left_lines(request.actor, issues)
-    form = HandOverForm([*people.colleagues(request.actor.organization)], empty=_("The pool behind each"))
+    others = [one for one in people.colleagues(request.actor.organization) if one[0] != f"Practitioner/{person.key}"]
+    form = HandOverForm(others, empty=_("The pool behind each"))
     context = {"person": person, "left": left, "has_work": any(one["loop"] for one in left), "form": form}
     return render(request, "web/leaver.html", context | {"here": "people"}, status=status)
 
