@@ -26,6 +26,8 @@ CHIPS = {
     "attendance-unknown": "warn",
     "status-unknown": "danger",
 }
+# Where the next step is an appointment again, although for those that are booked another is nothing usual.
+BOOKED_ANEW = {("referral", "no-show"): "rebook", ("referral", "appointment-cancelled"): "rebook"}
 
 
 def lines(actor: Actor, rows: Iterable[Row], now: datetime) -> list[dict[str, Any]]:
@@ -86,9 +88,13 @@ def _stead(row: Row) -> str:
 
 @cache
 def next_action(handoff: str, stage: str, loop_kind: str) -> Words:
-    """What usually comes next from that stage: the first primary action of the table, else the responsibility itself."""
+    """What usually comes next from that stage: the first primary action that leads on, else the responsibility itself."""
     rows = transitions_from(handoff, stage, loop_kind)
-    return next((row.label for row in rows if row.is_primary), HANDOFFS[handoff].label)
+    wanted = BOOKED_ANEW.get((loop_kind, stage), "")
+    usual = (
+        row.label for row in rows if row.action == wanted or (row.is_primary and row.target != stage and not wanted)
+    )
+    return next(usual, HANDOFFS[handoff].label)
 
 
 def _way(actor: Actor, row: Row, names: Mapping[str, str]) -> str:

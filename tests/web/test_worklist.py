@@ -12,6 +12,7 @@ from records import clock
 from referrals import people
 from referrals.models import Handoff, Loop, User
 from tests.web.conftest import Story, refer
+from web.lines import next_action
 
 pytestmark = pytest.mark.django_db
 ROW = re.compile(r'<tr class="line')
@@ -166,3 +167,19 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(
     story.does(story.clara, "ask-information", question="Since when?")
     with django_assert_num_queries(12):  # what may be handed over brings the names of the colleagues
         as_ana.get("/?scope=organisation")
+
+
+@pytest.mark.parametrize(
+    ("kind", "stage", "words"),
+    [
+        ("test-order", "ordered", "Book the collection"),
+        ("test-order", "collection-booked", "Specimen collected"),
+        ("referral", "no-show", "Book another appointment"),
+        ("referral", "appointment-cancelled", "Book another appointment"),
+        ("referral", "scheduled", "The patient was seen"),
+        ("follow-up", "no-show", "Book the visit"),
+        ("follow-up", "booked", "The visit has taken place"),
+    ],
+)
+def test_the_next_step_leads_on_from_the_stage(kind: str, stage: str, words: str) -> None:
+    assert str(next_action("fulfil", stage, kind)) == words
