@@ -10,9 +10,13 @@ from datetime import date, datetime, timedelta
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
+from records import clock
 from records.errors import Incorrect, Issue
 from referrals import fields
 from referrals.vocabulary import Data
+
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""By so much two clocks that are right may differ."""
 
 FURTHEST_APPOINTMENT = timedelta(days=3 * 365)
 """† Nobody books further ahead."""
@@ -28,6 +32,12 @@ def validate_reach(value: date) -> None:
         fields.within_reach(value)
     except ValueError as error:
         raise ValidationError(str(error)) from error
+
+
+def validate_happened(value: datetime) -> None:
+    """A validator of when something has happened (aware): not still to come."""
+    if value > clock.now() + CLOCKS_DIFFER:
+        raise ValidationError(_("This time is still to come: give when it has happened."))
 
 
 def check(values: Data, *, earliest: datetime, now: datetime, is_told: bool, missed: datetime | None = None) -> None:

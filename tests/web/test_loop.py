@@ -348,6 +348,10 @@ def test_what_happened_yesterday_at_a_performer_outside_starts_its_clock_yesterd
     said = {"channel": "phone", "spoken_to": "Dr. Outside", "told_at": yesterday.strftime("%Y-%m-%dT%H:%M")}
     entered = {"version": str(handoff.version), "attested": "yes"} | {f"{field}-{key}": v for key, v in said.items()}
     address = f"/loops/{told.loop.id}/"
+    ahead = {f"{field}-told_at": (clock.now() + timedelta(minutes=7)).strftime("%Y-%m-%dT%H:%M")}
+    refused = as_ana.post(f"{address}handoffs/{handoff.id}/accept/", entered | ahead)
+    assert refused.status_code == 422
+    assert "This time is still to come: give when it has happened." in refused.content.decode()
     assert as_ana.post(f"{address}handoffs/{handoff.id}/accept/", entered).status_code == 302
     assert (told.handoff().stage_since, told.loop.events.get(action="accept").at) == (yesterday, yesterday)
     assert "To be confirmed once more by" in as_ana.get(address).content.decode()
@@ -374,3 +378,14 @@ def test_a_cancellation_that_was_refused_leaves_no_reason_on_the_card(
         shown = browser.get(f"/loops/{story.loop.id}/")
         assert [card["reason"] for card in shown.context["cards"] if card["id"] == story.handoff().id] == [""]
         assert "She feels well again." in shown.content.decode(), "the journal still tells why it was asked"
+
+
+def test_a_clock_that_is_a_little_fast_is_no_time_to_come(as_ana: Client, ana: User, maria: str) -> None:
+    store.write({"resourceType": "Organization", "id": "org-outside", "name": "Dr. Outside"}, actor=SYSTEM)
+    loop = refer(ana, maria, "org-outside")
+    handoff = Handoff.objects.get(loop=loop, kind="fulfil")
+    field, soon = f"{handoff.id}-accept-told", clock.now() + timedelta(minutes=3)
+    said = {"channel": "phone", "spoken_to": "Dr. Outside", "told_at": soon.strftime("%Y-%m-%dT%H:%M")}
+    entered = {"version": str(handoff.version), "attested": "yes"} | {f"{field}-{key}": v for key, v in said.items()}
+    assert as_ana.post(f"/loops/{loop.id}/handoffs/{handoff.id}/accept/", entered).status_code == 302
+    assert loop.events.get(action="accept").at <= clock.now()

@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 
-from referrals.plausible import validate_reach
+from referrals.plausible import validate_happened, validate_reach
 
 DAY = "%Y-%m-%d"
 MOMENTS = ("%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S")
@@ -20,3 +20,10 @@ def moment(**options: Any) -> forms.DateTimeField:
     """A field for a moment in the reader's time zone."""
     widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format=MOMENTS[0])
     return forms.DateTimeField(widget=widget, input_formats=[*MOMENTS], validators=[validate_reach], **options)
+
+
+def past_moment(**options: Any) -> forms.DateTimeField:
+    """A field for when something has happened, in the reader's time zone."""
+    field = moment(**options)
+    field.validators.append(validate_happened)
+    return field

@@ -79,7 +79,7 @@ def offer_form(offer: Offer, known: Known, prefix: str, data: Mapping[str, Any] 
         if field.name == "report" and offer.action not in OF_AN_EARLIER_REPORT:
             _let_write(form, field)
     if offer.attested:
-        form.fields[TOLD_AT] = moments.moment(
+        form.fields[TOLD_AT] = moments.past_moment(
             label=_("When it happened"), required=False, help_text=_("Left empty: now. The clock starts at that time.")
         )
     return form
