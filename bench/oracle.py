@@ -264,8 +264,10 @@ def _learn(item: Item, case: Case, opened: list[Item], told: Told, *, is_void: b
     is_known, is_telling = action in ("tell", "not-reached") and not is_unread, bool(case.open("notify-patient"))
     if not is_dead and (is_void or any(one.kind == "review-report" for one in opened)):
         case.knows = case.why = ""  # the patient doesn't know of a new report yet
-    elif not is_dead and (is_known or (is_end and not (has_outcome or is_telling) and told["reason"] in IN["KNOWN"])):
+    elif not is_dead and is_known:
         case.knows = "heard" if action == "tell" else "otherwise"
+    elif not case.knows and is_end and not (has_outcome or is_telling) and told["reason"] in IN["KNOWN"]:
+        case.knows = "otherwise"
     return was_told and (is_new or is_void) and not is_dead
 
 

@@ -14,7 +14,7 @@ from bench.oracle import TABLE, Case, Item, Oracle
 from bench.simulate import arrivals, faults, habits, staffing
 from bench.simulate.compare import Judge
 from bench.simulate.faults import Window
-from bench.simulate.steps import Step, family, token
+from bench.simulate.steps import Step, family, token, visit_of
 from bench.simulate.world import Person, World
 from records import clock, store
 from records.access import Actor
@@ -198,7 +198,7 @@ class Play:
             return
         opened = self.oracle.happened(item, step.action, step.said or self.now, self._told(step))
         if "slot_end" in step.data:
-            self._slots[item.case.name] = step.data["slot_end"]
+            self._slots[visit_of(item).key] = step.data["slot_end"]
         if "report" in step.data and step.action != "withdraw-report":
             self.reports[item.key] = step.data["report"]
         case = opened[0].case if opened else self.judge.cases.get(outcome.loop.id, item.case)
@@ -327,7 +327,7 @@ class Play:
         order = arrivals.order_for(self, item) if choice.action == "match" else None
         if choice.action == "match" and order is None:
             choice = replace(choice, action="refuse")
-        at = habits.when(item, choice.action, self._slots.get(item.case.name), self.now, self.random)
+        at = habits.when(item, choice.action, self._slots.get(visit_of(item).key), self.now, self.random)
         told = self._details(item, choice.action, at, order)
         step = Step(at, item.case.name, choice.action, "", item.key, told, seen=token(item))
         if item.key in self._handoffs:

@@ -35,6 +35,8 @@ class Step:
         """The same in another region, done by whoever does it whatever it looks like there."""
 
         def there(value: Any) -> Any:
+            if isinstance(value, list):
+                return [there(one) for one in value]
             is_text = isinstance(value, str)
             return value.replace(f"{region}-", f"{other}-").replace(f"{region}/", f"{other}/") if is_text else value
 
@@ -59,3 +61,8 @@ def family(case: str) -> str:
     After ``~``: evidence that has left it and waits to be matched.
     """
     return case.partition("~")[0].rstrip("+")
+
+
+def visit_of(item: Item) -> Item:
+    """What an appointment is for, also where it is made with the patient."""
+    return item.opener if item.kind == "contact-patient" and item.opener else item
