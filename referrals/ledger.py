@@ -131,7 +131,7 @@ class Ledger:
     def _settle_requests(self) -> None:
         """What has become of our own requests, by their reference; an EHR says so of its own (PATHWAYS §1)."""
         for loop, request, status in self.requests:
-            placing.settle(request, status, self.actor, (loop.placer,) if status == "revoked" else audience(loop))
+            placing.settle(request, status, self.actor, loop.placer)
 
 
 def audience(loop: Loop) -> frozenset[str]:

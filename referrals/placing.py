@@ -3,7 +3,7 @@
 An EHR writes its own; whatever isn't ours is left alone here.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from django.conf import settings
 
@@ -20,8 +20,14 @@ from referrals.projection import PROPOSED, owner_of
 
 # What marks a request that was written in Baton (`referrals.composer`).
 REQUEST_IDENTIFIER = f"{settings.BATON_BASE_URL}/id/request"
-# Carried out, not carried out after all (its report was void), or replaced by another: each after what.
-FOLLOWS = {"completed": ("active",), "active": ("completed",), "revoked": ("draft", "active", "on-hold")}
+# After what a request comes to a status (`referrals.settling` says when).
+FOLLOWS = {
+    "on-hold": ("active",),
+    "active": ("on-hold", "completed", "revoked"),
+    "completed": ("active", "on-hold"),
+    "revoked": ("draft", "active", "on-hold"),
+    "entered-in-error": ("draft", "active", "on-hold"),
+}
 
 
 def ours(reference: str) -> Resource:
@@ -78,11 +84,14 @@ def names(request: Resource, performer: Owner) -> bool:
     return owner_of(performer)["reference"] in named or performer.organization == (organization and root(organization))
 
 
-def settle(reference: str, status: str, actor: Actor, audience: Iterable[str]) -> None:
-    """Give a request of ours the status that has come of it, where that follows on what it says now."""
+def settle(reference: str, status: str, actor: Actor, placer: str) -> None:
+    """Give a request of ours the status that has come of it, where that follows on what it says now.
+
+    Whoever could read it goes on doing so; nobody is shown it besides its placer.
+    """
     request = ours(reference)
     if request.get("status") in FOLLOWS.get(status, ()):
-        store.write({**request, "status": status}, actor=actor, audience=audience, validate=False)
+        store.write({**request, "status": status}, actor=actor, audience=(placer,), validate=False)
 
 
 def replacement(request: Resource, performers: Collection[str]) -> Resource:

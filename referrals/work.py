@@ -13,8 +13,8 @@ from records import clock
 from records.access import Actor
 from records.errors import NotFound
 from records.json import Resource
-from referrals import bidding, holding, locking, performing
-from referrals.asking import Asking, last_request
+from referrals import bidding, holding, locking, performing, settling
+from referrals.asking import Asking
 from referrals.clocks import APPOINTED, RETURNING, STOPPED, Clocks, wishes_of
 from referrals.fields import as_details
 from referrals.ledger import Ledger, booked_visit
@@ -22,7 +22,7 @@ from referrals.lifecycle import Decision
 from referrals.models import RANK, Event, Handoff, Loop, Owner
 from referrals.mortality import proof_of_death
 from referrals.opening import Order
-from referrals.particulars import focus_of, inherited_reason_of, is_under_another, reason_of, relieved, request_of
+from referrals.particulars import focus_of, inherited_reason_of, is_under_another, reason_of, relieved
 from referrals.pathways import STAGES, first_stage
 from referrals.pathways.parts import CONTACT, DEPENDENTS
 from referrals.projection import is_ours_to_say
@@ -32,7 +32,6 @@ from referrals.statuses import task_status
 from referrals.vocabulary import Data, Opening
 
 CHANGING_HANDS = frozenset({"owner", "loop-owners", "claimed", "given-back"})
-OUTCOMES = frozenset({"report-sent", "done", "final"})
 
 
 class Work:
@@ -112,9 +111,17 @@ class Work:
         return handoff
 
     def apply(
-        self, loop: Loop, handoff: Handoff, decision: Decision, *, at: datetime, base: Resource | None
+        self,
+        loop: Loop,
+        handoff: Handoff,
+        decision: Decision,
+        *,
+        at: datetime,
+        base: Resource | None,
+        is_placers: bool,
     ) -> list[Handoff]:
-        """Do what was decided; gives the handoffs that it opened."""
+        """Do what was decided; gives the handoffs that it opened. ``is_placers`` is `settling.Step`'s."""
+        was_reported = settling.is_reported(loop, self.open_handoffs(loop))
         staying = [one for one in self.open_handoffs(loop) if one.kind == "fulfil" and not _ends(one, decision)]
         owners = self._asking.owners(loop, handoff, decision, staying)
         hurried = {other.kind: other.due_at for other in self._leaving(handoff, decision)}
@@ -140,10 +147,11 @@ class Work:
         if decision.winner:
             self._award(loop, decision.winner)
         self._ledger.change_loop(loop, **decision.loop)
-        self._note_report(loop, handoff, decision)
-        if "withdrawn" in decision.transition.sets and loop.request_reference:
-            part = performing.part_of(handoff)
-            self._ledger.requests.append((loop, request_of(part, loop) if part else last_request(loop), "active"))
+        if decision.data.get("report") and handoff.kind == "fulfil" and handoff.loop_id == loop.id:
+            self._ledger.reports[handoff.id] = decision.data["report"]  # becomes the Task's output
+        everything = [one for one in self._handoffs.values() if one.loop_id == loop.id]
+        step = settling.Step(loop, handoff, decision, everything, is_placers, was_reported)
+        self._ledger.requests += [(loop, *one) for one in settling.settled(step).items()]
         receipt = receipt_of(loop, handoff, decision, self.now)
         if receipt is not None:
             self._ledger.receipts[receipt.id] = receipt
@@ -362,15 +370,6 @@ class Work:
             handoff.reconfirm_at = self.now + RECONFIRMED_WITHIN
         elif decision.transition.target or (not handoff.is_open and "contradicted" in decision.transition.sets):
             handoff.reconfirm_at = None
-
-    def _note_report(self, loop: Loop, handoff: Handoff, decision: Decision) -> None:
-        """The report becomes the Task's output; a request of ours has been carried out once nobody performs any more."""
-        report = decision.data.get("report") if handoff.kind == "fulfil" else None
-        if report and handoff.loop_id == loop.id:
-            self._ledger.reports[handoff.id] = report
-        is_enough = "carried-out" in decision.transition.sets or (report and handoff.stage in OUTCOMES)
-        if is_enough and loop.request_reference and not any(one.kind == "fulfil" for one in self.open_handoffs(loop)):
-            self._ledger.requests.append((loop, request_of(handoff, loop), "completed"))
 
 
 RECONFIRMED_WITHIN = timedelta(days=7)

@@ -274,7 +274,8 @@ def _perform(work: Work, act: Act) -> Outcome:
     if is_to_tell and is_void:
         decision = _today(decision, work.open_handoffs(loop))
     before = handoff.stage
-    opened = work.apply(loop, handoff, decision, at=at, base=act.base)
+    is_placers = _may_propose(act.action, standing.roles)
+    opened = work.apply(loop, handoff, decision, at=at, base=act.base, is_placers=is_placers)
     if is_to_tell and not any(one.kind == "notify-patient" for one in work.open_handoffs(loop)):
         again = Opening("notify-patient", "accountable", stage="to-tell-today" if is_void else "")
         opened.append(work.open_handoff(loop, again, at=at, opener=handoff))

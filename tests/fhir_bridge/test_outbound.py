@@ -18,6 +18,7 @@ from records import clock, store
 from records.access import SYSTEM
 from referrals import workflow
 from referrals.models import Handoff, Loop
+from referrals.placing import REQUEST_IDENTIFIER
 from tests.fhir_bridge.story import ANA, HOSPITAL, MRN, REGISTER, Story, promise
 
 SENT_ONCE = ["Organization", "Organization", "Patient", "Practitioner", "ServiceRequest", "Task"]
@@ -306,3 +307,20 @@ def test_a_worker_that_lost_its_claim_settles_nothing(
     assert len(ehr.requests) == said
     assert types(ehr) == SENT_ONCE
     assert states(hospital) == {Link.State.CLEAN}
+
+
+def test_what_becomes_of_a_request_of_ours_reaches_whoever_has_a_copy(
+    story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    fulfil = story.refer(identifier=[{"system": REQUEST_IDENTIFIER, "value": story.run}])
+    said = []
+    for kind, action, data in (
+        ("fulfil", "hold", {}),
+        ("decide-next-step", "keep", {}),
+        ("fulfil", "cancel", {"reason": "no-longer-needed"}),
+    ):
+        pushing.run_once(hospital)
+        said.append(ehr.all("ServiceRequest")[0]["status"])
+        workflow.perform(fulfil.loop.handoffs.get(kind=kind, closed_at=None).id, action, story.gp, data=data)
+    pushing.run_once(hospital)
+    assert [*said, ehr.all("ServiceRequest")[0]["status"]] == ["active", "on-hold", "active", "revoked"]
