@@ -390,7 +390,7 @@ def _stem(opener: Handoff | None) -> str | None:
 
 
 def _move(handoff: Handoff, stage_code: str) -> None:
-    if stage_code in RETURNING:
+    if stage_code in RETURNING and handoff.stage != stage_code:
         handoff.paused_stage = handoff.stage
     handoff.stage = stage_code
 
