@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from fhir_bridge.models import Inbox, Partner, Reconciliation, Subscription
 from records import clock, store
+from records.access import SYSTEM
 from referrals import intake, people
 from referrals.models import Loop, User
 from tests.web.conftest import PASSWORD, Story, person
@@ -233,3 +235,23 @@ def addresses(story: Story) -> dict[str, str]:
 def look(page: Page) -> list[str]:
     found = Axe().run(page, options=RULES).response["violations"]
     return [f"{one['id']}: {node['html'][:120]}" for one in found for node in one["nodes"]]
+
+
+def test_on_a_telephone_the_performers_to_choose_from_stand_below_one_another(
+    browser: Browser, house: str, story: Story, clinic: str
+) -> None:
+    for number in range(8):
+        name = f"Blood tests and everything else that a laboratory does, counter {number}"
+        by = {"reference": f"Organization/{clinic}"}
+        service = {"resourceType": "HealthcareService", "id": f"service-{number}", "name": name, "providedBy": by}
+        store.write(service, actor=SYSTEM)
+    page = browser.new_context(base_url=house, viewport={"width": 360, "height": 740}).new_page()
+    sign_in(page, "ana")
+    page.goto(f"/loops/{story.loop.id}/")
+    page.locator("summary", has_text="Ask another performer").click()
+    lines = page.locator("details[open] fieldset.choices .tick")
+    labels = [box for box in (one.bounding_box() for one in lines.locator("label").all()) if box]
+    assert len(labels) == 8
+    assert [(one["y"] + one["height"] > after["y"]) for one, after in pairwise(labels)] == [False] * 7
+    boxes = [box for box in (one.bounding_box() for one in lines.locator("input").all()) if box]
+    assert {(round(box["width"]), round(box["height"])) for box in boxes} == {(24, 24)}
