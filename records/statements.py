@@ -98,11 +98,12 @@ def find_by_identifiers(
     return found
 
 
-def hold(words: Iterable[str]) -> None:
-    """Take a lock on each word until the transaction ends, in one order for everybody."""
+def hold(words: Iterable[str], *, shared: bool = False) -> None:
+    """Take a lock on each word until the transaction ends, in one order for everybody; several may share one."""
+    lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_advisory_xact_lock(key) FROM"
+            f"SELECT {lock}(key) FROM"  # noqa: S608 (one of two names of ours)
             " (SELECT DISTINCT hashtextextended(word, 0) AS key FROM unnest(%s::text[]) AS word ORDER BY key) AS keys",
             [list(words)],
         )

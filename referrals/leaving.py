@@ -36,7 +36,8 @@ def leave(user: User, organization: str, actor: Actor) -> None:
     if not people.may_manage(actor, organization):
         raise Forbidden(_("Only the organisation's supervisors and administrators can do this."))
     with transaction.atomic():
-        user = User.objects.select_for_update().get(pk=user.pk)
+        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        _close_list(user, organization)
         if found := left_with(user, organization):
             text = _("%(name)s can't leave yet: open work is theirs. Hand it over first.")
             raise Conflict(text % {"name": user.get_full_name() or user.username}, *found)
@@ -46,12 +47,15 @@ def leave(user: User, organization: str, actor: Actor) -> None:
 
 
 def heard_inactive(practitioner: str, actor: Actor) -> None:
-    """A Practitioner is said to be inactive: ours leaves, or is refused to (`Conflict`); a partner's word moves the work."""
-    users = User.objects.filter(practitioner=practitioner, is_active=True, memberships__organization=actor.organization)
-    user = None if actor.kind == "partner" else users.first()
-    if user is not None:
-        leave(user, actor.organization, actor)
-    else:
+    """A Practitioner is said to be inactive: by their own house they leave, or are refused to (`Conflict`).
+
+    Who works here stays, whatever others say; of anybody else the work moves.
+    """
+    working = User.objects.filter(practitioner=practitioner, is_active=True, memberships__isnull=False)
+    ours = working.filter(memberships__organization=actor.organization).first()
+    if ours is not None and actor.kind != "partner":
+        leave(ours, actor.organization, actor)
+    elif not working.exists():
         move_to_pools(practitioner)
 
 
@@ -113,6 +117,19 @@ def _unread(user: User, organization: str) -> Iterator[Issue]:
         for one in shared.filter(listed_handoffs__closed_at=None, listed_handoffs__isnull=False).distinct():
             text = _("The only one who reads the list of %(pool)s") % {"pool": one.name}
             yield _issue(text, f"{people.type_of(one.kind)}/{one.key}")
+
+
+def _close_list(user: User, organization: str) -> None:
+    """Wait for whoever is putting work on the list of this person, and let nobody do so until the transaction ends.
+
+    An owner who isn't known yet is made, so that nobody makes it meanwhile (docs/decisions/0117).
+    """
+    if not user.practitioner:
+        return
+    houses = user.memberships.order_by("pk").values_list("organization", flat=True)
+    stays_at = next((one for one in houses if one != organization), organization)
+    person = people.owner_for(Owner.Kind.PERSON, user.practitioner, organization=stays_at)
+    Owner.objects.select_for_update().get(pk=person.pk)
 
 
 def _issue(text: str, reference: str) -> Issue:

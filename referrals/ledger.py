@@ -6,10 +6,12 @@ all in the caller's transaction.
 
 from datetime import datetime
 
-from django.db import connection
+from django.db import IntegrityError, connection
+from django.utils.translation import gettext as _
 
 from records import statements, store
 from records.access import Actor
+from records.errors import Conflict
 from records.json import Resource
 from referrals import placing, reactions
 from referrals.models import Event, Handoff, Loop
@@ -44,6 +46,9 @@ _HANDOFF_FIELDS = (
     *("accountable", "pool", "is_outside", "slot_start_at", "slot_end_at", "reconfirm_at", "contradiction"),
     *("priority_rank", "needed_by"),
 )
+
+LEFT = "law_1_list"
+"""The law by which PostgreSQL refuses work on a list that nobody reads (any more)."""
 
 
 class Ledger:
@@ -88,7 +93,7 @@ class Ledger:
         """Write everything, check the laws, and announce the events."""
         self._save_loops()
         if self._handoffs:
-            statements.upsert_rows(Handoff, list(self._handoffs.values()), _HANDOFF_FIELDS)
+            self._save_handoffs()
         if self.events:
             statements.insert_rows(Event, self.events)
         self._place_requests()
@@ -102,6 +107,15 @@ class Ledger:
     def _save_loops(self) -> None:
         if self._loops:
             statements.upsert_rows(Loop, list(self._loops.values()), _LOOP_FIELDS)
+
+    def _save_handoffs(self) -> None:
+        """Raises `Conflict` where somebody who was to take work over has left since it was decided."""
+        try:
+            statements.upsert_rows(Handoff, list(self._handoffs.values()), _HANDOFF_FIELDS)
+        except IntegrityError as error:
+            if getattr(getattr(error.__cause__, "diag", None), "constraint_name", "") != LEFT:
+                raise
+            raise Conflict(_("Somebody who was to take this over has just stopped working here.")) from error
 
     def _save_tasks(self) -> None:
         """Project what has changed, one write for each circle of organisations that may see it."""

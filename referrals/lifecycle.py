@@ -32,6 +32,7 @@ class Ask:
     """What somebody wants to do: the action, in which roles, with which data, and when it happened (aware, limited).
 
     ``is_back`` is what the rows say of whom it decides about (`conditions.Situation`).
+    ``wanted_by`` is whoever wanted what a performer's answer now brings about; empty where ``by`` does.
     ``is_unsaid``: the request was placed in an EHR, and doesn't say there what the action decides (`placing.is_unsaid`).
     """
 
@@ -44,6 +45,7 @@ class Ask:
     attested: bool = False
     is_back: bool = False
     is_unsaid: bool = False
+    wanted_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +305,8 @@ _UNREAD: dict[str, Any] = _ACKNOWLEDGED | _TOLD
 
 def _recorded(what: str, ask: Ask, reason: str) -> dict[str, Any]:
     """That it was done at that time, or that a reason stands for it; by a named person either way."""
-    return {f"{what}_at": None if reason else ask.at, f"{what}_by": ask.by, f"{what}_reason": reason}
+    by = (reason and ask.wanted_by) or ask.by
+    return {f"{what}_at": None if reason else ask.at, f"{what}_by": by, f"{what}_reason": reason}
 
 
 def _loop_stage(

@@ -20,7 +20,7 @@ from referrals.fields import as_details
 from referrals.ledger import Ledger, booked_visit
 from referrals.lifecycle import Decision
 from referrals.models import RANK, Event, Handoff, Loop, Owner
-from referrals.mortality import proof_of_death
+from referrals.mortality import confirmed, said_by
 from referrals.opening import Order
 from referrals.particulars import focus_of, inherited_reason_of, is_under_another, reason_of, relieved
 from referrals.pathways import STAGES, first_stage
@@ -82,11 +82,11 @@ class Work:
 
     def open_loop(self, loop: Loop) -> None:
         """Take up a new loop; where its patient has died, that stands for telling them from the first (PATHWAYS §7)."""
-        proof = proof_of_death(loop.patient_id) if loop.request_reference else ""
-        if proof:
+        answer = confirmed(loop.patient_id) if loop.request_reference else None
+        if answer is not None:
             loop.end_reason = loop.told_reason = "patient-died"
-            loop.told_by = self.actor.display
-            self.note(loop, None, "note-death", at=self.now).evidence = proof
+            loop.told_by = said_by(answer) or self.actor.display
+            self.note(loop, None, "note-death", at=self.now).evidence = f"Task/{answer.id}"
         self._clocks.learn(loop.accountable, loop.responsible, loop.performer_owner)
         self._ledger.add_loop(loop)
 

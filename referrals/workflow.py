@@ -264,7 +264,7 @@ def _perform(work: Work, act: Act) -> Outcome:
     is_back = handoff.kind == "decide-next-step" and performing.is_back(performing.part_of(handoff))
     unsaid = placing.is_unsaid(loop, handoff, act.action, work.actor) and _may_propose(act.action, standing.roles)
     who, told = (act.action, standing.roles, work.actor.display), (act.data, act.version, act.attested)
-    ask = lifecycle.Ask(*who, at, *told, is_back, unsaid)
+    ask = lifecycle.Ask(*who, at, *told, is_back, unsaid, _wanted_by(work.actor, handoff))
     decision = lifecycle.decide(loop, work.open_handoffs(loop), handoff, ask)
     _check_report(loop, act)
     _check_second(work.actor, decision)
@@ -286,6 +286,14 @@ def _perform(work: Work, act: Act) -> Outcome:
     if standing.stead is not None:
         event.details["in_stead_of"] = standing.stead.name
     return Outcome(loop, handoff, opened, event)
+
+
+def _wanted_by(actor: Actor, handoff: Handoff) -> str:
+    """Who asked for what a performer's system answers, as the journal names them: a system decides nothing (law 4)."""
+    if handoff.kind != "request-cancellation" or actor.kind == "person":
+        return ""
+    asked = Event.objects.filter(loop=handoff.loop_id, details__opened__contains=[handoff.id]).order_by("-id")
+    return asked.values_list("actor_display", flat=True).first() or ""
 
 
 def _may_propose(action: str, roles: frozenset[str]) -> bool:

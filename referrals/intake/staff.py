@@ -7,15 +7,13 @@ from records.access import Actor
 from records.json import Resource
 from records.store import Written
 from referrals import leaving
-from referrals.parties import held
 
 
 def receive(
     practitioner: Resource, actor: Actor, if_match: int | None, audience: Iterable[str]
 ) -> tuple[Written, str | None]:
     """Keep the Practitioner; raises `Conflict` for one of ours who still has open work."""
-    was_active = held("Practitioner", practitioner.get("id", "")).get("active") is not False
     written = store.write(practitioner, actor=actor, if_match=if_match, audience={*audience, actor.organization})
-    if was_active and practitioner.get("active") is False:
+    if practitioner.get("active") is False:
         leaving.heard_inactive(written.id, actor)
     return written, None

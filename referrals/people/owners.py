@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db import transaction
 from django.utils.translation import gettext
 
 from records import access, store
@@ -27,9 +28,16 @@ def owner_for(kind: str, key: str, *, organization: str = "", name: str = "") ->
     if owner is None:
         owner = _new_owner(kind, key, organization, name)
     elif kind == Owner.Kind.PERSON and not owner.internal and signs_in(key, owner.organization):
-        owner.internal = True
-        owner.save(update_fields=["internal"])
+        _give_list(owner)
     return owner
+
+
+def _give_list(owner: Owner) -> None:
+    """Somebody has come to sign in here; whoever leaves at this moment holds the row, and gets none (`leaving`)."""
+    with transaction.atomic():
+        Owner.objects.select_for_update(no_key=True).get(pk=owner.pk)
+        owner.internal = signs_in(owner.key, owner.organization)
+        owner.save(update_fields=["internal"])
 
 
 def owner_of_reference(reference: str) -> Owner:

@@ -22,7 +22,7 @@ from referrals import fields, people, workflow
 from referrals.conditions import outlives
 from referrals.lifecycle import WITH_REQUEST
 from referrals.models import Event, Handoff, Loop, Owner
-from referrals.mortality import KNOWN, last_asked
+from referrals.mortality import KNOWN, hold, hold_question, last_asked
 from referrals.parties import current_patient, held
 from referrals.vocabulary import Data, Field
 from referrals.workflow import Act
@@ -51,8 +51,8 @@ def is_silenced(patient_id: str) -> bool:
 def report(patient_id: str, actor: Actor) -> Loop | None:
     """Ask a person to confirm that the patient has died, once; None when nobody here has anything to do with it."""
     patient = current_patient(patient_id)
-    pool = None if is_silenced(patient) else _asked(patient, actor)
-    return _open(patient, pool, actor) if pool else None
+    hold(patient)
+    return _ask(patient, actor)
 
 
 @transaction.atomic
@@ -67,6 +67,7 @@ def tell(patient_id: str, actor: Actor, said: Mapping[str, Any]) -> Loop:
         text = _("This day is still to come.")
         raise Incorrect(text, Issue(text, "died_on", "value"))
     patient = current_patient(patient_id)
+    hold(patient)
     if is_silenced(patient):
         raise Conflict(_("Somebody has reported this already."))
     pool = _asked(patient, actor) or people.default_pool(actor.organization)
@@ -79,7 +80,7 @@ def refute(patient_id: str, actor: Actor, note: str = "") -> list[Loop]:
 
     Gives the loops in which the referrer now has to decide: new ones based on those that ended, and those still open.
     """
-    last = last_asked(patient_id)
+    last = _last_asked_alone(patient_id)
     if last is None or last.stage not in KNOWN:
         return []
     # What was confirmed keeps its end: a question of its own is refuted then.
@@ -103,8 +104,27 @@ def follow(events: Sequence[Event]) -> None:
 
 
 def _ask_about(patient_id: str, actor: Actor) -> None:
-    if is_flagged(held("Patient", current_patient(patient_id))) and last_asked(patient_id) is None:
-        report(patient_id, actor)
+    """Its loop shares the lock on the patient already (`mortality.confirmed`), so only other questions are kept off."""
+    patient = current_patient(patient_id)
+    if not is_flagged(held("Patient", patient)) or last_asked(patient) is not None:
+        return
+    hold_question(patient)
+    if last_asked(patient) is None:
+        _ask(patient, actor)
+
+
+def _ask(patient: str, actor: Actor) -> Loop | None:
+    pool = None if is_silenced(patient) else _asked(patient, actor)
+    return _open(patient, pool, actor) if pool else None
+
+
+def _last_asked_alone(patient_id: str) -> Handoff | None:
+    """The last question, its row locked before the patient, as by whoever answers it."""
+    last = last_asked(patient_id)
+    if last is not None:
+        Loop.objects.select_for_update(of=("self",)).get(pk=last.loop_id)
+    hold(current_patient(patient_id))
+    return last_asked(patient_id)
 
 
 def _open(
@@ -123,6 +143,9 @@ def _open(
 
 
 def _end_all(patient_id: str, proof: str, actor: Actor) -> None:
+    """Rows before the lock on the patient: whoever works on one of them may open another loop. Then those opened meanwhile."""
+    _open_loops(patient_id)
+    hold(current_patient(patient_id))
     acts = [
         Act(anchor.id, _action(anchor), data=REASON, evidence=proof) for anchor in map(_anchor, _open_loops(patient_id))
     ]

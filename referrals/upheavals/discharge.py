@@ -45,8 +45,8 @@ def is_discharge(before: Resource, now: Resource) -> bool:
 
 
 def is_readmission(before: Resource, now: Resource) -> bool:
-    """Whether somebody has just been admitted."""
-    return _is_inpatient(now) and now.get("status") in ADMITTED and before.get("status") not in ADMITTED
+    """Whether somebody has just been admitted; out of an emergency room under the same number, too."""
+    return _is_admitted(now) and not _is_admitted(before)
 
 
 def discharge(encounter: Resource, actor: Actor) -> None:
@@ -64,13 +64,13 @@ def discharge(encounter: Resource, actor: Actor) -> None:
 
 
 def readmit(encounter: Resource, actor: Actor) -> None:
-    """Supersede the visits that were to follow an earlier stay."""
+    """Supersede the visits that were to follow an earlier stay; what is heard late of one before it supersedes nothing."""
     _type, patient = local(encounter.get("subject"))
     loops = Loop.objects.filter(kind="follow-up", closed_at=None, patient_id=current_patient(patient))
     acts = [
         Act(handoff.id, "supersede", data={"reason": "superseded"}, evidence=f"Encounter/{encounter['id']}")
         for loop in loops.order_by("id")
-        if _follows_stay(loop)
+        if _stay_before(loop) and _comes_after(encounter, loop)
         for handoff in loop.handoffs.filter(kind="fulfil", closed_at=None)
     ]
     workflow.perform_many(acts, replace(actor, kind="system"))
@@ -191,9 +191,21 @@ def _is_followed(stay: str, ended: datetime) -> bool:
     return visits.filter(Q(closed_at=None) | Q(loop__ordered_at__gte=ended)).exclude(stage="superseded").exists()
 
 
-def _follows_stay(loop: Loop) -> bool:
+def _stay_before(loop: Loop) -> str:
+    """The id of the stay that a visit follows; empty for any other follow-up."""
     request = held("ServiceRequest", loop.request_id or "")
-    return any(one.get("system") == STAY_IDENTIFIER for one in request.get("identifier", ()))
+    named = (one.get("value", "") for one in request.get("identifier", ()) if one.get("system") == STAY_IDENTIFIER)
+    return next(named, "")
+
+
+def _comes_after(encounter: Resource, visit: Loop) -> bool:
+    """Whether an admission is later than the discharge, or the same stay, taken up again; of unknown start it is now."""
+    began = dates.period_of((encounter.get("period") or {}).get("start", ""))
+    return began is None or began[1] > visit.ordered_at or encounter["id"] == _stay_before(visit)
+
+
+def _is_admitted(encounter: Resource) -> bool:
+    return _is_inpatient(encounter) and encounter.get("status") in ADMITTED
 
 
 def _is_inpatient(encounter: Resource) -> bool:

@@ -264,6 +264,7 @@ def test_a_handoff_has_a_place_in_the_order_of_its_list(loop: Loop, change: str,
 def test_a_request_has_one_loop(ward: Ward, loop: Loop) -> None:
     other = ward.order()
     with refused("request_id"):
+        run("SET LOCAL session_replication_role = replica")  # but for indexes nobody looks
         run("UPDATE referrals_loop SET request_id = %s WHERE id = %s", loop.request_id or "", other.id)
 
 
@@ -347,3 +348,23 @@ def another_transaction() -> Iterator[BaseDatabaseWrapper]:
         yield other
     finally:
         other.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ordered_at = ordered_at - interval '1 day'",
+        "request_id = NULL",
+        "request_id = 'another'",
+        "placer = 'clinic'",
+        "patient_id = ''",
+    ],
+)
+def test_a_loop_keeps_what_was_ordered_when_by_whom_and_for_whom(loop: Loop, change: str) -> None:
+    with refused("law 5"):
+        run(f"UPDATE referrals_loop SET {change} WHERE id = %s", loop.id)
+
+
+def test_an_owner_stays_of_its_kind(ward: Ward, loop: Loop) -> None:
+    with refused("law 1"):
+        run("UPDATE referrals_owner SET kind = 'person' WHERE id = %s", ward.practice_pool.pk)

@@ -135,12 +135,27 @@ def test_our_own_ehr_hears_what_keeps_a_practitioner(ward: Ward, ada: Colleague,
     assert not User.objects.get(pk=ada.user.pk).is_active
 
 
-def test_a_partner_does_not_ask_the_work_goes_to_the_pools_and_the_supervisor_is_told(
+@pytest.mark.parametrize("stranger", ["partner", "clinic"])
+def test_whoever_works_here_stays_whatever_others_say(ward: Ward, ada: Colleague, stranger: str) -> None:
+    body = {"resourceType": "Practitioner", "id": "ada", "name": [{"family": "Ada"}]}
+    store.write(body, actor=SYSTEM)
+    loop, review = review_for(ward, ada)
+    intake.receive({**body, "active": False}, ward.partner if stranger == "partner" else client("ehr", "clinic"))
+    assert ward.only(loop, "review-report").owner == ada.owner
+    assert Loop.objects.get(pk=loop.pk).responsible == ada.owner
+    assert people.actor_for(User.objects.get(pk=ada.user.pk)).organization == "practice"
+    with pytest.raises(Conflict) as refused:
+        intake.receive({**body, "active": False, "gender": "female"}, client("own", "practice"))
+    assert f"Task/{review.id}" in {issue.expression for issue in refused.value.issues}
+
+
+def test_of_who_signs_in_no_more_the_work_goes_to_the_pools_and_the_supervisor_is_told(
     ward: Ward, ada: Colleague
 ) -> None:
     body = {"resourceType": "Practitioner", "id": "ada", "name": [{"family": "Ada"}]}
     store.write(body, actor=SYSTEM)
     loop, review = review_for(ward, ada)
+    User.objects.filter(pk=ada.user.pk).update(is_active=False)
     intake.receive({**body, "active": False}, ward.partner)
     assert ward.only(loop, "review-report").owner == ward.practice_pool
     assert Loop.objects.get(pk=loop.pk).responsible is None

@@ -82,6 +82,16 @@ def test_a_visit_that_its_performer_elsewhere_has_started_is_not_ended_over_its_
     assert (stage(visit), again(loop).stage) == ("cancelled", "closed-patient-declined")
 
 
+def test_what_ends_by_a_systems_yes_names_whoever_wanted_it(ward: Ward) -> None:
+    loop, fulfil = ward.sent(performer="elsewhere")
+    for step in ("accept", "start"):
+        ward.does(ward.partner, fulfil, step)
+    ward.does(ward.referrer, fulfil, "request-cancellation", reason="no-longer-needed")
+    ward.does(ward.partner, ward.only(loop, "request-cancellation"), "accept-cancellation")
+    assert ward.partner.display != ward.referrer.display
+    assert (again(loop).acknowledged_by, again(loop).acknowledged_reason) == (ward.referrer.display, "no-longer-needed")
+
+
 def test_a_superseded_visit_tells_its_performer_elsewhere_not_to_wait(ward: Ward) -> None:
     loop, visit = ward.sent("follow-up", performer="elsewhere")
     ward.does(ward.coordinator, visit, "supersede", reason="superseded")

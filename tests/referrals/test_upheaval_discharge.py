@@ -179,6 +179,25 @@ def test_a_readmission_supersedes_the_visit_and_keeps_what_is_pending(here: Regi
     assert Handoff.objects.get(pk=the(loop, "fulfil").pk).stage == "ordered"
 
 
+def test_what_is_heard_late_of_an_earlier_stay_supersedes_nothing(here: Region) -> None:
+    take(stay(), clinic())
+    long_ago: dict[str, Any] = {"period": {"start": (MONDAY - timedelta(days=20)).isoformat()}}
+    with clock.at(MONDAY + timedelta(hours=3)):
+        take(stay("in-progress", key="earlier", **long_ago), clinic())
+    assert open_kinds(visit()) == ["contact-patient", "fulfil"]
+
+
+def test_whoever_is_kept_in_from_the_emergency_room_is_readmitted(here: Region) -> None:
+    take(stay(), clinic())
+    arrived: dict[str, Any] = {"period": {"start": (MONDAY + timedelta(days=1)).isoformat()}}
+    with clock.at(MONDAY + timedelta(days=1)):
+        take(stay("in-progress", key="again", **arrived, **{"class": {"code": "EMER"}}), clinic())
+    assert the(visit(), "fulfil").stage == "planned"
+    with clock.at(MONDAY + timedelta(days=1, hours=6)):
+        take(stay("in-progress", key="again", **arrived), clinic())
+    assert the(visit(), "fulfil").stage == "superseded"
+
+
 def test_a_stay_that_is_taken_up_again_under_the_same_number_is_followed_again(here: Region) -> None:
     take(stay(), clinic())
     first = visit()
