@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bench import oracle_tables as tables
-from bench.oracle_ends import ABORT, came_back, end, to_be_asked
+from bench.oracle_ends import ABORT, came_back, end, is_back, to_be_asked
 from bench.oracle_lists import IN, NEVER, Case, House, Item, Lists, Told, home, rows, words
 
 __all__ = ["TABLE", "Case", "House", "Item", "Oracle"]
@@ -44,8 +44,8 @@ class Oracle(Lists):
         case, performing = item.case, item.case.open("fulfil", beside=None if "beside" in opens else item)
         begun = [one for one in performing if one.has_begun]
         going = [one.owner for one in performing if "fulfil" not in closes or not item.is_near(one) or one.is_theirs]
-        agreed_until = min(one.agreed_until for one in [item, *filter(item.is_near, performing)])
-        is_late = "book" in action and told.get("slot_end") and told["slot_end"].date() > agreed_until
+        part = item if item.kind == "fulfil" or not item.opener else item.opener
+        is_late = "book" in action and told.get("slot_end") and self.day(part, told["slot_end"]) > part.agreed_until
         is_draft = item.stage == DRAFT and not sources and action not in IN["BEFORE_THE_PAYER"]
         is_elsewhere = item.stage not in sources if sources else not item.is_open
         if is_elsewhere or is_draft or is_late or {*told.get("performers", ())} & {*going}:
@@ -66,10 +66,10 @@ class Oracle(Lists):
 
     def happened(self, item: Item, action: str, at: datetime, told: Told) -> list[Item]:
         """Somebody did that to it at ``at``, and told this of it; gives what that opened."""
-        is_back = action == "start-anyway"
-        told = {"reason": item.why_to_stop if is_back else item.about, **told, "action": action}
+        is_returning = action == "start-anyway"
+        told = {"reason": item.why_to_stop if is_returning else item.about, **told, "action": action}
         _sources, target, opens, closes = TABLE[item.case.kind, item.kind, action]
-        case = self._current(item.case, is_known=is_back)
+        case = self._current(item.case, is_known=is_returning)
         others = [one for one in case.open("fulfil", "recollect", beside=item) if one is not item.opener]
         is_last = item.kind in ("decide-next-step", "dispatch") or not (
             others or case.read or case.open("review-report")
@@ -85,7 +85,7 @@ class Oracle(Lists):
         if target or told.get("attested"):
             item.confirm_by = at + timedelta(tables.RECONFIRMED_DAYS) if told.get("attested") else NEVER
         self._take_along(item, at, told)
-        item.is_back |= is_back
+        item.is_back |= is_returning
         why = [(one, told["reason"]) for one in asked]
         why += [(one, told["reason"] or one.why_to_stop) for one in came_back(item, told)]
         opened = [self._open(ABORT, case, at, one, {"reason": reason}) for one, reason in why]
@@ -112,7 +112,8 @@ class Oracle(Lists):
                 item.end()
                 item.about = "patient-died"
         asked, told = {one.opener for one in case.open(ABORT)}, {"reason": "patient-died"}
-        return [self._open(ABORT, case, at, one, told) for one in case.open("fulfil") if one not in asked]
+        going_on = [one for one in case.items if one.kind == "fulfil" and (one.is_open or is_back(one))]
+        return [self._open(ABORT, case, at, one, told) for one in going_on if one not in asked]
 
     def lived(self, case: Case, at: datetime) -> list[Item]:
         """It was not so: nobody is asked to stop for it, and the referrer decides, in a new case where it had ended one."""

@@ -18,9 +18,13 @@ def came_back(item: Item, told: Told) -> list[Item]:
     """Who came back after the end about which this decides, and isn't asked to do it after all."""
     one, chosen = item.opener, {home(name) for name in told.get("performers") or ()}
     is_decided = item.kind == "decide-next-step" and told["action"] in ("redirect", "close")
-    if not is_decided or not one or not one.is_back or one.is_open or home(one.owner) in chosen:
-        return []
-    return [] if any(other.kind == ABORT and other.opener is one for other in item.case.items) else [one]
+    return [one] if is_decided and one and is_back(one) and home(one.owner) not in chosen else []
+
+
+def is_back(one: Item) -> bool:
+    """Whether who performed it goes on after its end, and was never asked to stop."""
+    was_asked = any(other.kind == ABORT and other.opener is one for other in one.case.items)
+    return one.is_back and not one.is_open and not was_asked
 
 
 def end(item: Item, case: Case, closes: list[str], told: Told, *, is_end: bool) -> dict[str, datetime]:

@@ -175,6 +175,15 @@ class Lists:
         """Who stands in for somebody who is away, empty for nobody; None for somebody who is here."""
         return next((away[3] for away in self.absences if away[0] == person and away[1] <= now < away[2]), None)
 
+    def day(self, item: Item, at: datetime) -> date:
+        """The day of an instant where that is done."""
+        return at.astimezone(ZoneInfo(self._house(item).zone)).date()
+
+    def _house(self, item: Item) -> House:
+        """By whose clock it runs: of the pool's house where its owner works elsewhere."""
+        house = self.houses[home(item.owner)]
+        return house if house.ours else self.houses[home(item.case.pool)]
+
     def due(self, item: Item, at: datetime, told: Told) -> datetime:
         """When that is due which has come to its stage at ``at``, as this was told."""
         case, what = item.case, item.stage if item.stage in SPANS else item.kind
@@ -191,8 +200,7 @@ class Lists:
         )
         words = [f"{what}/{level}" for level in (told.get("severity"), acts, case.priority, own) if level] + [what]
         span = next(SPANS[key][0] for word in words for key in (f"{case.kind}:{word}", word) if key in SPANS)
-        house = self.houses[home(item.owner)]
-        return after(at, span, house if house.ours else self.houses[home(case.pool)])
+        return after(at, span, self._house(item))
 
 
 def after(start: datetime, span: str, house: House) -> datetime:
