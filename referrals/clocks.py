@@ -1,8 +1,9 @@
 """Setting a handoff's clock when it comes to a stage: where it starts, what it is stopped for, and when it runs out."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from referrals.deadlines import Rules, rules_of
 from referrals.models import RANK, Handoff, Loop, Owner
@@ -36,6 +37,10 @@ class Clocks:
         owner = handoff.owner if handoff.owner.internal else loop.accountable
         self.learn(owner)
         return self._rules[owner.organization]
+
+    def zone_of(self, handoff: Handoff, loop: Loop) -> tzinfo:
+        """Where the days of its owner's organisation begin; of the accountable pool's when the owner works elsewhere."""
+        return ZoneInfo(self.of(handoff, loop).calendar.time_zone)
 
     def start(self, handoff: Handoff, loop: Loop, at: datetime, data: Mapping[str, Any]) -> None:
         """Set the clock of a handoff that has come to its stage ``at`` that instant."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -34,7 +34,7 @@ URGENT = frozenset({"stat", "asap", "urgent"})
 class Situation:
     """A handoff in its loop, beside the loop's other open handoffs, and what the action carries.
 
-    ``is_back``: it decides about an end after which that performer goes on (`performing.is_back`).
+    ``is_back``: it decides about an end after which that performer goes on (`performing.returned`).
     """
 
     loop: Loop
@@ -44,6 +44,8 @@ class Situation:
     is_back: bool = False
     is_unsaid: bool = False
     """Whether an EHR has placed the request, and it doesn't say what the action decides."""
+    zone: tzinfo = UTC
+    """Where the days of whoever sees the patient begin."""
 
     @property
     def reason(self) -> str:
@@ -144,12 +146,21 @@ def _claimed(situation: Situation) -> bool:
 
 
 def _authorisation_expired(situation: Situation) -> bool:
-    """Whether an appointment would come after the day until which the payer has agreed."""
-    concerned = [situation.handoff, *filter(situation.is_related, situation.others)]
-    until = min((one.authorised_until for one in concerned if one.authorised_until), default=None)
-    at = situation.data.get("slot_end") or situation.data.get("slot_start")
-    on = at.date().isoformat() if isinstance(at, datetime) else str(at or "")[:10]
-    return until is not None and on > until.isoformat()
+    """Whether an appointment would come after the day until which the payer has agreed to that performer's part."""
+    parts = [one for one in (situation.handoff, *situation.others) if one.kind == "fulfil"]
+    mine = {situation.handoff.id, situation.handoff.opened_by_id} - {None}
+    until = min((one.authorised_until for one in parts if one.authorised_until and one.id in mine), default=None)
+    on = _day(situation.data.get("slot_end") or situation.data.get("slot_start"), situation.zone)
+    return until is not None and on is not None and on > until
+
+
+def _day(at: datetime | str | None, zone: tzinfo) -> date | None:
+    """The day of a time there; None for what is no time, which the action's form refuses."""
+    try:
+        moment = at if isinstance(at, datetime) or not at else datetime.fromisoformat(at)
+        return moment.astimezone(zone).date() if moment else None
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _patient_knows(situation: Situation) -> bool:

@@ -6,7 +6,7 @@ clock, so the whole lifecycle can be tested by the million. `referrals.workflow`
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -34,6 +34,7 @@ class Ask:
     ``is_back`` is what the rows say of whom it decides about (`conditions.Situation`).
     ``wanted_by`` is whoever wanted what a performer's answer now brings about; empty where ``by`` does.
     ``is_unsaid``: the request was placed in an EHR, and doesn't say there what the action decides (`placing.is_unsaid`).
+    ``zone`` is where its days begin (`clocks.Clocks.zone_of`).
     """
 
     action: str
@@ -46,6 +47,7 @@ class Ask:
     is_back: bool = False
     is_unsaid: bool = False
     wanted_by: str = ""
+    zone: tzinfo = UTC
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,10 @@ def decide(loop: Loop, handoffs: Sequence[Handoff], handoff: Handoff, ask: Ask) 
     if ask.version is not None and ask.version != handoff.version:
         raise Stale(_("Somebody else has changed this since you looked at it.") + _why_ended(handoff))
     others = [other for other in handoffs if other.id != handoff.id]
-    situation = Situation(loop, handoff, others, ask.data)
+    situation = Situation(loop, handoff, others, ask.data, zone=ask.zone)
     transition = _choose(situation, ask)
-    situation = Situation(loop, handoff, others, _clean(transition, situation, ask), ask.is_back, ask.is_unsaid)
+    values = _clean(transition, situation, ask)
+    situation = Situation(loop, handoff, others, values, ask.is_back, ask.is_unsaid, ask.zone)
     stages = _stages(transition, situation)
     winner = bidding.winner(stages, [handoff, *others])
     losers = bidding.rivals(winner, others) if winner else []
@@ -204,13 +207,20 @@ def _missed(handoff: Handoff) -> datetime | None:
 
 def _stages(transition: Transition, situation: Situation) -> dict[str, str]:
     """The new stage of every handoff that the transition touches."""
-    stages = {situation.handoff.id: transition.target or situation.handoff.stage}
+    stages = {situation.handoff.id: transition.target or _stage_kept(transition, situation)}
     for move in transition.moves:
         stages |= moved(move, situation)
     for other in situation.others:
         if other.id not in stages and is_overtaken(other, transition, situation):
             stages[other.id] = HANDOFFS[other.kind].overtaken
     return stages
+
+
+def _stage_kept(transition: Transition, situation: Situation) -> str:
+    """Where a row without a target leaves its own handoff; a request to stop for a death that was none has its end."""
+    handoff = situation.handoff
+    is_void = "lives" in transition.sets and is_overtaken(handoff, transition, situation)
+    return HANDOFFS[handoff.kind].overtaken if is_void else handoff.stage
 
 
 def _lost(losers: Sequence[Handoff], stopped: Sequence[Handoff], others: Sequence[Handoff]) -> dict[str, str]:

@@ -3,7 +3,8 @@
 from django.db.models import Q
 
 from referrals import people
-from referrals.models import Handoff, Owner
+from referrals.models import Event, Handoff, Owner
+from referrals.parties import held
 
 
 def part_of(handoff: Handoff) -> Handoff | None:
@@ -22,10 +23,36 @@ GOES_ON = frozenset({"accepted", "ready", "in-progress"})
 """What a performer says that has it, and means to do it or is at it."""
 
 
-def is_back(part: Handoff | None) -> bool:
+OVER = frozenset({"cancelled", "entered-in-error", "noshow", "fulfilled", "unsatisfactory", "unavailable"})
+"""Statuses of evidence that leaves nothing to stop."""
+
+
+def returned(handoff: Handoff, *, everywhere: bool) -> list[Handoff]:
+    """The ended parts whose performers go on: the one that a decision is about, or (``everywhere``) all of its loop."""
+    if everywhere:
+        ended = handoff.loop.handoffs.filter(kind="fulfil").exclude(closed_at=None).select_related("owner")
+        return [one for one in ended.order_by("opened_at", "id") if _is_back(one)]
+    part = part_of(handoff) if handoff.kind == "decide-next-step" else None
+    return [part] if part is not None and _is_back(part) else []
+
+
+def _is_back(part: Handoff) -> bool:
     """Whether its performer goes on with it although it has ended, and hasn't been asked to stop since."""
-    if part is None or part.closed_at is None or part.task_status not in GOES_ON:
+    if part.closed_at is None or not _goes_on(part):
         return False
-    said = part.events.filter(action__in=("start-anyway", "contradict"), recorded_at__gte=part.closed_at)
     since = Q(closed_at=None) | Q(closed_at__gt=part.closed_at)
-    return said.exists() and not Handoff.objects.filter(since, opened_by=part, kind="request-cancellation").exists()
+    return not Handoff.objects.filter(since, opened_by=part, kind="request-cancellation").exists()
+
+
+def _goes_on(part: Handoff) -> bool:
+    """Whether its performer says so by its Task, or by what stands in its calendar or laboratory whatever its Task says."""
+    said = part.events.filter(action__in=("start-anyway", "contradict"), recorded_at__gte=part.closed_at)
+    if part.task_status in GOES_ON:
+        return said.exists()
+    last = said.filter(action="start-anyway").exclude(evidence="").order_by("-id").first()
+    return last is not None and _stands(last) and not part.events.filter(action="hear", id__gt=last.id).exists()
+
+
+def _stands(said: Event) -> bool:
+    type_, _slash, key = said.evidence.partition("/")
+    return held(type_, key).get("status") not in OVER

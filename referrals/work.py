@@ -41,9 +41,9 @@ class Work:
         self.actor = actor
         self.now = now
         self._ledger = Ledger(actor, now)
-        self._clocks = Clocks()
+        self.clocks = Clocks()
         self._handoffs: dict[str, Handoff] = {}
-        self._asking = Asking(self._ledger, self._clocks)
+        self._asking = Asking(self._ledger, self.clocks)
 
     def lock(self, handoff_ids: Sequence[str]) -> None:
         """Lock the loops of these handoffs in the order of their ids, then read all that is open in them.
@@ -87,7 +87,7 @@ class Work:
             loop.end_reason = loop.told_reason = "patient-died"
             loop.told_by = said_by(answer) or self.actor.display
             self.note(loop, None, "note-death", at=self.now).evidence = f"Task/{answer.id}"
-        self._clocks.learn(loop.accountable, loop.responsible, loop.performer_owner)
+        self.clocks.learn(loop.accountable, loop.responsible, loop.performer_owner)
         self._ledger.add_loop(loop)
 
     def join(self, loop_id: str, order: Order, at: datetime) -> Handoff | None:
@@ -203,9 +203,9 @@ class Work:
             reason_text=why[1],
         )
         holding.give(handoff, holder, loop.accountable)
-        self._clocks.start(handoff, loop, at, values)
+        self.clocks.start(handoff, loop, at, values)
         if due_by is not None:
-            self._clocks.hurry(handoff, due_by)
+            self.clocks.hurry(handoff, due_by)
         self._handoffs[handoff.id] = handoff
         self._ledger.put_handoff(handoff)
         return handoff
@@ -236,7 +236,7 @@ class Work:
             return
         self._ledger.change_loop(loop, **wanted)
         for handoff in everything:
-            self._clocks.revise(handoff, loop, wished)
+            self.clocks.revise(handoff, loop, wished)
             self._ledger.put_handoff(handoff)
         event = self.note(loop, None, "revise", at=self.now)
         event.evidence = evidence
@@ -276,7 +276,7 @@ class Work:
     def _read(self, loops: Sequence[Loop], handoff_ids: Sequence[str]) -> None:
         self._handoffs |= {handoff.id: handoff for handoff in locking.handoffs(loops, handoff_ids)}
         owners = [owner for loop in loops for owner in (loop.accountable, loop.responsible, loop.performer_owner)]
-        self._clocks.learn(*owners, *(handoff.owner for handoff in self._handoffs.values()))
+        self.clocks.learn(*owners, *(handoff.owner for handoff in self._handoffs.values()))
 
     def _ask_to_cancel(self, loop: Loop, handoff: Handoff, decision: Decision, at: datetime) -> Handoff:
         """Ask the performer of a handoff to cancel it, for the reason of the decision."""
@@ -309,9 +309,9 @@ class Work:
             part = performing.part_of(handoff) if opening.owner == "performer" else None
             return [(handoff, owners[0], {"request": part.focus} if part and is_under_another(part) else {})]
         if opening.each == "returned":
-            part = performing.part_of(handoff)
+            back = performing.returned(handoff, everywhere="died" in decision.transition.sets)
             chosen = {one.organization for one in owners if one and "performer" in decision.transition.sets}
-            return [] if part is None or part.owner.organization in chosen else [(part, None, {})]
+            return [(part, None, {}) for part in back if part.owner.organization not in chosen]
         elsewhere = [one for one in self.open_handoffs(handoff.loop) if one.kind == "fulfil" and not one.owner.internal]
         if opening.each == "fulfil":
             return [(one, None, {}) for one in elsewhere]
@@ -355,11 +355,11 @@ class Work:
         if own and _keeps_due(handoff, decision):
             handoff.stage_since = at
         elif handoff.stage == STOPPED:
-            self._clocks.stop(handoff, loop, at)
+            self.clocks.stop(handoff, loop, at)
         elif not own and handoff.paused_seconds is not None:
-            self._clocks.resume(handoff, at)
+            self.clocks.resume(handoff, at)
         else:
-            self._clocks.start(handoff, loop, at, decision.data)
+            self.clocks.start(handoff, loop, at, decision.data)
 
     def _note_source(self, handoff: Handoff, decision: Decision, said: Resource | None) -> None:
         """What was entered for a performer has to be confirmed again, until the performer's own word moves it on."""

@@ -6,7 +6,7 @@ rows, journal and Tasks in one transaction, at the end of which PostgreSQL has c
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 from django.db import transaction
@@ -43,6 +43,9 @@ __all__ = [
     "take_note",
     "take_up",
 ]
+
+DYING = frozenset({"patient-died", "note-death"})
+"""What a death does to a loop: it concerns everybody who performs there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,10 +264,11 @@ def _perform(work: Work, act: Act) -> Outcome:
     if not standing.roles:
         raise NotFound(_("There is no such task."))
     at = max(loop.ordered_at, min(act.at or work.now, work.now))
-    is_back = handoff.kind == "decide-next-step" and performing.is_back(performing.part_of(handoff))
+    is_back = bool(performing.returned(handoff, everywhere=act.action in DYING))
     unsaid = placing.is_unsaid(loop, handoff, act.action, work.actor) and _may_propose(act.action, standing.roles)
     who, told = (act.action, standing.roles, work.actor.display), (act.data, act.version, act.attested)
-    ask = lifecycle.Ask(*who, at, *told, is_back, unsaid, _wanted_by(work.actor, handoff))
+    wanted_by, zone = _wanted_by(work.actor, handoff), _zone(work, loop, handoff)
+    ask = lifecycle.Ask(*who, at, *told, is_back, unsaid, wanted_by, zone)
     decision = lifecycle.decide(loop, work.open_handoffs(loop), handoff, ask)
     _check_report(loop, act)
     _check_second(work.actor, decision)
@@ -294,6 +298,12 @@ def _wanted_by(actor: Actor, handoff: Handoff) -> str:
         return ""
     asked = Event.objects.filter(loop=handoff.loop_id, details__opened__contains=[handoff.id]).order_by("-id")
     return asked.values_list("actor_display", flat=True).first() or ""
+
+
+def _zone(work: Work, loop: Loop, handoff: Handoff) -> tzinfo:
+    """Where the days of whoever sees the patient begin: of the part that a handoff hangs on, else its own."""
+    part = next((one for one in work.open_handoffs(loop) if one.id == handoff.opened_by_id), None)
+    return work.clocks.zone_of(part if part is not None and part.kind == "fulfil" else handoff, loop)
 
 
 def _may_propose(action: str, roles: frozenset[str]) -> bool:

@@ -9,6 +9,7 @@ from records.access import Actor
 from records.json import Resource, loads
 from records.types import row_class
 from referrals import workflow
+from referrals.clocks import Clocks
 from referrals.conditions import Situation, holds
 from referrals.evidence import appointments, messages, specimens
 from referrals.evidence.asking import ask_for_match, is_news, receiver
@@ -200,8 +201,10 @@ def _ask_referrer(handoff: Handoff, resource: Resource, actor: Actor) -> str:
 def _overriding(handoff: Handoff, row: Transition, said: Mapping[str, Any]) -> dict[str, str]:
     """A visit that another system has booked is a fact, whether or not the payer's agreement reaches as far."""
     fields = {field.name for field in row.fields if field.required_if}
-    is_late = "override" in fields and holds("authorisation-expired", Situation(handoff.loop, handoff, [], said))
-    return {"override": "booked-elsewhere"} if is_late else {}
+    if "override" not in fields or handoff.authorised_until is None:
+        return {}
+    situation = Situation(handoff.loop, handoff, [], said, zone=Clocks().zone_of(handoff, handoff.loop))
+    return {"override": "booked-elsewhere"} if holds("authorisation-expired", situation) else {}
 
 
 def _performs(actor: Actor, handoff: Handoff) -> bool:

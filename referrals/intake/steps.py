@@ -16,7 +16,7 @@ from referrals.conditions import Situation, holds
 from referrals.models import Handoff
 from referrals.particulars import ASKING
 from referrals.parties import local
-from referrals.pathways import REASONS, STAGES, transitions_from
+from referrals.pathways import REASONS, STAGES, first_stage, transitions_from
 from referrals.pathways.parts import REPORT
 from referrals.pathways.stages import OUTCOMES, UNFULFILLED
 from referrals.performing import GOES_ON
@@ -143,7 +143,15 @@ def _answer(handoff: Handoff, said: Resource, status: str) -> list[Step]:
     action = ANSWERS.get((handoff.focus.split("/")[0], status)) or ANSWERS.get((handoff.kind, status), "")
     if handoff.stage == "overtaken":  # the answer comes too late
         return [Step(STOPPED_ANYWAY)] if action == "accept-cancellation" else []
-    return [_ending(handoff, said, action)]
+    return [_ending(handoff, said, action)] if handoff.reconfirm_at is None else _confirming(handoff, said, action)
+
+
+def _confirming(handoff: Handoff, said: Resource, action: str) -> list[Step]:
+    """Its performer's own answer after one that was entered for it: the same again, or a contradiction."""
+    row = _rows(handoff, first_stage(handoff.kind, handoff.loop.kind)).get(action)
+    if handoff.is_open or row is None or handoff.opened_by_id is None:
+        return [_ending(handoff, said, action)]
+    return [] if row.target == handoff.stage else [Step("contradict", on=handoff.opened_by_id)]
 
 
 def _ending(handoff: Handoff, said: Resource, action: str) -> Step:

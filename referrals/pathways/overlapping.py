@@ -9,14 +9,14 @@ from dataclasses import replace
 
 from django.utils.translation import gettext_lazy as _
 
-from referrals.pathways.parts import DECIDE
+from referrals.pathways.parts import DECIDE, SLOT
 from referrals.pathways.stages import FOLLOW_UP, REFERRAL, TEST_ORDER, UNFULFILLED
-from referrals.vocabulary import Opening, Transition, Words
+from referrals.vocabulary import Field, Opening, Transition, Words
 
 _WITH_REQUEST = frozenset({REFERRAL, FOLLOW_UP, TEST_ORDER})
 
 
-def _anyway(action: str, label: Words, opening: Opening) -> Transition:
+def _anyway(action: str, label: Words, opening: Opening, *fields: Field) -> Transition:
     return Transition(
         action,
         "fulfil",
@@ -25,6 +25,7 @@ def _anyway(action: str, label: Words, opening: Opening) -> Transition:
         frozenset({"partner", "system"}),
         sources=UNFULFILLED,
         loop_kinds=_WITH_REQUEST,
+        fields=fields,
         opens=(opening,),
         sets=frozenset({"resumed"}),
     )
@@ -35,6 +36,8 @@ OVERLAPPING = (
         "start-anyway",
         _("Goes on although it has ended here"),
         Opening("request-cancellation", "same", unless=("cancellation-open", "end-to-decide")),
+        # By them a visit that was moved since is told from one that is known.
+        *(replace(one, required=False) for one in SLOT if one.kind == "datetime"),
     ),
     _anyway(
         "done-anyway",

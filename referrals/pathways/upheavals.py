@@ -7,7 +7,7 @@ else opens the referrer's decision beside `fulfil`, which stays open: the visit 
 from django.utils.translation import gettext_lazy as _
 
 from referrals.pathways.handoffs import HANDOFFS
-from referrals.pathways.parts import NOTE, reason
+from referrals.pathways.parts import NOTE, RECALL, reason
 from referrals.pathways.stages import FOLLOW_UP, REFERRAL, TEST_ORDER
 from referrals.vocabulary import Field, Opening, Role, Transition, Words
 
@@ -35,6 +35,7 @@ def _upheaval(
 _CALL_OFF = (
     Opening("request-cancellation", "same", unless=("cancellation-open", "ends-with-patient"), each="fulfil"),
     Opening("request-cancellation", "same", unless=("cancellation-open", "ends-with-patient"), each="appointment"),
+    RECALL,
 )
 _DECIDE = Opening("decide-next-step", "referrer", unless=("deciding",))
 

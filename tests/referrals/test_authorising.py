@@ -8,7 +8,7 @@ from records import access, clock, store
 from records.access import SYSTEM, Actor
 from records.errors import Incorrect, NotFound
 from referrals import people, workflow, worklists
-from referrals.models import Event, Handoff, Loop
+from referrals.models import Calendar, Event, Handoff, Loop
 from referrals.worklists import Filters
 from tests.referrals.ward import MONDAY, Ward
 
@@ -232,3 +232,27 @@ def test_a_visit_that_another_system_has_booked_beyond_the_authorisation_asks_th
 def test_a_visit_within_the_authorisation_asks_nobody(ward: Ward, authorised: Handoff) -> None:
     ward.does(ward.clinic, authorised, "book", slot_end=(MONDAY + timedelta(days=20)).isoformat())
     assert (ward.open_kinds(authorised.loop), label(ward, 19)) == (["fulfil"], [])
+
+
+def test_each_performer_is_bound_by_its_own_authorisation_alone(ward: Ward) -> None:
+    loop = ward.order()
+    both = ["Organization/clinic", "Organization/elsewhere"]
+    ward.does(ward.referrer, ward.only(loop, "dispatch"), "send", performer=both, authorisation_needed=True)
+    here, there = (loop.handoffs.get(kind="fulfil", owner__organization=one) for one in ("clinic", "elsewhere"))
+    ward.does(ward.coordinator, here, "authorise", authorisation="A-1", valid_until=date(2026, 6, 1))
+    ward.does(ward.coordinator, there, "authorise", authorisation="A-2", valid_until=date(2026, 3, 12))
+    visit = {"slot_end": (MONDAY + timedelta(days=30)).isoformat()}
+    with pytest.raises(Incorrect):
+        ward.does(ward.partner, there, "book", **visit)
+    ward.does(ward.clinic, here, "book", **visit)
+    assert loop.handoffs.get(pk=here.pk).stage == "scheduled"
+
+
+def test_the_last_day_of_an_authorisation_is_a_day_of_whoever_sees_the_patient(ward: Ward, authorised: Handoff) -> None:
+    Calendar.objects.create(organization="clinic", time_zone="America/New_York")
+    with pytest.raises(Incorrect):
+        ward.does(ward.clinic, authorised, "book", slot_end="2026-04-02T00:30:00-04:00")
+    with pytest.raises(Incorrect):
+        ward.does(ward.clinic, authorised, "book", slot_end="2026-04-02T04:30:00+00:00")
+    ward.does(ward.clinic, authorised, "book", slot_end="2026-04-02T00:30:00+00:00")
+    assert ward.only(authorised.loop, "fulfil").stage == "scheduled"

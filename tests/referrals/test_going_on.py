@@ -275,3 +275,69 @@ def test_a_visit_booked_at_a_performer_is_called_off_whatever_its_task_says(
     with clock.at(hours(5)):
         take(answer(fulfil, "cancelled", hours(5)), here.partner)
     assert Handoff.objects.get(pk=fulfil.pk).stage == "cancelled"
+
+
+def ended_and_booked(here: Region, status: str = "rejected") -> tuple[Loop, Handoff]:
+    """Its performer has ended it, and books a visit all the same; its Task says nothing new."""
+    loop = sent(here)
+    first = the(loop, "fulfil")
+    says(here, first, status, hours(1))
+    books(here, hours(2))
+    assert everything(loop) == ["decide-next-step"], "it is to be decided anyway"
+    return loop, first
+
+
+def books(here: Region, at: datetime, status: str = "booked", **elements: str) -> None:
+    with clock.at(at):
+        take(appointment(status, at, **elements), here.partner)
+
+
+def revoked(here: Region, _loop: Loop) -> None:
+    take({**store.get("ServiceRequest", "sr"), "status": "revoked"}, here.ehr)
+
+
+@pytest.mark.parametrize("status", ["rejected", "failed"])
+@pytest.mark.parametrize("end", [redirect, close, revoked, died], ids=lambda end: end.__name__)
+def test_a_visit_booked_after_its_performers_own_end_is_called_off_by_what_is_decided(
+    here: Region, end: Callable[[Region, Loop], None], status: str
+) -> None:
+    loop, first = ended_and_booked(here, status)
+    with clock.at(hours(3)):
+        end(here, loop)
+    assert everything(loop) == (["fulfil"] if end is redirect else []) + ["request-cancellation"]
+    asked = Handoff.objects.get(kind="request-cancellation")
+    assert (asked.owner.organization, asked.focus) == ("hospital", f"Task/{first.id}")
+    assert Loop.objects.get(pk=loop.pk).closed_at is None
+
+
+def test_a_visit_that_is_cancelled_before_the_decision_leaves_nothing_to_call_off(here: Region) -> None:
+    loop, _first = ended_and_booked(here)
+    books(here, hours(2.5), "cancelled")
+    close(here, loop)
+    assert everything(loop) == []
+
+
+def test_an_end_that_is_said_once_more_after_the_visit_is_the_answer(here: Region) -> None:
+    loop, first = ended_and_booked(here)
+    says(here, first, "failed", hours(2.5))
+    close(here, loop)
+    assert everything(loop) == []
+
+
+def test_a_visit_that_is_moved_after_it_was_called_off_is_called_off_again(here: Region) -> None:
+    loop, _first = ended_and_booked(here)
+    close(here, loop)
+    says(here, Handoff.objects.get(kind="request-cancellation"), "completed", hours(4))
+    books(here, hours(5), start=hours(74).isoformat(), end=hours(74.5).isoformat())
+    assert everything(loop) == [], "the same once more is no news"
+    books(here, hours(6), start=hours(300).isoformat(), end=hours(301).isoformat())
+    assert everything(loop) == ["request-cancellation"]
+
+
+def test_a_death_that_was_none_takes_back_that_the_visit_is_called_off(here: Region) -> None:
+    loop, _first = ended_and_booked(here)
+    with clock.at(hours(3)):
+        died(here, loop)
+    with clock.at(hours(4)):
+        death.refute("ana", here.nina)
+    assert everything(loop) == ["decide-next-step"]

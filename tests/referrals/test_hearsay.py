@@ -176,3 +176,49 @@ def test_a_booking_more_than_four_weeks_after_the_order_is_late(here: Region, da
         workflow.perform(the(loop, "fulfil").id, "book", here.partner, data={"slot_end": hours(24 * days)})
     assert ("late-booking" in labels(here, loop, hours(2))) is late
     assert ("attendance-unknown" in labels(here, loop, hours(24 * (days + 5)))) is True
+
+
+def asked_to_cancel(here: Region) -> tuple[Loop, Handoff]:
+    loop = sent(here)
+    says(here, loop, "in-progress", hours(1))
+    with clock.at(hours(2)):
+        workflow.perform(the(loop, "fulfil").id, "request-cancellation", here.gp, data={"reason": "withdrawn"})
+    return loop, the(loop, "request-cancellation")
+
+
+REFUSED = {"reason": "other", "reason_text": "The theatre is booked."}
+
+
+@pytest.mark.parametrize(
+    ("action", "data", "status"),
+    [("refuse-cancellation", REFUSED, "rejected"), ("accept-cancellation", {}, "completed")],
+)
+def test_an_answer_to_a_request_to_cancel_that_was_told_and_comes_itself_is_the_same_answer(
+    here: Region, action: str, data: dict[str, str], status: str
+) -> None:
+    loop, asked = asked_to_cancel(here)
+    with clock.at(hours(3)):
+        workflow.perform(asked.id, action, here.nina, attested=True, data=BY_PHONE | data)
+    before = open_kinds(loop)
+    with clock.at(hours(4)):
+        take(answer(asked, status, hours(4)), here.partner)
+    after = Handoff.objects.get(pk=asked.pk)
+    assert (open_kinds(loop), after.task_status) == (before, status)
+
+
+@pytest.mark.parametrize(
+    ("action", "data", "status"),
+    [("refuse-cancellation", REFUSED, "completed"), ("accept-cancellation", {}, "rejected")],
+)
+def test_another_answer_to_a_request_to_cancel_than_was_told_asks_the_referrer(
+    here: Region, action: str, data: dict[str, str], status: str
+) -> None:
+    loop, asked = asked_to_cancel(here)
+    with clock.at(hours(3)):
+        workflow.perform(asked.id, action, here.nina, attested=True, data=BY_PHONE | data)
+    before = open_kinds(loop)
+    for at in (hours(4), hours(5)):
+        with clock.at(at):
+            take(answer(asked, status, at), here.partner)
+    assert open_kinds(loop) == sorted([*before, "decide-next-step"])
+    assert Handoff.objects.get(pk=asked.pk).task_status == status
