@@ -24,10 +24,11 @@ def shortest(play: Play, finding: Finding) -> list[Step]:
     A finding that doesn't come back with what happened to its patient and to the staff there keeps its whole history.
     """
     steps = _history(play, [family(finding.case)])
-    for cases in ([family(finding.case)], _of_the_patient(play, finding)):
-        whole = sorted(_history(play, cases) + _staff(play, finding), key=lambda step: step.at)
-        if steps and _fails(whole, finding):
-            return _without_needless(whole, finding)
+    staff = _staff(play, finding)
+    for whole in (steps, steps + staff, _history(play, _of_the_patient(play, finding)) + staff):
+        told = sorted(whole, key=lambda step: step.at)
+        if steps and _fails(told, finding):
+            return _without_needless(told, finding)
     return steps
 
 
