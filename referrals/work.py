@@ -111,14 +111,7 @@ class Work:
         return handoff
 
     def apply(
-        self,
-        loop: Loop,
-        handoff: Handoff,
-        decision: Decision,
-        *,
-        at: datetime,
-        base: Resource | None,
-        is_placers: bool,
+        self, loop: Loop, handoff: Handoff, decision: Decision, *, at: datetime, base: Resource | None, is_placers: bool
     ) -> list[Handoff]:
         """Do what was decided; gives the handoffs that it opened. ``is_placers`` is `settling.Step`'s."""
         was_reported = settling.is_reported(loop, self.open_handoffs(loop))

@@ -50,7 +50,9 @@ def test_a_crash_at_any_point_loses_and_doubles_nothing(day: Day) -> None:
         sides.settle()
         sides.check()
     found = dict.fromkeys(process.reached)
-    assert {point.name.split(".")[0] for point in found} >= {"outbound", "inbound", "applying"}
+    rooms = {point.name.rpartition(".")[0] for point in found}
+    assert any("outbound" in room for room in rooms), rooms
+    assert any("applying" in room for room in rooms), rooms
 
     for chosen in found:
         with taken_back():
