@@ -3,6 +3,8 @@ from collections.abc import Iterator
 import pytest
 
 from records import clock
+from tests.referrals import region
+from tests.referrals.region import Region
 from tests.referrals.ward import MONDAY, Ward, found_ward
 
 
@@ -11,3 +13,10 @@ def ward(db: None) -> Iterator[Ward]:
     """The people of the stories, on a Monday morning."""
     with clock.at(MONDAY):
         yield found_ward()
+
+
+@pytest.fixture
+def here() -> Iterator[Region]:
+    """The standing people of a region, on the same morning."""
+    with clock.at(MONDAY):
+        yield region.build()

@@ -6,9 +6,9 @@ from typing import Any
 from records import clock, store
 from records.access import Actor
 from records.json import Resource, dumps, loads
-from referrals import intake
+from referrals import intake, workflow
 from referrals.models import Handoff, Loop
-from tests.referrals.region import CARDIOLOGY, MRN
+from tests.referrals.region import CARDIOLOGY, MRN, Region
 
 SNOMED = "http://snomed.info/sct"
 
@@ -130,3 +130,10 @@ def open_kinds(loop: Loop) -> list[str]:
 
 def the(loop: Loop, kind: str) -> Handoff:
     return loop.handoffs.select_related("loop__accountable", "owner").filter(kind=kind).order_by("-opened_at", "-id")[0]
+
+
+def sent(here: Region) -> Loop:
+    """A referral of Ana that the GP has sent to the hospital."""
+    take(request(), here.ehr)
+    workflow.perform(the(the_loop(), "dispatch").id, "send", here.gp)
+    return the_loop()

@@ -1,6 +1,5 @@
 """An import opens no loop: its orders are listed, and a coordinator adopts or dismisses them."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,19 +13,12 @@ from records.errors import Forbidden, Incorrect
 from records.json import Resource, dumps, loads
 from referrals import adoption, escalation, intake
 from referrals.models import Adoptable, Handoff, Loop
-from tests.referrals import region
 from tests.referrals.exchange import concept, document, open_kinds, request, result, take, the_loop
 from tests.referrals.region import PRACTICE, Region
+from tests.referrals.ward import MONDAY
 
-MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 ORDERED = MONDAY - timedelta(days=40)
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
-
-
-@pytest.fixture
-def here() -> Iterator[Region]:
-    with clock.at(MONDAY):
-        yield region.build()
 
 
 def bring(resource: Resource, actor: Actor) -> intake.Received:

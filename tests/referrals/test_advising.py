@@ -1,7 +1,6 @@
 """Advice only: the performer answers, or proposes a full referral, which the referrer confirms or declines."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,17 +12,11 @@ from referrals.models import Handoff, Loop
 from tests.referrals import region
 from tests.referrals.exchange import document, open_kinds, request, take, the, the_loop
 from tests.referrals.region import CLINIC, Region
+from tests.referrals.ward import MONDAY
 
-MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 ADVICE: dict[str, Any] = {"category": [{"coding": [{"system": "https://ehr.example/category", "code": "advice"}]}]}
 AT_CLINIC: dict[str, Any] = {"performer": [{"reference": f"Organization/{CLINIC}"}]}
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
-
-
-@pytest.fixture
-def here() -> Iterator[Region]:
-    with clock.at(MONDAY):
-        yield region.build()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """From a chosen patient and service to a sent request: the draft is valid R4, and what is wrong with it is said."""
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -13,15 +12,9 @@ from referrals.models import Loop
 from tests.referrals import region
 from tests.referrals.exchange import open_kinds, the
 from tests.referrals.region import CARDIOLOGY, HOSPITAL, PRACTICE, Region
+from tests.referrals.ward import MONDAY
 
-MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
-
-
-@pytest.fixture
-def here() -> Iterator[Region]:
-    with clock.at(MONDAY):
-        yield region.build()
 
 
 def referral(here: Region, patient: str = "ana", service: str = "heart-clinic", reason: str = "Chest pain") -> Resource:

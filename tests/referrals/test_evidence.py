@@ -1,7 +1,6 @@
 """Appointments, visits and reports prove steps, if they name our order and are of its patient; nothing is guessed."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from referrals import matching, workflow
 from referrals.evidence import EVIDENCE
 from referrals.models import Event, Handoff, Loop
 from referrals.pathways import TRANSITIONS
-from tests.referrals import region
 from tests.referrals.exchange import (
     answer,
     appointment,
@@ -30,17 +28,11 @@ from tests.referrals.exchange import (
     the_loop,
 )
 from tests.referrals.region import CARDIOLOGY, PRACTICE, Region
+from tests.referrals.ward import hours
 
-MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 LAB = {"code": {"text": "CBC"}, "category": [concept("108252007")]}
 FOLLOW_UP = {"code": concept("390906007"), "performer": [{"reference": f"Organization/{PRACTICE}"}]}
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
-
-
-@pytest.fixture
-def here() -> Iterator[Region]:
-    with clock.at(MONDAY):
-        yield region.build()
 
 
 def sent(here: Region, **elements: Any) -> Loop:
@@ -49,10 +41,6 @@ def sent(here: Region, **elements: Any) -> Loop:
     for waiting in loop.handoffs.filter(kind="dispatch"):
         workflow.perform(waiting.id, "send", here.gp)
     return loop
-
-
-def hours(number: float) -> datetime:
-    return MONDAY + timedelta(hours=number)
 
 
 def arrives(here: Region, resource: Resource, at: datetime | None = None) -> str | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,8 +17,8 @@ from referrals.models import Event, Loop
 from tests.referrals import region
 from tests.referrals.exchange import appointment, concept, open_kinds, request, result, take, the, the_loop
 from tests.referrals.region import Region
+from tests.referrals.ward import MONDAY, hours
 
-MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 EVENING = MONDAY + timedelta(days=9)
 KINDS: dict[str, dict[str, Any]] = {
     "referral": {},
@@ -34,10 +34,6 @@ def undone() -> Iterator[None]:
     with transaction.atomic():
         yield
         transaction.set_rollback(True)
-
-
-def hours(number: float) -> datetime:
-    return MONDAY + timedelta(hours=number)
 
 
 def begin(kind: str) -> tuple[Region, Loop]:

@@ -1,7 +1,6 @@
 """Messages, successions of documents, and the outcomes that only a Task names as its output."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ from records import clock
 from records.json import Resource
 from referrals import workflow
 from referrals.models import Event, Loop
-from tests.referrals import region
 from tests.referrals.exchange import (
     answer,
     document,
@@ -24,20 +22,10 @@ from tests.referrals.exchange import (
     the_loop,
 )
 from tests.referrals.region import MRN, PRACTICE, Region
+from tests.referrals.ward import hours
 
-MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NAMED = {"context": {"related": [{"reference": "ServiceRequest/sr"}]}}
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
-
-
-@pytest.fixture
-def here() -> Iterator[Region]:
-    with clock.at(MONDAY):
-        yield region.build()
-
-
-def hours(number: float) -> datetime:
-    return MONDAY + timedelta(hours=number)
 
 
 def sent(here: Region, **elements: Any) -> Loop:

@@ -1,7 +1,6 @@
 """A resource that turns out to be another patient's: what it led to is taken back, and a person says whose it is."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ from records import clock, store
 from records.json import Resource
 from referrals import workflow
 from referrals.models import Event, Handoff, Loop
-from tests.referrals import region
 from tests.referrals.exchange import (
     answer,
     appointment,
@@ -26,22 +24,12 @@ from tests.referrals.exchange import (
     the_loop,
 )
 from tests.referrals.region import Region
+from tests.referrals.ward import hours
 
-MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 LAB: dict[str, Any] = {"code": {"text": "CBC"}, "category": [concept("108252007")]}
 BENS: dict[str, Any] = {"subject": {"reference": "Patient/ben"}}
 WITH_BEN: dict[str, Any] = {"participant": [{"actor": {"reference": "Patient/ben"}, "status": "accepted"}]}
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
-
-
-@pytest.fixture
-def here() -> Iterator[Region]:
-    with clock.at(MONDAY):
-        yield region.build()
-
-
-def hours(number: float) -> datetime:
-    return MONDAY + timedelta(hours=number)
 
 
 def sent(here: Region, **elements: Any) -> Loop:

@@ -1,7 +1,6 @@
 """Reports that change, are withdrawn, replaced or cancelled as evidence brings it, before and after the loop's end."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ from records import access, clock, store
 from records.json import Resource
 from referrals import workflow
 from referrals.models import Event, Handoff, Loop
-from tests.referrals import region
 from tests.referrals.exchange import (
     answer,
     concept,
@@ -23,16 +21,10 @@ from tests.referrals.exchange import (
     the_loop,
 )
 from tests.referrals.region import Region
+from tests.referrals.ward import hours
 
-MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 LAB = {"code": {"text": "CBC"}, "category": [concept("108252007")]}
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
-
-
-@pytest.fixture
-def here() -> Iterator[Region]:
-    with clock.at(MONDAY):
-        yield region.build()
 
 
 def sent(here: Region, **elements: Any) -> Loop:
@@ -41,10 +33,6 @@ def sent(here: Region, **elements: Any) -> Loop:
     for waiting in loop.handoffs.filter(kind="dispatch"):
         workflow.perform(waiting.id, "send", here.gp)
     return loop
-
-
-def hours(number: float) -> datetime:
-    return MONDAY + timedelta(hours=number)
 
 
 def arrives(here: Region, resource: Resource, at: datetime | None = None) -> str | None:

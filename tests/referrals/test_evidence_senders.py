@@ -1,8 +1,7 @@
 """Whose word counts: an outcome is the performer's to tell; what others send is kept with the order or asks a person."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,17 +14,11 @@ from referrals.models import Event, Handoff, Loop
 from tests.referrals import region
 from tests.referrals.exchange import concept, document, encounter, open_kinds, request, result, take, the, the_loop
 from tests.referrals.region import CARDIOLOGY, CLINIC, PRACTICE, Region
+from tests.referrals.ward import MONDAY
 
-MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 LAB = {"code": {"text": "CBC"}, "category": [concept("108252007")]}
 NAMED = {"context": {"related": [{"reference": "ServiceRequest/sr"}]}}
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
-
-
-@pytest.fixture
-def here() -> Iterator[Region]:
-    with clock.at(MONDAY):
-        yield region.build()
 
 
 def ordered(here: Region, **elements: Any) -> Loop:

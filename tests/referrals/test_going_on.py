@@ -1,7 +1,7 @@
 """A performer that goes on with what has ended here: somebody is always asked, whoever ended it and whatever it says."""
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime
 
 import pytest
 
@@ -18,31 +18,16 @@ from tests.referrals.exchange import (
     open_kinds,
     output,
     request,
+    sent,
     take,
     the,
     the_loop,
 )
 from tests.referrals.region import CLINIC, Region
+from tests.referrals.ward import hours
 
-MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NO = {"reason": "no-capacity", "reason_text": "Full."}
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
-
-
-@pytest.fixture
-def here() -> Iterator[Region]:
-    with clock.at(MONDAY):
-        yield region.build()
-
-
-def hours(number: float) -> datetime:
-    return MONDAY + timedelta(hours=number)
-
-
-def sent(here: Region) -> Loop:
-    take(request(), here.ehr)
-    workflow.perform(the(the_loop(), "dispatch").id, "send", here.gp)
-    return the_loop()
 
 
 def says(here: Region, fulfil: Handoff, status: str, at: datetime) -> None:

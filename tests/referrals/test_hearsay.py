@@ -1,7 +1,6 @@
 """What was entered for a performer, what its own record says against it, and records that speak against themselves."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,29 +9,12 @@ from records import clock, store
 from records.errors import Incorrect
 from referrals import workflow, worklists
 from referrals.models import Event, Handoff, Loop
-from tests.referrals import region
-from tests.referrals.exchange import answer, concept, document, open_kinds, output, request, take, the, the_loop
+from tests.referrals.exchange import answer, concept, document, open_kinds, output, sent, take, the
 from tests.referrals.region import Region
+from tests.referrals.ward import hours
 
-MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 BY_PHONE = {"channel": "phone", "spoken_to": "Ms Ray"}
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
-
-
-@pytest.fixture
-def here() -> Iterator[Region]:
-    with clock.at(MONDAY):
-        yield region.build()
-
-
-def hours(number: float) -> datetime:
-    return MONDAY + timedelta(hours=number)
-
-
-def sent(here: Region) -> Loop:
-    take(request(), here.ehr)
-    workflow.perform(the(the_loop(), "dispatch").id, "send", here.gp)
-    return the_loop()
 
 
 def told(here: Region, loop: Loop, action: str, at: datetime, **data: Any) -> Handoff:

@@ -7,7 +7,7 @@ shuffled and repeated.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -35,8 +35,8 @@ from tests.referrals.exchange import (
     the_loop,
 )
 from tests.referrals.region import Region
+from tests.referrals.ward import MONDAY, hours
 
-MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 EVENING = MONDAY + timedelta(days=6)
 pytestmark = pytest.mark.django_db
 
@@ -59,10 +59,6 @@ def undone() -> Iterator[None]:
     with transaction.atomic():
         yield
         transaction.set_rollback(True)
-
-
-def hours(number: float) -> datetime:
-    return MONDAY + timedelta(hours=number)
 
 
 def begin(**elements: Any) -> tuple[Region, Loop]:

@@ -1,6 +1,5 @@
 """A ServiceRequest at the door: whose it is, when it opens a loop, and what its status does to it."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,15 +14,9 @@ from referrals.models import Calendar, Event, Loop
 from tests.referrals import region
 from tests.referrals.exchange import answer, concept, open_kinds, request, take, the, the_loop
 from tests.referrals.region import CLINIC, ELSEWHERE, HOSPITAL, PRACTICE, Region
+from tests.referrals.ward import MONDAY
 
-MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
-
-
-@pytest.fixture
-def here() -> Iterator[Region]:
-    with clock.at(MONDAY):
-        yield region.build()
 
 
 def test_an_active_order_of_ours_opens_a_loop_that_waits_to_be_sent(here: Region) -> None:

@@ -1,7 +1,6 @@
 """A performer's Task: each status becomes the legal action, illegal ones are refused, late ones change nothing."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -24,15 +23,9 @@ from tests.referrals.exchange import (
     the_loop,
 )
 from tests.referrals.region import CLINIC, Region
+from tests.referrals.ward import MONDAY
 
-MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
-
-
-@pytest.fixture
-def here() -> Iterator[Region]:
-    with clock.at(MONDAY):
-        yield region.build()
 
 
 @pytest.fixture

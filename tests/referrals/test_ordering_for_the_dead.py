@@ -10,7 +10,8 @@ from referrals.models import Handoff, Loop
 from referrals.upheavals import death
 from tests.referrals.exchange import answer, open_kinds, request, result, take, the, the_loop
 from tests.referrals.region import Region, build
-from tests.referrals.test_upheaval_death import FOLLOW_UP, LAB, MONDAY, ana, confirmed, dies, hours, now, ordered
+from tests.referrals.test_upheaval_death import FOLLOW_UP, LAB, ana, confirmed, dies, now, ordered
+from tests.referrals.ward import MONDAY, hours
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
 READ = {"plan": "None", "question_answered": True}

@@ -1,7 +1,7 @@
 """A specimen that had to be collected again: that it is, that it won't be, and a result that comes all the same."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -15,18 +15,14 @@ from referrals.models import Event, Handoff, Loop
 from tests.referrals import region
 from tests.referrals.exchange import answer, concept, open_kinds, request, result, said, take, the, the_loop
 from tests.referrals.region import Region
+from tests.referrals.ward import MONDAY, hours
 
-MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 LABORATORY: dict[str, Any] = {
     "code": {"text": "CBC"},
     "category": [concept("108252007")],
     "authoredOn": MONDAY.isoformat(),
 }
 pytestmark = [pytest.mark.django_db]
-
-
-def hours(number: float) -> datetime:
-    return MONDAY + timedelta(hours=number)
 
 
 @pytest.fixture

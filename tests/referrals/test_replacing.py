@@ -1,7 +1,6 @@
 """Another performer, another request, the same loop: the clock of the first order runs on."""
 
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -11,17 +10,11 @@ from referrals.models import Event, Handoff, Loop
 from tests.referrals import region
 from tests.referrals.exchange import concept, document, open_kinds, request, take, task_of, the, the_loop
 from tests.referrals.region import CLINIC, HOSPITAL, Region
+from tests.referrals.ward import MONDAY
 
-MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 FULL = {"reason": "no-capacity", "reason_text": "Full."}
 AT_CLINIC = [{"reference": f"Organization/{CLINIC}"}]
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
-
-
-@pytest.fixture
-def here() -> Iterator[Region]:
-    with clock.at(MONDAY):
-        yield region.build()
 
 
 @pytest.fixture

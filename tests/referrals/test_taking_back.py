@@ -10,7 +10,8 @@ from referrals import workflow
 from referrals.models import Handoff, Loop
 from tests.referrals.exchange import answer, appointment, open_kinds, request, take, task_of, the, the_loop
 from tests.referrals.region import CLINIC, Region, build
-from tests.referrals.test_upheaval_death import MONDAY, ana, confirmed, hours, now, ordered, started
+from tests.referrals.test_upheaval_death import ana, confirmed, now, ordered, started
+from tests.referrals.ward import MONDAY, hours
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
 

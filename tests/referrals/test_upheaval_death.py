@@ -1,7 +1,6 @@
 """A patient's death reaches all their loops at once; what was not so is taken up again, and nobody writes to the dead."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from records.json import Resource
 from referrals import workflow
 from referrals.models import Event, Handoff, Loop
 from referrals.upheavals import death
-from tests.referrals import region
 from tests.referrals.exchange import (
     answer,
     appointment,
@@ -25,21 +23,11 @@ from tests.referrals.exchange import (
     the_loop,
 )
 from tests.referrals.region import PRACTICE, Region
+from tests.referrals.ward import hours
 
-MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 LAB: dict[str, Any] = {"code": {"text": "CBC"}, "category": [concept("108252007")]}
 FOLLOW_UP = {"code": concept("390906007"), "performer": [{"reference": f"Organization/{PRACTICE}"}]}
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
-
-
-@pytest.fixture
-def here() -> Iterator[Region]:
-    with clock.at(MONDAY):
-        yield region.build()
-
-
-def hours(number: float) -> datetime:
-    return MONDAY + timedelta(hours=number)
 
 
 def ordered(here: Region, key: str, **elements: Any) -> Loop:

@@ -1,7 +1,6 @@
 """Somebody moves, leaves, or can't be reached any more: people are asked, and the work stays somebody's."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,19 +10,11 @@ from referrals import workflow
 from referrals.models import Loop, Owner
 from referrals.upheavals import silence
 from referrals.worklists import Filters, loop_view, rows
-from tests.referrals import region
 from tests.referrals.exchange import open_kinds, request, take, the, the_loop
 from tests.referrals.region import CARDIOLOGY, HOSPITAL, PRACTICE, Region
-from tests.referrals.ward import keep_report
+from tests.referrals.ward import MONDAY, keep_report
 
-MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
-
-
-@pytest.fixture
-def here() -> Iterator[Region]:
-    with clock.at(MONDAY):
-        yield region.build()
 
 
 def sent(here: Region, key: str = "sr", **elements: Any) -> Loop:

@@ -1,7 +1,7 @@
 """The standing people of the loops' tests: a practice that refers, a clinic that performs here, one that does elsewhere."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from records import clock, store
@@ -12,6 +12,11 @@ from referrals.models import Handoff, Loop, Membership, Owner, Pool, PoolMember,
 from referrals.workflow import Order, Outcome
 
 MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+def hours(number: float) -> datetime:
+    """So many hours after the stories begin."""
+    return MONDAY + timedelta(hours=number)
 
 
 @dataclass
