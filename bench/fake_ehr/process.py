@@ -18,6 +18,7 @@ import requests
 from bench.chaos import hurry
 from bench.fake_ehr.moods import SPARED, Mood, chance
 from bench.fake_ehr.server import FakeEhr
+from bench.fake_ehr.shelf import TICK
 from bench.fake_ehr.wire import Answer, Body, Request
 
 CONTROL = "control"
@@ -30,9 +31,19 @@ class Remote:
 
     base_url: str
 
-    def behave(self, seed: int = 0, moods: Mapping[str, float] | None = None, skew_seconds: float = 0.0) -> None:
-        """From now on misbehave with these probabilities; none at all is good behaviour."""
-        self._tell({"seed": seed, "moods": dict(moods or {}), "skew_seconds": skew_seconds})
+    def behave(
+        self,
+        seed: int = 0,
+        moods: Mapping[str, float] | None = None,
+        skew_seconds: float = 0.0,
+        tick_seconds: float = TICK.total_seconds(),
+    ) -> None:
+        """From now on misbehave with these probabilities; none at all is good behaviour.
+
+        Without a tick many changes have the same instant.
+        """
+        told = {"seed": seed, "moods": dict(moods or {}), "skew_seconds": skew_seconds, "tick_seconds": tick_seconds}
+        self._tell(told)
 
     def counts(self) -> dict[str, int]:
         """How often it has misbehaved in each way, and under ``requests`` how many requests there were."""
@@ -75,6 +86,7 @@ class _Controlled(FakeEhr):
                 return self.all(words["all"])
             if "moods" in words:
                 self.skew = timedelta(seconds=words["skew_seconds"])
+                self.shelf.tick = timedelta(seconds=words["tick_seconds"])
                 self.mood = self.counting(words["seed"], words["moods"])
             return self.counted
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import ThreadingHTTPServer
+from itertools import islice
 from typing import Self
 from urllib.parse import parse_qsl, urlencode
 
@@ -19,11 +20,26 @@ Refusal = Callable[[Request], Answer | None]
 """Sees each request before anything is done; an answer is sent instead of doing it."""
 
 PATIENTS = ("for", "subject", "patient")
+MOST_READINGS = 32
 
 
 class _Listener(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+
+
+class _Reading:
+    """What one search has found, in an order that stays, gone through no further than somebody has asked."""
+
+    def __init__(self, shelf: Shelf, found: Iterator[Body]) -> None:
+        self.shelf, self.found = shelf, found
+        self.keys: list[Key] = []
+
+    def page(self, start: int, size: int) -> list[Body | None]:
+        """The present versions, and one more that tells that there is a next page."""
+        missing = start + size + 1 - len(self.keys)
+        self.keys += [(each["resourceType"], each["id"]) for each in islice(self.found, max(missing, 0))]
+        return [self.shelf.found(key) for key in self.keys[start : start + size + 1]]
 
 
 class FakeEhr:
@@ -52,7 +68,8 @@ class FakeEhr:
         self.shifts = False
         self.tells = True
         self.understands = frozenset({"_id", "patient", "subject", "status"})
-        self._pages: dict[str, list[Key]] = {}
+        self._readings: dict[str, _Reading] = {}
+        self._read_last = 0
         self._lock = threading.RLock()
         handler = type("Own", (Handler,), {"respond": self.respond, "present": self.present})
         self._server = _Listener(("127.0.0.1", 0), handler)
@@ -157,26 +174,26 @@ class FakeEhr:
         if kind == "metadata" and self.tells:
             return Answer(200, bundles.capability(self))
         if rest == "_history":
-            return self._page_of(request, list(self._changed(kind, request)))
+            return self._page_of(request, self._changed(kind, request))
         return self._read((kind, rest)) if rest else self._page_of(request, self._matching(kind, request.query))
 
     def _bundle(self, bundle: Body) -> Answer:
         if not self.takes_bundles:
             return outcome(405, "not-supported")
-        backup = self.shelf.snapshot()
-        entries = bundles.requests(bundle)
-        answers = [(self.refusal and self.refusal(each)) or self.answer(each) for each in entries]
-        failed = next((each for each in answers if each.status >= 400), None)  # noqa: PLR2004
-        if failed and bundle["type"] == "transaction":
-            if self.rolls_back:
-                self.shelf.rewind(backup)
-            return failed
-        return Answer(200, bundles.response(bundle["type"], answers))
+        with self.shelf.transaction() as take_back:
+            entries = bundles.requests(bundle)
+            answers = [(self.refusal and self.refusal(each)) or self.answer(each) for each in entries]
+            failed = next((each for each in answers if each.status >= 400), None)  # noqa: PLR2004
+            if failed and bundle["type"] == "transaction":
+                if self.rolls_back:
+                    take_back()
+                return failed
+            return Answer(200, bundles.response(bundle["type"], answers))
 
     def _create(self, request: Request, body: Body) -> Answer:
         condition = request.headers.get("if-none-exist")
         if condition and self.takes_if_none_exist:
-            found = self._matching(body["resourceType"], tuple(parse_qsl(condition)))
+            found = list(self._matching(body["resourceType"], tuple(parse_qsl(condition))))
             if len(found) > 1:
                 return outcome(412, "multiple-matches")
             if found:
@@ -199,36 +216,39 @@ class FakeEhr:
         found = self.shelf.found(key)
         return _resource(found) if found else outcome(404, "not-found")
 
-    def _page_of(self, request: Request, found: list[Body]) -> Answer:
+    def _page_of(self, request: Request, found: Iterator[Body]) -> Answer:
         """The page that is asked for, of what was found now, or at the first page where pages don't shift."""
         query = dict(request.query)
         start, size = int(query.get("_offset", "0")), min(int(query.get("_count", self.page)), self.page)
-        name = query.get("_page", "")
+        if query.get("_summary") == "count":
+            return Answer(200, {**bundles.searchset([]), "total": sum(1 for _each in found)})
         if start and self.between_pages:
             self.between_pages()
-        if name in self._pages and not self.shifts:
-            present = (self.shelf.found(key) for key in self._pages[name][start : start + size])
-            shown, total = [each for each in present if each], len(self._pages[name])
-        else:
-            shown, total = found[start : start + size], len(found)
-        bundle = bundles.searchset(shown)
-        if query.get("_summary") == "count":
-            return Answer(200, {**bundle, "entry": [], "total": total})
-        if start + size < total:
-            name = name or str(len(self.requests))
-            self._pages.setdefault(name, [(each["resourceType"], each["id"]) for each in found])
+        name = query.get("_page") or self._new_reading(found)
+        if start and name not in self._readings and not self.shifts:
+            return outcome(410, "not-found")
+        shown = list(islice(found, start, start + size + 1)) if self.shifts else self._readings[name].page(start, size)
+        bundle = bundles.searchset([each for each in shown[:size] if each])
+        if len(shown) > size:
             rest = [(key, value) for key, value in request.query if key not in {"_offset", "_page"}]
             more = urlencode([*rest, ("_page", name), ("_offset", str(start + size))])
             bundle["link"] = [{"relation": "next", "url": f"{self.base_url}/{request.path}?{more}"}]
         return Answer(200, bundle)
 
-    def _matching(self, kind: str, query: tuple[tuple[str, str], ...]) -> list[Body]:
-        if dict(query).get("_page") in self._pages and not self.shifts:
-            return []
+    def _new_reading(self, found: Iterator[Body]) -> str:
+        """Its name; what was begun long before has expired then."""
+        self._read_last += 1
+        self._readings[str(self._read_last)] = _Reading(self.shelf, iter(() if self.shifts else found))
+        self._readings.pop(str(self._read_last - MOST_READINGS), None)
+        return str(self._read_last)
+
+    def _matching(self, kind: str, query: tuple[tuple[str, str], ...]) -> Iterator[Body]:
+        if "_page" in dict(query) and not self.shifts:
+            return iter(())
         names = [value for name, value in query if name == "identifier"]
-        found = self.shelf.named(kind, names[0]) if names else list(self.shelf.between(kind, *_window(query)))
+        found = self.shelf.named(kind, names[0]) if names else self.shelf.between(kind, *_window(query))
         asked = [(name, value) for name, value in query if name in self.understands]
-        return [each for each in found if all(_fits(each, name, value) for name, value in asked)]
+        return (each for each in found if all(_fits(each, name, value) for name, value in asked))
 
     def _changed(self, kind: str, request: Request) -> Iterator[Body]:
         since = dict(request.query).get("_since")

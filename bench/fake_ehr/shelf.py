@@ -3,6 +3,7 @@
 from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from datetime import UTC, datetime, timedelta
 
@@ -27,6 +28,7 @@ class Shelf:
         self.keeps_versions = True
         self.at = datetime.min.replace(tzinfo=UTC)
         self._number = 100
+        self._done: list[tuple[Key, datetime | None, bool]] | None = None
         self._named: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         self._journal: dict[str, list[tuple[datetime, int, str]]] = defaultdict(list)
 
@@ -48,6 +50,7 @@ class Shelf:
         if self.keeps_versions:
             meta["versionId"] = str(len(versions) + 1)
         versions.append({**body, "id": id_, "meta": meta})
+        self._note(key, is_version=True)
         self.gone.pop(key, None)
         self._index(key, at)
         return versions[-1]
@@ -55,6 +58,7 @@ class Shelf:
     def remove(self, key: Key) -> None:
         """Delete it; its history stays."""
         if key in self.versions:
+            self._note(key, is_version=False)
             self.gone[key] = self.present()
 
     def found(self, key: Key) -> Body | None:
@@ -77,6 +81,37 @@ class Shelf:
             key = (type_, id_)
             if number == len(self.versions.get(key, ())) and key not in self.gone:
                 yield self.versions[key][-1]
+
+    @contextmanager
+    def transaction(self) -> Iterator[Callable[[], None]]:
+        """Gives what takes back all that is done within, as if it had never been."""
+        self._done, number = [], self._number
+        try:
+            yield lambda: self._take_back(number)
+        finally:
+            self._done = None
+
+    def _note(self, key: Key, *, is_version: bool) -> None:
+        if self._done is not None:
+            self._done.append((key, self.gone.get(key), is_version))
+
+    def _take_back(self, number: int) -> None:
+        for key, gone, is_version in reversed(self._done or ()):
+            if is_version:
+                self._drop(key)
+            self.gone.pop(key, None)
+            if gone is not None:
+                self.gone[key] = gone
+        self._number = number
+
+    def _drop(self, key: Key) -> None:
+        versions = self.versions[key]
+        line = (datetime.fromisoformat(versions[-1]["meta"]["lastUpdated"]), len(versions), key[1])
+        journal = self._journal[key[0]]
+        del journal[bisect_left(journal, line)]
+        versions.pop()
+        if not versions:
+            del self.versions[key]
 
     def snapshot(self) -> "Shelf":
         """A backup of now."""
