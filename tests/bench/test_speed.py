@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -16,13 +17,28 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_everything_is_timed_on_a_small_and_on_a_large_database() -> None:
     """In a process of its own, as the command leads Django's connection to a database of its own."""
-    command = [sys.executable, "manage.py", "bench", "--json", "--loops", str(ORIGINALS * TIMES)]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    found = bench("loops", "--loops", str(ORIGINALS * TIMES))
 
-    found = json.loads(said)
     assert found["loops"] == [ORIGINALS, ORIGINALS * TIMES]
     for name, figures in found["measures"].items():
         assert all(milliseconds > 0 for milliseconds in figures["milliseconds"]), name
+
+
+def test_an_exchange_of_some_hundred_resources_is_timed_against_a_bare_client() -> None:
+    found = bench("exchange", "--sent", "60", "--heard", "150", "--connections", "2")["exchange"]
+
+    assert list(found) == ["sent: new", "sent: changed", "heard", "heard again"]
+    assert (found["sent: changed"]["items"], found["heard"]["items"]) == (60, 150)
+    for name, figures in found.items():
+        assert all(figure > 0 for figure in figures.values()), name
+
+
+def bench(*arguments: str) -> dict[str, Any]:
+    command = [sys.executable, "manage.py", "bench", *arguments, "--json"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    found: dict[str, Any] = json.loads(ran.stdout)
+    return found
 
 
 def test_too_few_loops_to_grow_are_refused() -> None:

@@ -1,55 +1,135 @@
-"""``manage.py bench``: what the house costs, and whether that grows with what it holds."""
+"""``manage.py bench``: what the house costs, whether that grows with what it holds, and how fast it exchanges."""
 
 import json
 from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
+from functools import partial
 from typing import IO, Any, cast
 
 import psycopg
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
+from bench.fake_ehr import process as fake_ehr
 from bench.simulate import run
 from bench.simulate.world import START
 from bench.speed import growing
+from bench.speed.exchange.measures import Sizes, measure
 from bench.speed.measures import BASE, a_place, measures, milliseconds
-from config import embedded, scratch
+from config import embedded, scratch, wake
+from config.management.commands.simulate import whole
+from fhir_bridge.pending import wakeups
 from records import clock
 
 ORIGINALS, DAYS, SEED = 120, 40, 7
 TIMES = 10
 MOST_LOOPS = 5_000_000
+PARTS = ("loops", "exchange")
+FULL = (10_000, 100_000)
+"""Resources sent, and changes heard."""
+TICK_SECONDS = 0.000_05
+"""Between two changes at the EHR: some twenty have the same instant, as it tells milliseconds."""
 
 
 class Command(BaseCommand):
     help = (
-        "Time what people and EHRs wait for, on a database of so many loops and on one ten times as large, both of its "
-        "own and dropped at the end. Figures are ratios within this run; the milliseconds are this machine's."
+        "Time what people and EHRs wait for, on a database of so many loops and on one ten times as large; and the exchange with "
+        "an EHR, against a client that does nothing else. All databases are its own and dropped at the end. Figures are ratios "
+        "within this run; milliseconds and rates are this machine's."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("what", nargs="*", choices=(*PARTS, []), help="both by default")
         parser.add_argument(
             "--loops", type=int, default=100_000, metavar="N", help="of the larger one (default 100000)"
+        )
+        parser.add_argument(
+            "--sent", type=whole(1, 1_000_000), default=2_000, metavar="N", help="resources sent (default 2000)"
+        )
+        parser.add_argument(
+            "--heard", type=whole(1, 10_000_000), default=10_000, metavar="N", help="changes heard (default 10000)"
+        )
+        parser.add_argument("--full", action="store_true", help="the sizes that are promised: 10000 sent, 100000 heard")
+        parser.add_argument(
+            "--connections", type=whole(1, 64), default=4, metavar="N", help="to the EHR at once (default 4)"
+        )
+        parser.add_argument(
+            "--partner",
+            default="",
+            metavar="URL",
+            help="another FHIR R4 server than the one in memory; it is written to",
         )
         parser.add_argument("--json", action="store_true", help="print one line of JSON and nothing else")
 
     def handle(self, *_args: Any, **options: Any) -> None:
+        parts = options["what"] or PARTS
         if not ORIGINALS * TIMES <= options["loops"] <= MOST_LOOPS:
             words = {"least": ORIGINALS * TIMES, "most": MOST_LOOPS}
             raise CommandError(_("--loops takes a whole number from %(least)d to %(most)d.") % words)
         said = Console(file=cast("IO[str]", self.stderr), highlight=False, quiet=options["json"])
+        sent, heard = FULL if options["full"] else (options["sent"], options["heard"])
+        sizes = Sizes(sent, heard, options["connections"])
+        found: dict[str, Any] = {}
         try:
-            with scratch.databases("bench", 1) as [database]:
-                scratch.use(database)
-                found = _measure(options["loops"], said)
+            if "loops" in parts:
+                found |= _on_its_own(lambda _database: _measure(options["loops"], said))
+            if "exchange" in parts:
+                found["exchange"] = _on_its_own(lambda database: _exchange(database, sizes, options["partner"], said))
         except (psycopg.Error, embedded.PartError) as error:
             raise CommandError(str(error).strip().partition("\n")[0]) from error
         if options["json"]:
             self.stdout.write(json.dumps(found))
         else:
-            Console(file=cast("IO[str]", self.stdout), highlight=False).print(_table(found))
+            self._print(found)
+
+    def _print(self, found: dict[str, Any]) -> None:
+        console = Console(file=cast("IO[str]", self.stdout), highlight=False)
+        if "measures" in found:
+            console.print(_table(found))
+        if "exchange" in found:
+            console.print(_rates(found["exchange"]))
+
+
+def _on_its_own(work: Callable[[scratch.Settings], dict[str, Any]]) -> dict[str, Any]:
+    """Do it on a database of its own."""
+    with scratch.databases("bench", 1) as [database]:
+        scratch.use(database)
+        return work(database)
+
+
+def _exchange(database: scratch.Settings, sizes: Sizes, partner: str, said: Console) -> dict[str, Any]:
+    """With the EHR in memory, or with the one that is named."""
+    wakeups.inject(lambda _name, _id: None)  # its workers are awake
+    try:
+        with (
+            fake_ehr.running() if not partner else nullcontext(fake_ehr.Remote(partner)) as remote,
+            _bars(said) as tell,
+        ):
+            if not partner:
+                remote.behave(tick_seconds=TICK_SECONDS)
+            return measure(remote.base_url, partial(scratch.use, database), sizes, tell)
+    finally:
+        wakeups.inject(wake.wake)
+
+
+@contextmanager
+def _bars(said: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """Gives who shows how far each thing is."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=said) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(what: str, done: int, of: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=of)
+            bars.update(tasks[what], completed=done)
+
+        yield tell
 
 
 def _measure(loops: int, said: Console) -> dict[str, Any]:
@@ -79,6 +159,15 @@ def _measure(loops: int, said: Console) -> dict[str, Any]:
             for name in before
         },
     }
+
+
+def _rates(found: dict[str, Any]) -> Table:
+    right = [Column(name, justify="right") for name in (_("items"), _("a second"), _("bare client"), _("ratio"))]
+    table = Table("", *right, title=_("The exchange with an EHR, against a client that does nothing else"))
+    for name, figures in found.items():
+        rates = (f"{figures[which]:,.0f}" for which in ("per_second", "bare_per_second"))
+        table.add_row(name, f"{figures['items']:,}", *rates, f"{figures['ratio']:.2f}")
+    return table
 
 
 def _table(found: dict[str, Any]) -> Table:
