@@ -127,6 +127,10 @@ class Abilities:
         """What it does with that type."""
         return self.types.get(type_, self.others)
 
+    def may_create(self, type_: str) -> bool:
+        """Whether a new one of that type may be sent: only its own statement can say that it takes none."""
+        return self.source != "statement" or "create" in self.of(type_).interactions
+
     def stored(self) -> dict[str, Any]:
         """The JSON that a row keeps; what is empty is left out."""
         plain: dict[str, Any] = _plain(self)

@@ -2,17 +2,19 @@
 
 A `fulfil` or `request-cancellation` Task goes to the partner whose organisation owns it, a `propose-change` to the
 one that placed the request. With it go the patient, the
-requester, the organisations, the request, and what the referrer attached to the request by name. The loop's Task and
+requester, the organisations, the request, and what the referrer attached to the request by name. To whoever asked for
+something by a Task of its own goes what that Task has as output, whoever has performed it (docs/decisions/0122). The loop's Task and
 all other handoffs never leave (PATHWAYS §1). A resource that is referred to but doesn't go is named by our identifier.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from fhir_bridge.models import Link, Partner
 from fhir_bridge.sharing import references
-from records import clock, store
+from records import clock, json, store
 from records.errors import Gone, NotFound
 from records.json import Resource
 from records.reactions import Change
@@ -42,20 +44,51 @@ FOLLOWED: Mapping[str, tuple[str, ...]] = {
     "ServiceRequest": ("subject", "requester", "performer", "reasonReference", "supportingInfo"),
     "PractitionerRole": ("practitioner", "organization"),
 }
+# the same of an outcome: a report without its values or its author is none
+OUTCOME: Mapping[str, tuple[str, ...]] = {
+    "DiagnosticReport": ("result", "performer"),
+    "DocumentReference": ("author",),
+    "PractitionerRole": FOLLOWED["PractitionerRole"],
+}
 
 
 def plan(changes: Sequence[Change], our_base: str) -> list[Link]:
-    """The links that these new versions call for, not yet saved. Two queries when a shared Task is among them."""
+    """The links that these new versions call for, not yet saved. Two queries when a shared Task is among them, and
+    one more when one has an output or an outcome is.
+    """
     tasks = {change.id: change.body for change in changes if change.body and _is_shared(change.body)}
+    links = _of_outcomes({id_: task["output"] for id_, task in tasks.items() if task.get("output")}, our_base)
+    links += _of_corrections([(each.type, each.id) for each in changes if each.body and each.type in OUTCOME], our_base)
     partners = list(Partner.objects.order_by("pk")) if tasks else []
-    if not partners:
-        return []
-    links: list[Link] = []
     for handoff in Handoff.objects.filter(pk__in=tasks, kind__in=SHARED_HANDOFFS).select_related("owner", "loop"):
         for partner in _partners_of(handoff, partners):
             organizations = (handoff.loop.placer, partner.organization)
             links += _links(partner, tasks[handoff.pk], organizations, our_base)
     return links
+
+
+def _of_outcomes(outputs: Mapping[str, Any], our_base: str) -> list[Link]:
+    """What these Tasks (by id) have as output, for the partners that have asked for them; of what each can keep."""
+    asked = Link.objects.filter(type="Task", local_id__in=outputs, origin=Link.Origin.THEIRS).select_related("partner")
+    found: list[Link] = []
+    for link in asked if outputs else ():
+        named = references.targets(outputs[link.local_id], our_base)
+        kept = (target for target in named if target[0] in RANKS and link.partner.can().may_create(target[0]))
+        found += _wanted(link.partner, _reached(kept, OUTCOME, our_base))
+    return found
+
+
+def _of_corrections(changed: Sequence[tuple[str, str]], our_base: str) -> list[Link]:
+    """What new versions of outcomes lead to, for the partners that have them and have asked for something."""
+    asked = Link.objects.filter(type="Task", origin=Link.Origin.THEIRS, partner=OuterRef("partner"))
+    which = Q(pk__in=[])
+    for type_, id_ in changed:
+        which |= Q(type=type_, local_id=id_)
+    known = Link.objects.filter(which, Exists(asked), origin=Link.Origin.OURS).select_related("partner")
+    found: list[Link] = []
+    for link in known if changed else ():
+        found += _wanted(link.partner, _reached([(link.type, link.local_id)], OUTCOME, our_base))
+    return found
 
 
 def missing(partner: Partner, our_base: str) -> list[Link]:
@@ -99,8 +132,12 @@ def _performs(partner: Partner, owner: Owner) -> bool:
 
 
 def _links(partner: Partner, task: Resource, organizations: Sequence[str], our_base: str) -> Iterator[Link]:
+    return _wanted(partner, closure(task, organizations, our_base))
+
+
+def _wanted(partner: Partner, resources: Iterable[tuple[str, str, int]]) -> Iterator[Link]:
     now = clock.now()
-    for type_, id_, version in closure(task, organizations, our_base):
+    for type_, id_, version in resources:
         yield Link(
             partner=partner,
             type=type_,
@@ -114,8 +151,16 @@ def _links(partner: Partner, task: Resource, organizations: Sequence[str], our_b
 
 def closure(task: Resource, organizations: Sequence[str], our_base: str) -> list[tuple[str, str, int]]:
     """(type, id, current version) of everything that goes with a Task between those, itself included, each once."""
+    first = [("Task", str(task["id"])), *(("Organization", each) for each in organizations)]
+    return _reached(first, FOLLOWED, our_base)
+
+
+def _reached(
+    first: Iterable[tuple[str, str]], followed: Mapping[str, tuple[str, ...]], our_base: str
+) -> list[tuple[str, str, int]]:
+    """(type, id, current version) of these and of what they lead to, each once, in the order of their ranks."""
     found: dict[tuple[str, str], int] = {}
-    waiting = [("Task", str(task["id"])), *(("Organization", each) for each in organizations)]
+    waiting = list(first)
     while waiting:
         key = waiting.pop()
         if key in found or key[0] not in RANKS:
@@ -125,7 +170,7 @@ def closure(task: Resource, organizations: Sequence[str], our_base: str) -> list
         except (NotFound, Gone):
             continue
         found[key] = stored.version
-        body = task if key == ("Task", task["id"]) else store.get(*key)
-        for element in FOLLOWED.get(key[0], ()):
+        body = json.loads(stored.body)
+        for element in followed.get(key[0], ()):
             waiting += references.targets(body.get(element), our_base)
     return [(*key, version) for key, version in sorted(found.items(), key=lambda item: RANKS[item[0][0]])]
