@@ -251,12 +251,20 @@ class _Application:
             changes |= {name: getattr(link, name) for name in copied}
         if link.state == Link.State.GONE:
             changes["state"] = Link.State.CLEAN
+        if link.state == Link.State.CONFLICT:  # what they say now, and what has become of ours by it, may fit together
+            changes |= {"state": Link.State.WANTED, "due_at": clock.now(), "attempts": 0}
         Link.objects.filter(pk=link.pk).update(**changes)
         release(self.partner.pk)
 
     @staticmethod
     def _merged(base: Resource | None, link: Link, translated: Resource) -> Joining:
-        return lambda held: conflicts.merge(base, held, translated, side_of(link)).body
+        side = side_of(link)
+
+        def joined(held: Resource) -> Resource:
+            body = conflicts.merge(base, held, translated, side).body
+            return conflicts.with_word_of_placer(body, base, held, translated) if side == "performer" else body
+
+        return joined
 
     def _relay(self, link: Link, translated: Resource, row: Inbox) -> None:
         """Of a resource that is ours or shared, only the news that a partner may bring."""

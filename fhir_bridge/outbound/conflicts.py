@@ -72,6 +72,19 @@ def merge(
     return Merge(body, tuple(clashes))
 
 
+def with_word_of_placer(body: Resource, base: Resource | None, held: Resource, theirs: Resource) -> Resource:
+    """What was merged of a Task that they have placed, as it is to be heard: with the word that only its placer can say.
+
+    That is a withdrawal, which the performer's status hides otherwise; and an urgency only where they have changed it,
+    since what the request says of it is in ``held``.
+    """
+    before = base or {}
+    if theirs.get("status") == "cancelled" != before.get("status"):
+        body = body | {"status": "cancelled"}
+    is_as_before = base is None or same(theirs.get("priority"), before.get("priority"))
+    return body | {"priority": held["priority"]} if is_as_before and "priority" in held else body
+
+
 def _decided(element: str, ours: Resource, theirs: Resource, decision: Sequence[str]) -> Any:
     """The value that holds by a person's decision (see `Link.decisions`)."""
     side, _seen, *kept = decision

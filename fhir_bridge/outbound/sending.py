@@ -337,6 +337,8 @@ def _planned(link: Link, ours: Resource, theirs: Resource) -> tuple[Resource, bo
     base = json.loads(link.base) if link.base else conflicts.shared(theirs, ours)
     merge = conflicts.merge(base, ours, theirs, side, link.decisions)
     if merge.clashes:
+        if side == "performer":  # a withdrawal of theirs, which is asked of the performer once it has been heard
+            _hear_first(link, theirs)
         raise Clash(f"Both sides changed {', '.join(merge.clashes)}.")
     if side == "placer":
         return merge.body, True

@@ -38,6 +38,8 @@ from referrals.subjects import patient_of
 from referrals.workflow import Act
 
 # What the Task of an ended loop says while a new loop is opened for it: the Task hears it besides.
+# What a placer's EHR says in its Task alone, and may change while it is performed.
+TOLD_BESIDES = frozenset({"input", "groupIdentifier"})
 IN_A_NEW_LOOP = frozenset({"contradict", STARTED_ANYWAY, DONE_ANYWAY})
 
 
@@ -112,9 +114,10 @@ def _hear(handoff: Handoff, said: Resource, actor: Actor, if_match: int | None) 
     roles = roles_in(actor, handoff)
     if not roles:
         raise NotFound(_("There is no such resource."))
-    if actor.kind != "partner" or not _is_late(handoff, said, actor):
-        speak = _by_performer if roles & RECIPIENT else _by_placer
-        speak(handoff, loads(before.body), said, actor)
+    if not roles & RECIPIENT:  # the placer's word is older than the placer's alone, which the bridge has seen to
+        _by_placer(handoff, loads(before.body), said, actor)
+    elif actor.kind != "partner" or not _is_late(handoff, said, actor):
+        _by_performer(handoff, loads(before.body), said, actor)
     after = store.read("Task", handoff.id)
     return _written(after, changed=after.version != before.version)
 
@@ -160,10 +163,13 @@ def _claims(handoff: Handoff, task: Resource, said: Resource, actor: Actor) -> l
 
 
 def _by_placer(handoff: Handoff, task: Resource, said: Resource, actor: Actor) -> None:
-    """The placer may cancel by the status, and add notes, identifiers and extensions."""
+    """The placer may cancel by the status, and add notes, identifiers and extensions; an EHR also what it tells besides."""
     if actor.kind != "partner":
         refuse_foreign(task, said, frozenset({"status", "statusReason"}), _first(handoff))
-    store.write(merge(task, said, frozenset()), actor=actor)
+    store.write(merge(task, said, TOLD_BESIDES if actor.kind == "partner" else frozenset()), actor=actor)
+    if actor.kind == "partner" and said.get("priority", task.get("priority")) != task.get("priority"):
+        wanted = {"priority": said["priority"]}
+        workflow.revise(handoff.loop, wanted, actor, evidence=f"Task/{handoff.id}")
     if said.get("status") == task.get("status"):
         return
     rows = {row.action: row for row in transitions_from(handoff.kind, handoff.stage, handoff.loop.kind)}
