@@ -53,6 +53,7 @@ class Judge:
     escalations: int = 0
     _last_escalation: int = 0
     _alarms: list[tuple[datetime, str, int, datetime]] = field(default_factory=list)
+    _lists_known: dict[str, tuple[object, Lists]] = field(default_factory=dict)
     _rung: set[tuple[str, int, datetime]] = field(default_factory=set)
 
     def find(self, kind: str, at: datetime, case: str, text: str) -> None:
@@ -73,7 +74,8 @@ class Judge:
         for site in sorted(sites):
             reader = self._reader(site, now)
             if reader is not None:
-                page = rows(reader.actor, _about(case, patient, "organisation"), now=now, limit=WHOLE_PAGE)
+                lists = self._lists_of(reader, now)
+                page = rows(reader.actor, _about(case, patient, "organisation"), now=now, limit=WHOLE_PAGE, lists=lists)
                 mine = [row for row in page.rows if self.cases.get(row.loop_id) is case]
                 actual |= self._places(mine, site, now)
         self._judge(expected, actual, now)
@@ -83,7 +85,8 @@ class Judge:
         found: set[Place] = set()
         for viewer in sorted({viewer for viewer, view, _key in expected if view == "stead"}):
             reader = self._of(self.world.readers(viewer), now)
-            page = rows(reader.actor, _about(case, patient, "team"), now=now, limit=WHOLE_PAGE)
+            lists = self._lists_of(reader, now)
+            page = rows(reader.actor, _about(case, patient, "team"), now=now, limit=WHOLE_PAGE, lists=lists)
             found |= self._instead([row for row in page.rows if self.cases.get(row.loop_id) is case], viewer)
         return found
 
@@ -248,6 +251,15 @@ class Judge:
         if heard != hears:
             case = self.oracle.items[key].case.name if key in self.oracle.items else ""
             self.find("disagrees", now, case, f"{key}: level {level} went to {heard}, must go to {hears}")
+
+    def _lists_of(self, reader: Person, now: datetime) -> Lists:
+        """The lists that somebody reads; asked for anew once something has happened to people, or an absence begins or ends."""
+        absences = tuple(number for number, one in enumerate(self.oracle.absences) if one[1] <= now < one[2])
+        state = (self.world.upheavals, absences)
+        known = self._lists_known.get(reader.name)
+        if known is None or known[0] != state:
+            known = self._lists_known[reader.name] = state, people.lists_at(reader.actor, now)
+        return known[1]
 
     def _reader(self, site: str, now: datetime) -> Person | None:
         return self._of(self.world.at(site, "coordinator"), now) if self.oracle.houses[site].ours else None

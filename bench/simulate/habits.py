@@ -12,6 +12,23 @@ from typing import Any
 
 from bench.oracle import Item
 
+# What a partner's Task says after an action of theirs; elsewhere it keeps its last status.
+STATUSES = {
+    "receive": "received",
+    "accept": "accepted",
+    "book-collection": "accepted",
+    "decline": "rejected",
+    "fail": "failed",
+    "reject-specimen": "failed",
+    "call-off": "cancelled",
+    "refuse-cancellation": "rejected",
+    "withdraw-report": "completed",
+    **dict.fromkeys(("report", "result", "complete-without-report", "accept-cancellation"), "completed"),
+    **dict.fromkeys(("book", "rebook", "no-show", "cancel-appointment", "seen", "interim-report"), "in-progress"),
+    "start-anyway": "in-progress",
+    **dict.fromkeys(("collect", "receive-specimen", "preliminary-result"), "in-progress"),
+}
+
 HABITS_TABLE = """
 rt|dispatch||93 send@referrer; 3 send@coordinator; 4 withdraw@referrer
 r|fulfil|authorisation-pending|80 authorise@coordinator; 14 refuse-authorisation@coordinator; 3 cancel@referrer; 3 hold@referrer

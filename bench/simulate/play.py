@@ -25,22 +25,6 @@ from referrals.models import Handoff
 
 KINDS = {"r": "referral", "f": "follow-up", "t": "test-order"}
 HOUR, MINUTE, DAY = timedelta(hours=1), timedelta(minutes=1), timedelta(days=1)
-# What a partner's Task says after an action of theirs; elsewhere it keeps its last status.
-STATUSES = {
-    "receive": "received",
-    "accept": "accepted",
-    "book-collection": "accepted",
-    "decline": "rejected",
-    "fail": "failed",
-    "reject-specimen": "failed",
-    "call-off": "cancelled",
-    "refuse-cancellation": "rejected",
-    "withdraw-report": "completed",
-    **dict.fromkeys(("report", "result", "complete-without-report", "accept-cancellation"), "completed"),
-    **dict.fromkeys(("book", "rebook", "no-show", "cancel-appointment", "seen", "interim-report"), "in-progress"),
-    "start-anyway": "in-progress",
-    **dict.fromkeys(("collect", "receive-specimen", "preliminary-result"), "in-progress"),
-}
 
 
 class Play:
@@ -56,7 +40,7 @@ class Play:
         self.outages: list[Window] = []
         self.silences: dict[str, list[Window]] = {}
         self.is_alive = True
-        self.steps = 0
+        self.steps = self.brought = 0
         self.merged: dict[str, str] = {}
         self._gone: dict[str, str] = {}
         self._handoffs: dict[str, str] = {}
@@ -139,7 +123,10 @@ class Play:
             return
         if not step.action:
             self._decide(self.oracle.items[step.item])
-            return
+        elif step.action != "order" or not self._gives_way():
+            self._happen(item, step)
+
+    def _happen(self, item: Item | None, step: Step) -> None:
         self.steps += 1
         self.histories.setdefault(family(step.case), []).append(step)
         if item is None and step.action in staffing.DEEDS:
@@ -150,6 +137,12 @@ class Play:
             self._act(item, step)
         elif step.action == "order":
             self._order(step)
+
+    def _gives_way(self) -> bool:
+        """Whether an order isn't made since another loop has brought one of its own: a year has as many as it is to have."""
+        gives_way = self.is_alive and self.brought > 0
+        self.brought -= gives_way
+        return gives_way
 
     def _order(self, step: Step) -> None:
         facts = {**step.data, "patient": self.merged.get(step.data["patient"], step.data["patient"])}
@@ -175,6 +168,7 @@ class Play:
             loop = workflow.open_loop(order, self.world.people[step.who].actor)
         opened = list(Handoff.objects.filter(loop=loop).order_by("id"))
         self.took(case, loop.id, self.oracle.ordered(case, self.now), opened)
+        self.brought -= 1
 
     def _act(self, item: Item, step: Step) -> None:
         is_allowed = self.oracle.allows(item, step.action, self._told(step))
@@ -268,12 +262,13 @@ class Play:
     def _said(self, handoff: str, item: Item, step: Step) -> Resource:
         """The Task as the partner has written it."""
         task = store.get("Task", handoff)
-        return {**task, "status": STATUSES.get(step.action, task["status"])}
+        return {**task, "status": habits.STATUSES.get(step.action, task["status"])}
 
     def took(
         self, case: Case, loop: str, opened: Sequence[Item], handoffs: Sequence[Handoff], item: Item | None = None
     ) -> None:
         """Bind what the oracle says has opened to what the product has opened, compare, and go on."""
+        self.brought += loop not in self.judge.cases
         self.judge.cases[loop] = case
         rest = list(handoffs)
         for one in opened:

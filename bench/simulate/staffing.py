@@ -42,6 +42,7 @@ def plan(world: World, start: datetime, days: int, random: Random) -> Iterator[S
 
 def happen(play: "Play", step: Step) -> None:
     """Let it happen to product and oracle alike."""
+    play.world.upheavals += 1
     with clock.at(play.now, play.ids):
         DEEDS[step.action](play, step, play.world.people[step.who])
 

@@ -86,6 +86,7 @@ class Person:
 class World:
     """Everybody, by name; ``viewers`` are the oracle's words for the lists by the ids of their
     `Owner` rows, ``sites`` the same by organisation, ``clinicians`` those of who looks after a patient.
+    ``upheavals``: how often something has happened to people.
     """
 
     people: dict[str, Person] = field(default_factory=dict)
@@ -95,6 +96,7 @@ class World:
     owners: dict[str, Owner] = field(default_factory=dict)
     partners: dict[str, Actor] = field(default_factory=dict)
     clinicians: dict[str, str] = field(default_factory=dict)
+    upheavals: int = 0
 
     def at(self, site: str, post: str) -> list[Person]:
         """Who does that at a place."""
