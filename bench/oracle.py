@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bench import oracle_tables as tables
-from bench.oracle_ends import ABORT, came_back, end, is_back, to_be_asked
+from bench.oracle_ends import ABORT, came_back, end, is_back, to_be_asked, undecided, untell
 from bench.oracle_lists import IN, NEVER, Case, House, Item, Lists, Told, home, rows, words
 
 __all__ = ["TABLE", "Case", "House", "Item", "Oracle"]
@@ -51,7 +51,7 @@ class Oracle(Lists):
         if is_elsewhere or is_draft or is_late or {*told.get("performers", ())} & {*going}:
             return False
         is_going_on = case.read or bool(case.open("fulfil", "dispatch", "recollect", "review-report"))
-        is_waiting, is_reported = item.stage == "awaiting-information", case.read or bool(case.open("review-report"))
+        is_waiting, is_reported = item.stage in IN["WAITING"], case.read or bool(case.open("review-report"))
         conditions = {
             "cancel": not (is_waiting and item.has_begun),
             "request-cancellation": not is_waiting or item.has_begun,
@@ -71,9 +71,9 @@ class Oracle(Lists):
         _sources, target, opens, closes = TABLE[item.case.kind, item.kind, action]
         case = self._current(item.case, is_known=is_returning)
         others = [one for one in case.open("fulfil", "recollect", beside=item) if one is not item.opener]
-        is_last = item.kind in ("decide-next-step", "dispatch") or not (
-            others or case.read or case.open("review-report")
-        )
+        others += undecided(item)
+        is_last = item.kind in ("decide-next-step", "dispatch") or not (others or case.read)
+        is_last = is_last and not case.open("review-report")
         asked = to_be_asked(item, action, closes)
         is_waiting = bool(asked) and action == "close"
         is_end = action in IN["ENDING"] and is_last and not is_waiting
@@ -93,6 +93,8 @@ class Oracle(Lists):
         is_void = "right-result" in opens
         if _learn(item, case, opened, told, is_void=is_void, is_end=is_end):
             opened += self._tell_again(case, at, item, "to-tell-today" if is_void else "notify-patient")
+        elif is_void:
+            untell(item, told)
         return opened
 
     def _tell_again(self, case: Case, at: datetime, item: Item, word: str) -> list[Item]:

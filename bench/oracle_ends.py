@@ -35,6 +35,7 @@ def end(item: Item, case: Case, closes: list[str], told: Told, *, is_end: bool) 
         goes = other.kind in closes and item.is_near(other) and not is_another
         if told["action"] == "close":
             goes = other.kind in ("fulfil", "dispatch", "recollect")
+        goes = goes or (told["action"] == "cancel" and other.stage == "proposal-to-decide" and item.is_near(other))
         if is_end:
             is_anothers = other.stage == "to-tell-today" and not item.is_near(other)
             goes = other.kind != "notify-patient" or (told["reason"] in IN["KNOWN"] and not is_anothers)
@@ -43,3 +44,26 @@ def end(item: Item, case: Case, closes: list[str], told: Told, *, is_end: bool) 
             other.about = told["reason"] if is_end else "converted" if told["action"] == "convert" else other.about
             sooner[other.kind] = other.due
     return sooner
+
+
+def undecided(item: Item) -> list[Item]:
+    """What is still to be decided about another performer's part."""
+    asked = [one for one in item.case.open("decide-next-step", beside=item) if not item.is_near(one)]
+    return [one for one in asked if part(one) not in (None, part(item))]
+
+
+def part(item: Item | None) -> Item | None:
+    """Whose performing it came from, at whatever distance."""
+    while item is not None and item.kind != "fulfil":
+        item = item.opener
+    return item
+
+
+def untell(item: Item, told: Told) -> None:
+    """Nobody is told of what is void, unless something else was read too."""
+    void = item.about if item.kind == "review-report" else told.get("report", "")
+    read = [one for one in item.case.items if (one.kind, one.stage) == ("review-report", "acknowledged")]
+    if all(one is item or one.about == void for one in read):
+        for one in item.case.open("notify-patient"):
+            if one.stage != "to-tell-today":
+                one.end()

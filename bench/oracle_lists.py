@@ -90,8 +90,8 @@ class Item:
 
     @property
     def has_begun(self) -> bool:
-        """Whether its performer has begun on the patient; one who waits for information has come as far as before."""
-        stage = self.before if self.stage == "awaiting-information" else self.stage
+        """Whether its performer has begun on the patient; one who waits for an answer has come as far as before."""
+        stage = self.before if self.stage in words("WAITING") else self.stage
         return stage in words("BEGUN") or (self.started and stage not in words("NOT_BEGUN"))
 
     @property

@@ -42,7 +42,7 @@ r|fulfil|complete-without-report|UNSEEN seen-awaiting-report interim-report|comp
 t|fulfil|collect|ordered collection-booked|specimen-collected||; rft|decide-next-step|close||given-up|notify-patient|
 t|fulfil|receive-specimen|ordered collection-booked specimen-collected|in-lab||; d|confirm-death|confirm refute||done||
 t|fulfil|reject-specimen|specimen-collected in-lab preliminary|failed|recollect decide-next-step|HANGING
-rft|fulfil|request-cancellation|STARTED awaiting-information||request-cancellation|; f|fulfil|supersede||superseded|decide-next-step|HANGING
+rft|fulfil|request-cancellation|STARTED WAITING||request-cancellation|; f|fulfil|supersede||superseded|decide-next-step|HANGING
 rft|fulfil|cancel|CANCELLABLE|cancelled|to-tell-today|HANGING; rf|fulfil|amend|ENDED||review-report|review-report
 t|fulfil|amend|ENDED||review-report|review-report recollect; t|recollect|patient-declines||declined|decide-next-step|
 t|recollect|decline fail||failed|decide-next-step to-tell-today|; rft|decide-next-step|hold||||
@@ -68,7 +68,8 @@ WORDS = {
     "APPOINTED": "scheduled booked collection-booked",
     "NOT_BEGUN": "no-show appointment-cancelled planned booked",
     "CANCELLABLE": "sent in-triage awaiting-information awaiting-booking ordered collection-booked planned booked"
-    " authorisation-pending",
+    " authorisation-pending referral-proposed",
+    "WAITING": "awaiting-information referral-proposed",
     "ENDED": "report-sent done final declined cancelled failed superseded lost-after-attempts patient-declined",
     "OUTCOMES": "report-sent done final",
     "FRUITLESS": "declined cancelled failed superseded lost-after-attempts patient-declined entered-in-error",

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from referrals import performing
 from referrals.bidding import STARTED, rivals
-from referrals.clocks import APPOINTED
+from referrals.clocks import APPOINTED, RETURNING
 from referrals.models import Handoff, Loop
 from referrals.pathways import REASONS, first_stage
 from referrals.pathways.stages import OUTCOMES
@@ -102,8 +102,8 @@ def stands_alone(asked: Handoff, everyone: Iterable[Handoff]) -> bool:
 def _has_begun(handoff: Handoff) -> bool:
     if handoff.kind != "fulfil":
         return False
-    # While it waits for information it has come as far as it had when it stopped.
-    stage = handoff.paused_stage if handoff.stage == "awaiting-information" else handoff.stage
+    # While it waits for an answer it has come as far as it had when it stopped.
+    stage = handoff.paused_stage if handoff.stage in RETURNING else handoff.stage
     return stage in BEGUN or (stage not in NOT_BEGUN and handoff.task_status in STARTED)
 
 

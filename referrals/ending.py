@@ -6,6 +6,7 @@ Pure, like `referrals.lifecycle`, which asks it.
 from referrals.conditions import Situation, holds, is_theirs_to_end, outlives, stands_alone
 from referrals.models import Handoff
 from referrals.pathways import RESUMES, STAGES
+from referrals.performing import root_of
 from referrals.vocabulary import Move, Transition
 
 
@@ -70,15 +71,27 @@ def leaves_unread(transition: Transition, situation: Situation) -> bool:
 
 
 def ends_loop(transition: Transition, situation: Situation) -> bool:
-    """Whether it gives the loop its end; cancelling one of several performers doesn't, nor does it void an outcome."""
+    """Whether it gives the loop its end; cancelling one of several performers doesn't, nor does it void an outcome.
+
+    What somebody has reported is read first, whatever was decided meanwhile by who couldn't know of it.
+    """
     if "died" in transition.sets:
         return bool(transition.target) and not any(outlives(other) for other in situation.others)
     if "ended" not in transition.sets:
         return False
     if transition.handoff not in _PERFORMING | {"request-cancellation"}:
-        return not holds("cancellation-needed", situation)
+        return not holds("cancellation-needed", situation) and not situation.has_open("review-report")
     taken_along = {key for move in transition.moves for key in moved(move, situation)}
     performing = {other.id for other in situation.others if other.kind in _PERFORMING} - taken_along
+    performing |= {other.id for other in situation.others if _is_about_another(other, situation)}
     # What had ended here already and only stops there now is no end of the rest.
     is_answer = transition.handoff == "request-cancellation" and not taken_along and bool(situation.others)
     return not performing and not is_answer and not holds("reported", situation)
+
+
+def _is_about_another(decision: Handoff, situation: Situation) -> bool:
+    """Whether it is still to be decided what comes after the end of another performer's part."""
+    if decision.kind != "decide-next-step" or situation.is_related(decision):
+        return False
+    about = root_of(decision)
+    return about is not None and about != root_of(situation.handoff)

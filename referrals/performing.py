@@ -13,6 +13,14 @@ def part_of(handoff: Handoff) -> Handoff | None:
     return about if about is not None and about.kind == "fulfil" else None
 
 
+def root_of(handoff: Handoff) -> Handoff | None:
+    """The performer's part that a handoff came from, at whatever distance; None for what is about the whole loop."""
+    root: Handoff | None = handoff
+    while root is not None and root.kind != "fulfil":
+        root = root.opened_by
+    return root
+
+
 def asked(part: Handoff) -> Owner:
     """Who was asked to perform it: its owner, or the pool from which one of its people has taken it."""
     is_taken = part.owner.kind == Owner.Kind.PERSON and part.owner.internal

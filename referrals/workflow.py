@@ -275,8 +275,8 @@ def _perform(work: Work, act: Act) -> Outcome:
     is_void = "withdrawn" in decision.transition.sets
     is_to_tell = (is_new or is_void) and not {"contradicted", "resumed"} & decision.transition.sets
     is_to_tell = is_to_tell and not is_of_the_dead(loop) and _was_told(handoff.loop)
-    if is_to_tell and is_void:
-        decision = _today(decision, work.open_handoffs(loop))
+    if is_void and (is_to_tell or not _has_read_another(handoff, act)):
+        decision = _retold(decision, work.open_handoffs(loop), "to-tell-today" if is_to_tell else "overtaken")
     before = handoff.stage
     is_placers = _may_propose(act.action, standing.roles)
     opened = work.apply(loop, handoff, decision, at=at, base=act.base, is_placers=is_placers)
@@ -337,9 +337,16 @@ def _was_told(before: Loop) -> bool:
     return before.closed_at is None and before.based_on is not None and _was_told(before.based_on)
 
 
-def _today(decision: lifecycle.Decision, others: Sequence[Handoff]) -> lifecycle.Decision:
-    """What the patient is still to be told is told today: what they know already is void."""
-    telling = {one.id: "to-tell-today" for one in others if one.stage == "to-tell"}
+def _has_read_another(handoff: Handoff, act: Act) -> bool:
+    """Whether a report was read besides the one that is void: the patient is still to be told of that."""
+    void = handoff.focus if handoff.kind == "review-report" else act.data.get("report", "")
+    read = handoff.loop.handoffs.filter(kind="review-report", stage="acknowledged").exclude(pk=handoff.pk)
+    return read.exclude(focus=void).exists()
+
+
+def _retold(decision: lifecycle.Decision, others: Sequence[Handoff], stage: str) -> lifecycle.Decision:
+    """What the patient was still to be told is told today where what they know is void, and else not at all."""
+    telling = {one.id: stage for one in others if one.stage == "to-tell"}
     return replace(decision, stages={**telling, **decision.stages})
 
 

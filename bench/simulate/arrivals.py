@@ -185,7 +185,12 @@ def order_for(play: "Play", item: Item) -> Match | None:
 
 def request_of(case: Case) -> str:
     """The order of a case."""
-    return f"ServiceRequest/request-{family(case.name).replace('/', '-')}"
+    return order_of(case.name)
+
+
+def order_of(case: str) -> str:
+    """The order of a case and of those that followed it, by its name."""
+    return f"ServiceRequest/request-{family(case).replace('/', '-')}"
 
 
 def _line(case: Case) -> list[Item]:

@@ -32,7 +32,7 @@ STATUSES = {
 HABITS_TABLE = """
 rt|dispatch||93 send@referrer; 3 send@coordinator; 4 withdraw@referrer
 r|fulfil|authorisation-pending|80 authorise@coordinator; 14 refuse-authorisation@coordinator; 3 cancel@referrer; 3 hold@referrer
-r|fulfil|referral-proposed|90 -; 6 report@performer; 4 decline@performer
+r|fulfil|referral-proposed|87 -; 6 report@performer; 4 decline@performer; 3 cancel@referrer
 rft|fulfil|cancelled declined failed|6 start-anyway@partner; 94 -
 r|fulfil|sent|8 propose-referral@performer; 3 add-performer@referrer; 46 receive@performer; 25 accept@performer; 8 ask-information@performer; 8 book@performer; 7 decline@performer; 2 cancel@referrer; 2 hold@performer; 2 fail@performer
 r|fulfil|in-triage|30 propose-referral@performer; 2 add-performer@coordinator; 70 accept@performer; 12 ask-information@performer; 10 decline@performer; 5 book@performer; 3 cancel@referrer

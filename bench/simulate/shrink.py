@@ -6,6 +6,7 @@ from contextlib import suppress
 from django.db import transaction
 
 from bench.oracle import Oracle
+from bench.simulate.arrivals import order_of
 from bench.simulate.compare import Finding
 from bench.simulate.play import DAY, Play
 from bench.simulate.steps import Step, family
@@ -45,9 +46,12 @@ def _history(play: Play, cases: Iterable[str]) -> list[Step]:
 
 
 def _of_the_patient(play: Play, finding: Finding) -> list[str]:
-    """All cases of the patient whom a finding is about."""
+    """All cases of the patient whom a finding is about, and those of which evidence was matched with an order of theirs."""
     patient = play.patients.get(family(finding.case))
-    return [case for case in play.histories if case and play.patients.get(case) == patient]
+    own = {case for case in play.histories if case and play.patients.get(case) == patient}
+    orders = {order_of(case) for case in own}
+    matched = (case for case, steps in play.histories.items() if orders & {step.data.get("request") for step in steps})
+    return [*own, *(case for case in matched if case not in own)]
 
 
 def _staff(play: Play, finding: Finding) -> list[Step]:
@@ -72,7 +76,7 @@ def _fails(steps: Sequence[Step], finding: Finding) -> bool:
         play = Play(found(oracle, [region + NEW], _patients(steps)), oracle, START, 0)
         play.is_alive = False
         play.push(step.moved(region, region + NEW) for step in steps)
-        with suppress(BatonError, LookupError):
+        with suppress(BatonError, LookupError, StopIteration):
             play.run(steps[-1].at + PATIENCE)
         transaction.set_rollback(True)
     return any(one.kind == finding.kind for one in play.judge.findings)

@@ -28,8 +28,9 @@ from referrals.pathways.sending import DISPATCH, REDIRECTING, SPLITTING, UNHOLD
 from referrals.pathways.stages import REFERRAL
 from referrals.vocabulary import Field, Move, Opening, Transition
 
-# What may have been started before its performer asked for information.
+# What may have been started before its performer asked for information, or proposed more than advice.
 _WAITING = "awaiting-information"
+_PROPOSED = "referral-proposed"
 _STARTED = (
     "scheduled in-progress no-show appointment-cancelled seen-awaiting-report interim-report completed-no-report"
     " specimen-collected in-lab preliminary"
@@ -48,12 +49,13 @@ CANCELLING = (
             loop_kinds=frozenset({REFERRAL}) if needs else frozenset(),
             needs=needs,
             opens=(TELL_TODAY, REVOKE),
-            closes=DEPENDENTS,
+            closes=(*DEPENDENTS, *answered),
             sets=frozenset({"ended"}),
         )
-        for sources, needs in (
-            ("authorisation-pending sent in-triage awaiting-booking ordered collection-booked planned booked", ()),
-            (_WAITING, ("not-begun",)),
+        for sources, needs, answered in (
+            ("authorisation-pending sent in-triage awaiting-booking ordered collection-booked planned booked", (), ()),
+            (_WAITING, ("not-begun",), ()),
+            (_PROPOSED, ("not-begun",), ("decide-next-step",)),
         )
     ),
     *(
@@ -71,7 +73,7 @@ CANCELLING = (
         )
         for sources, needs in (
             (_STARTED, ()),
-            (_WAITING, ("begun",)),
+            (f"{_WAITING} {_PROPOSED}", ("begun",)),
         )
     ),
     Transition(

@@ -42,7 +42,7 @@ def played(plan: Plan) -> Play:
 @pytest.mark.django_db
 @pytest.mark.parametrize("seed", SEEDS)
 def test_nothing_is_missed_in_a_small_simulation(seed: int) -> None:
-    plan = Plan(days=25, loops=9, seed=seed)
+    plan = Plan(days=25, loops=16, seed=seed)
     play = played(plan)
     results = run.results(play, plan)
     assert results["loops"] >= plan.loops
@@ -108,7 +108,7 @@ def test_the_oracle_sees_what_is_broken(
     broken: Callable[[pytest.MonkeyPatch], None], found: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken(monkeypatch)
-    play = played(Plan(days=40, loops=20, seed=1))
+    play = played(Plan(days=40, loops=20, seed=3))
     assert found in {finding.kind for finding in play.judge.findings}
 
 
@@ -132,7 +132,7 @@ def test_a_handoff_on_a_list_that_nobody_reads_is_an_orphan() -> None:
 @pytest.mark.django_db
 def test_a_failure_comes_with_the_shortest_history_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     forget_the_decision(monkeypatch)
-    play = played(Plan(days=40, loops=20, seed=1))
+    play = played(Plan(days=40, loops=20, seed=3))
     finding = next(one for one in play.judge.findings if one.kind == "missed")
     history = shrink.shortest(play, finding)
     whole = play.histories[finding.case.rstrip("+")]
@@ -151,12 +151,12 @@ def test_a_failure_prints_its_result_and_says_what_was_found_and_how_it_comes_ab
         simulate, "_play", lambda parts, *_given: [shards.play(part, lambda _days: None) for part in parts]
     )
     said, explained = StringIO(), StringIO()
-    with pytest.raises(CommandError, match="seed 1"):
-        call_command("simulate", days=40, loops=20, seed=1, processes=1, json=True, stdout=said, stderr=explained)
+    with pytest.raises(CommandError, match="seed 2"):
+        call_command("simulate", days=40, loops=20, seed=2, processes=1, json=True, stdout=said, stderr=explained)
     assert json.loads(said.getvalue())["missed"] > 0
     lines = explained.getvalue().splitlines()
     history = lines[lines.index("The shortest history:") + 1 :]
-    assert lines[0] == "seed 1"
+    assert lines[0] == "seed 2"
     assert " missed: " in lines[1]
     assert ": order s0r" in history[0]
     assert len(history) >= 2

@@ -122,3 +122,16 @@ def test_whoever_is_asked_again_after_the_end_may_still_propose_a_full_referral(
     again = workflow.perform(review, "void", here.gp, data={"reason": "entered-in-error"}).loop
     assert (again.based_on_id, again.is_advice) == (asked.id, True)
     assert proposed(again).stage == "proposal-to-decide"
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_what_its_ehr_withdraws_while_a_full_referral_is_proposed_is_cancelled_or_asked_to_be(
+    here: Region, asked: Loop, has_begun: bool
+) -> None:
+    clinic = region.client("clinic", CLINIC)
+    if has_begun:
+        workflow.perform(the(asked, "fulfil").id, "start", clinic)
+    proposed(asked)
+    take(request(status="revoked", **ADVICE, **AT_CLINIC), here.ehr)
+    expected = ["decide-next-step", "fulfil", "request-cancellation"] if has_begun else ["notify-patient"]
+    assert open_kinds(asked) == expected

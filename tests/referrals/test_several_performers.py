@@ -254,3 +254,39 @@ def test_a_performer_who_fails_after_its_report_asks_the_referrer_while_the_othe
     assert ward.open_kinds(loop) == ["decide-next-step", "fulfil", "review-report"]
     ward.does(ward.referrer, ward.only(loop, "decide-next-step"), "keep")
     assert ward.open_kinds(loop) == ["fulfil", "review-report"]
+
+
+def test_ending_it_after_one_has_declined_leaves_the_others_report_to_be_read(ward: Ward) -> None:
+    loop, clinic, elsewhere = split(ward)
+    ward.report(clinic)
+    ward.does(ward.partner, elsewhere, "decline", reason="no-capacity", reason_text="Full.")
+    ward.does(ward.coordinator, ward.only(loop, "decide-next-step"), "close", reason="withdrawn")
+    assert "review-report" in ward.open_kinds(loop)
+    ward.acknowledge(loop)
+    ward.tell(loop)
+    assert Loop.objects.get(pk=loop.pk).stage == "closed"
+
+
+def test_who_ends_what_was_in_question_without_knowing_of_the_report_doesnt_end_its_reading(ward: Ward) -> None:
+    loop, fulfil = ward.sent()
+    ward.does(ward.referrer, fulfil, "hold")
+    decision = ward.only(loop, "decide-next-step")
+    ward.report(fulfil)
+    ward.does(ward.coordinator, decision, "close", reason="withdrawn")
+    review = ward.only(loop, "review-report")
+    assert (review.stage, Loop.objects.get(pk=loop.pk).acknowledged_by) == ("to-review", "")
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_cancelling_one_leaves_the_decision_about_another_whichever_comes_first(ward: Ward, is_first: bool) -> None:
+    loop, clinic, elsewhere = split(ward)
+    acts = [
+        lambda: ward.does(ward.partner, elsewhere, "decline", reason="no-capacity", reason_text="Full."),
+        lambda: ward.does(ward.coordinator, clinic, "cancel", reason="withdrawn"),
+    ]
+    for act in acts if is_first else reversed(acts):
+        act()
+    decision = ward.only(loop, "decide-next-step")
+    assert (decision.opened_by_id, Loop.objects.get(pk=loop.pk).closed_at) == (elsewhere.id, None)
+    ward.does(ward.referrer, decision, "close", reason="withdrawn")
+    assert Loop.objects.get(pk=loop.pk).stage == "plan-to-patient", "the patient is still to be told"

@@ -64,7 +64,29 @@ def test_after_the_acknowledgement_it_is_void_and_the_loop_is_not_what_it_was(wa
     ward.acknowledge(loop)
     ward.does(ward.referrer, the_review(loop), "void", reason="wrong-patient")
     assert (again(loop).stage, again(loop).acknowledged_by) == ("waiting-partner", "")
-    assert ward.open_kinds(loop) == ["decide-next-step", "fulfil", "notify-patient"]
+    assert ward.open_kinds(loop) == ["decide-next-step", "fulfil"]
+
+
+def test_nobody_is_told_of_a_report_that_is_void_but_of_the_right_one(ward: Ward) -> None:
+    loop, fulfil = reported(ward)
+    ward.acknowledge(loop)
+    telling = ward.only(loop, "notify-patient")
+    ward.does(ward.clinic, fulfil, "withdraw-report", report=REPORT, reason="entered-in-error")
+    assert Handoff.objects.get(pk=telling.pk).stage == "overtaken"
+    with pytest.raises(Incorrect):
+        ward.does(ward.coordinator, telling, "tell", channel="phone")
+    ward.does(ward.clinic, ward.only(loop, "fulfil"), "result", report="DiagnosticReport/right")
+    ward.acknowledge(loop)
+    assert "notify-patient" in ward.open_kinds(loop)
+
+
+def test_of_another_report_that_was_read_the_patient_is_still_told(ward: Ward) -> None:
+    loop, fulfil = reported(ward)
+    ward.does(ward.clinic, fulfil, "amend", report="DiagnosticReport/second", state="final")
+    for review in Handoff.objects.filter(loop=loop, kind="review-report"):
+        ward.does(ward.referrer, review, "acknowledge", plan="Continue.", question_answered=True)
+    ward.does(ward.clinic, fulfil, "withdraw-report", report=REPORT, reason="entered-in-error")
+    assert ward.only(loop, "notify-patient").stage == "to-tell"
 
 
 def test_who_was_told_while_the_loop_goes_on_is_told_the_same_day(ward: Ward) -> None:
