@@ -125,7 +125,7 @@ def test_a_result_withdrawn_after_the_review_is_asked_for_again(here: Region) ->
     void = result("entered-in-error", hours(7))
     arrives(here, void)
     arrives(here, {**void, "resultsInterpreter": [{"display": "Dr Lab"}]}, hours(8))
-    assert open_kinds(loop) == ["decide-next-step", "fulfil", "notify-patient"]
+    assert open_kinds(loop) == ["decide-next-step", "fulfil"]
     arrives(here, result("final", hours(9), key="right"))
     assert open_kinds(loop) == ["decide-next-step", "notify-patient", "review-report"]
 
