@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import F, Q
 
 from fhir_bridge import profiles
 from fhir_bridge.connecting import partners
@@ -172,14 +173,18 @@ class _Application:
         return close([row], Inbox.State.APPLIED)
 
     def _link(self, item: Inbox, body: Resource) -> Link | None:
-        """The link of a partner's resource. One that we sent and never heard of waits until we know what came of it."""
-        links = Link.objects.filter(partner=self.partner, type=item.type)
-        link = links.filter(remote_id=item.remote_id).first()
-        sent = own_id(body) if link is None else ""
-        ours = links.filter(local_id=sent, remote_id=None).first() if sent else None
-        if ours is not None and ours.state in ON_ITS_WAY:
+        """The link of a partner's resource. One that we sent and never heard of waits until we know what came of it.
+
+        One statement looks for both: between two, another worker may hear what came of it.
+        """
+        named = Q(local_id=own_id(body), remote_id=None)
+        links = Link.objects.filter(named | Q(remote_id=item.remote_id), partner=self.partner, type=item.type)
+        link = links.order_by(F("remote_id").asc(nulls_last=True)).first()
+        if link is None or link.remote_id is not None:
+            return link
+        if link.state in ON_ITS_WAY:
             raise Waiting("It waits until we know what came of our own sending of it.")
-        return link or (self._arrived(ours, body) if ours is not None else None)
+        return self._arrived(link, body)
 
     def _arrived(self, link: Link, body: Resource) -> Link:
         """What we sent and took for refused is there, as its identifier says: it is linked, and looked at again."""
@@ -336,10 +341,12 @@ def _is_here(type_: str, id_: str) -> bool:
 
 
 def _is_late(link: Link, row: Inbox) -> bool:
-    """Whether a newer version has been applied already (law 7); equal instants are told apart by version numbers."""
-    if link.applied_last_updated is None or row.last_updated is None:
-        return False
-    return row.last_updated < link.applied_last_updated
+    """Whether a newer version has been applied already, or was written by us (law 7).
+
+    What we wrote since would else be missing in theirs, and so look as if they had taken it away.
+    """
+    known = [at for at in (link.applied_last_updated, link.remote_last_updated) if at is not None]
+    return row.last_updated is not None and any(row.last_updated < at for at in known)
 
 
 def _needs_its_request(link: Link | None, translated: Resource, partner: Partner) -> None:

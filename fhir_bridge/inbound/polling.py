@@ -56,20 +56,25 @@ def poll(
 
 
 def _poll_types(partner: Partner, server: Server, read_before: datetime, lag: timedelta) -> int:
-    """Each type at most once. One that can't be read keeps none of the others from being read, and is told of last."""
+    """Each type at most once. One that can't be read keeps none of the others from being read, and is told of last.
+
+    What did answer shows that the line is good: it is not the one lost answer of many that opens the circuit.
+    """
     upper = _present(partner, server) - lag
     watermarks.ensure(partner, polled(partner))  # once its clock is known
-    stored, failures = 0, list[errors.BatonError]()
+    stored, answered, failures = 0, 0, list[errors.BatonError]()
     for mark in _claims(partner, upper, read_before):
         try:
             stored += _read(partner, server, mark)
+            answered += 1
         except (*AWAY, rewinding.Rewound):
             raise
         except errors.BatonError as error:
             failures.append(error)
+    if answered or not failures:
+        note_success(partner)
     if failures:
         raise failures[0]
-    note_success(partner)
     return stored
 
 

@@ -267,13 +267,19 @@ def finish(server: Server, link: Link, written: Draft, reply: Reply) -> Sent:
 
 
 def _body(server: Server, link: Link, reply: Reply) -> Resource:
-    """The resource that a write is answered with, read anew where the answer is none."""
+    """The resource that a write is answered with, read anew where the answer is none.
+
+    What is read anew may be a version that others have made of it since: it is heard like any of theirs.
+    """
     remote_id = link.remote_id or _located(reply, link.type)
     resource = reply.resource
     if resource is None or "id" not in resource:
         if not remote_id:
             raise Unreadable("The partner's answer doesn't say what it created.")
-        return server.read(link.type, remote_id).resource or {}
+        found = server.read(link.type, remote_id).resource or {}
+        if found and inbox.version_of(found) != reply.headers.get("ETag", "").removeprefix("W/").strip('"'):
+            inbox.put(link.partner, [found])
+        return found
     if resource.get("resourceType") != link.type or remote_id not in {"", resource["id"]}:
         raise Unreadable("The partner answered a write with another resource.")
     return resource

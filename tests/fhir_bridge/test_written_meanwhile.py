@@ -8,12 +8,12 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
-from bench.fake_ehr import FakeEhr
+from bench.fake_ehr import Answer, FakeEhr, Request, script
 from fhir_bridge.connecting import partners
 from fhir_bridge.inbound import applying, polling
-from fhir_bridge.models import Inbox, Partner
+from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import pushing
-from records import store
+from records import clock, store
 from records.access import SYSTEM
 from referrals import intake
 from tests.fhir_bridge.story import ANA, HOSPITAL, Story, build, promise
@@ -71,6 +71,7 @@ def applied_while(table: str, write: Callable[[], object]) -> None:
     with connection.execute_wrapper(meanwhile):
         applying.apply_pending(partners.by_name("Hospital"))
     assert meanwhile.is_done
+    exchange()
     assert set(Inbox.objects.values_list("state", flat=True)) == {Inbox.State.APPLIED}
 
 
@@ -86,27 +87,16 @@ def test_a_new_address_outlives_the_news_of_a_death(committed: Story, ehr: FakeE
 
 
 def test_a_note_of_ours_outlives_theirs_on_a_task_that_is_only_kept(committed: Story, ehr: FakeEhr) -> None:
-    task = ehr.put(
-        {
-            "resourceType": "Task",
-            "id": "prepare",
-            "status": "requested",
-            "intent": "order",
-            "code": {"text": "Prepare the room"},
-            "focus": {"reference": f"ServiceRequest/{ehr.all('ServiceRequest')[0]['id']}"},
-        }
-    )
-    exchange()
-    [ours] = [one for one in all_tasks() if one["code"].get("text") == "Prepare the room"]
+    key = prepared(ehr)
 
     def notes() -> None:
-        said = store.get("Task", ours["id"]) | {"note": [{"text": "ours"}]}
-        intake.receive(said, committed.nina)
+        intake.receive(store.get("Task", key) | {"note": [{"text": "ours"}]}, committed.nina)
 
+    [task] = [one for one in ehr.all("Task") if one["id"] == "prepare"]
     ehr.put(task | {"note": [{"text": "theirs"}]})
     applied_while("records_task", notes)
 
-    kept = store.get("Task", ours["id"])["note"]
+    kept = store.get("Task", key)["note"]
     assert sorted(one["text"] for one in kept) == ["ours", "theirs"]
 
 
@@ -124,6 +114,61 @@ def test_what_is_said_of_a_shared_task_outlives_the_performers_word(committed: S
     kept = store.get("Task", ours["id"])
     assert (kept["description"], kept["status"]) == ("By the side door", "accepted")
     assert kept["note"] == [{"text": "theirs"}]
+
+
+def test_a_page_that_was_read_before_our_own_write_takes_nothing_of_it_back(committed: Story, ehr: FakeEhr) -> None:
+    ours = prepared(ehr)
+    both = [{"text": "first"}, {"text": "second"}]
+
+    def note(*texts: dict[str, str]) -> None:
+        intake.receive(store.get("Task", ours) | {"note": list(texts)}, committed.nina)
+        pushing.run_once(partners.by_name("Hospital"))
+
+    def meanwhile(request: Request, honest: Answer) -> Answer:
+        """While the hospital's page is on its way to us, one more note is written here and sent."""
+        if (request.verb, request.path) == ("GET", "Task") and "_sort" in dict(request.query):
+            ehr.fault = None
+            note(*both)
+            connection.close()
+        return honest
+
+    note(both[0])
+    with ehr.faulty(meanwhile):
+        exchange()
+        assert ehr.fault is None
+    exchange()
+
+    assert store.get("Task", ours)["note"] == both
+    assert [one["note"] for one in ehr.all("Task") if one["id"] == "prepare"] == [both]
+
+
+def test_what_is_found_to_be_ours_in_the_middle_of_its_reading_waits_for_nobody(committed: Story, ehr: FakeEhr) -> None:
+    committed.refer()
+    with ehr.moody(script("dropped", verb="POST", kind="Task")):
+        pushing.run_once(partners.by_name("Hospital"))
+    assert Link.objects.filter(type="Task", remote_id=None).exists()
+    Link.objects.update(due_at=clock.now())
+
+    applied_while("fhir_bridge_link", lambda: pushing.run_once(partners.by_name("Hospital")))
+
+    assert not Link.objects.exclude(state=Link.State.CLEAN).exists()
+
+
+def prepared(ehr: FakeEhr) -> str:
+    """The id here of a Task of the hospital's that is no handoff of ours; both sides have it."""
+    ehr.put(
+        {
+            "resourceType": "Task",
+            "id": "prepare",
+            "status": "requested",
+            "intent": "order",
+            "code": {"text": "Prepare the room"},
+            "focus": {"reference": f"ServiceRequest/{ehr.all('ServiceRequest')[0]['id']}"},
+        }
+    )
+    exchange()
+    [ours] = [one["id"] for one in all_tasks() if one["code"].get("text") == "Prepare the room"]
+    return str(ours)
 
 
 def all_tasks() -> list[dict[str, Any]]:
