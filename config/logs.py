@@ -82,6 +82,8 @@ def configuration(level: str) -> Mapping[str, Any]:
             "django.request": {"filters": ["without_arguments"]},
             "django.security": {"filters": ["without_arguments"]},
             "django.server": {"handlers": [], "level": level, "propagate": True},
+            # At its chattiest it writes the address of each request to a partner, with the identifiers that are looked for.
+            "urllib3": {"level": level if level in {"ERROR", "CRITICAL"} else "WARNING"},
         },
     }
 
