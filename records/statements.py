@@ -51,7 +51,12 @@ def lock(type_name: str, ids: Sequence[str]) -> dict[str, Found]:
 
 def read(type_name: str, resource_id: str) -> Found | None:
     """One row, a deleted one too."""
-    return _find(type_name, [resource_id]).get(resource_id)
+    return read_many(type_name, [resource_id]).get(resource_id)
+
+
+def read_many(type_name: str, ids: Sequence[str]) -> dict[str, Found]:
+    """Those rows that there are, by id, deleted ones too."""
+    return _find(type_name, ids)
 
 
 def _find(type_name: str, ids: Sequence[str], suffix: str = "") -> dict[str, Found]:
@@ -154,12 +159,12 @@ def upsert_rows(model: type[Model], rows: Sequence[Model], updated: Sequence[str
     _insert(model._meta.db_table, columns, [_values(row) for row in rows], suffix)
 
 
-def insert_rows(model: type[Model], rows: Sequence[Model]) -> None:
-    """Write new rows of one model, whose key the database counts, in one statement."""
+def insert_rows(model: type[Model], rows: Sequence[Model], suffix: str = "") -> None:
+    """Write new rows of one model, whose key the database counts, in one statement; ``suffix`` is what ends it."""
     key = model._meta.pk.attname
     columns = [str(field.column) for field in model._meta.concrete_fields if field.attname != key]
     values = [_values(row, but=key) for row in rows]
-    _insert(model._meta.db_table, columns, values, "")
+    _insert(model._meta.db_table, columns, values, suffix)
 
 
 @cache

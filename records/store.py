@@ -32,6 +32,7 @@ __all__ = [
     "parse",
     "put_bundle",
     "read",
+    "read_many",
     "rewrite",
     "share",
     "share_many",
@@ -150,6 +151,15 @@ def read(type_name: str, resource_id: str) -> Stored:
     if row.deleted:
         raise Gone(_("This resource was deleted."))
     return Stored(type_name, resource_id, row.version, row.last_updated, row.body)
+
+
+def read_many(type_name: str, ids: Sequence[str]) -> dict[str, Stored]:
+    """The current versions of those that are there, by id, in one statement."""
+    return {
+        key: Stored(type_name, key, row.version, row.last_updated, row.body)
+        for key, row in statements.read_many(type_name, ids).items()
+        if not row.deleted
+    }
 
 
 def get(type_name: str, resource_id: str) -> Resource:

@@ -74,15 +74,15 @@ def apply_pending(
 
 def _applied(partner: Partner, server: Server, pks: Sequence[int], until: float) -> Iterator[tuple[Inbox, str]]:
     """Apply these items, those that may together first, and give each with its state."""
-    done = set[int]()
-    for row in together.apply(partner, pks):
-        done.add(row.pk)
+    applied, busy = together.apply(partner, pks)
+    for row in applied:
         yield row, str(Inbox.State.APPLIED)
     rows = Inbox.objects.filter(partner__state=Partner.State.ACTIVE, state__in=OPEN)
-    for pk in pks:
+    left = set(rows.filter(pk__in=pks).values_list("pk", flat=True)) - busy
+    for pk in filter(left.__contains__, pks):
         if time.monotonic() > until:
             return
-        for item in () if pk in done else rows.filter(pk=pk):
+        for item in rows.filter(pk=pk):
             yield item, _Application(partner, server).apply(item)
 
 

@@ -19,7 +19,7 @@ from fhir_bridge.outbound.pushing import release
 from fhir_bridge.outbound.sending import Copy
 from fhir_bridge.sharing import references
 from fhir_bridge.sharing.routing import RANKS
-from records import clock, store
+from records import clock, statements, store
 from records.json import Resource
 from records.store import Written
 from referrals import intake
@@ -49,29 +49,40 @@ class _Item:
         return self.row.type, self.row.remote_id
 
 
-def apply(partner: Partner, pks: Sequence[int]) -> list[Inbox]:
-    """Apply those of these items that may go together; give them, settled. No network."""
+def apply(partner: Partner, pks: Sequence[int]) -> tuple[list[Inbox], set[int]]:
+    """Apply those of these items that may go together; give them, settled, and the keys of those that others are at. No network."""
     rows = Inbox.objects.filter(pk__in=pks, partner__state=Partner.State.ACTIVE, type__in=intake.TOGETHER)
     fresh = rows.filter(state=Inbox.State.PENDING, error_category="", mend_loop="")
     by_type = sorted(fresh.order_by(*items.ORDER), key=lambda row: row.type)
-    applied: list[Inbox] = []
+    applied, busy = list[Inbox](), set[int]()
     for _type, found in groupby(by_type, key=lambda row: row.type):
         of_type = list(found)
         for start in range(0, len(of_type), MOST):
-            applied += _apply(partner, of_type[start : start + MOST])
-    return applied
+            some = of_type[start : start + MOST]
+            done, free = _apply(partner, some)
+            applied += done
+            busy |= {row.pk for row in some} - free
+    return applied, busy
 
 
-def _apply(partner: Partner, rows: Sequence[Inbox]) -> list[Inbox]:
-    """In one transaction. Where anything is wrong with the whole, nothing is: each is tried alone then."""
-    parsed = [item for row in rows if (item := _parsed(partner, row)) is not None]
-    if not parsed:
-        return []
+def _apply(partner: Partner, rows: Sequence[Inbox]) -> tuple[list[Inbox], set[int]]:
+    """In one transaction. Where anything is wrong with the whole, nothing is: each of those that are free is tried alone then."""
+    free = set[int]()
     try:
         with transaction.atomic():
-            return _take(partner, _held(partner, parsed))
+            free = _free(rows)
+            parsed = [item for row in rows if row.pk in free and (item := _parsed(partner, row)) is not None]
+            return _take(partner, _held(partner, parsed)), free
     except items.SPOILING:
-        return []
+        return [], free
+
+
+def _free(rows: Sequence[Inbox]) -> set[int]:
+    """Those that nobody else is at, locked."""
+    open_ = Inbox.objects.select_for_update(skip_locked=True).filter(
+        pk__in=[row.pk for row in rows], state=Inbox.State.PENDING
+    )
+    return set(open_.order_by("pk").values_list("pk", flat=True))
 
 
 def _parsed(partner: Partner, row: Inbox) -> _Item | None:
@@ -96,20 +107,17 @@ def _parsed(partner: Partner, row: Inbox) -> _Item | None:
 
 
 def _held(partner: Partner, parsed: Sequence[_Item]) -> list[_Item]:
-    """Those that nobody else is at, their resources locked, each resource once."""
-    open_ = Inbox.objects.select_for_update(skip_locked=True).filter(
-        pk__in=[item.row.pk for item in parsed], state=Inbox.State.PENDING
-    )
-    free = set(open_.order_by("pk").values_list("pk", flat=True))
+    """Each resource once, the first of its versions, and its resource locked."""
     first: dict[tuple[str, str], _Item] = {}
     for item in parsed:
-        if item.row.pk in free:
-            first.setdefault(item.key, item)
+        first.setdefault(item.key, item)
     items.lock(partner, first)
     return list(first.values())
 
 
 def _take(partner: Partner, held: Sequence[_Item]) -> list[Inbox]:
+    if not held:
+        return []
     ids = {id_ for item in held for _type, id_ in (*item.targets, item.key)}
     links = Link.objects.filter(partner=partner, remote_id__in=ids).defer("base")
     known: Targets = {(link.type, str(link.remote_id)): link for link in links}
@@ -118,12 +126,13 @@ def _take(partner: Partner, held: Sequence[_Item]) -> list[Inbox]:
         return []
     bodies = [_translated(partner, item, known) for item in fit]
     new = [item.link for item in fit if item.key not in known]
-    Link.objects.bulk_create(new)  # before they are received: what that writes must find the links
+    if new:
+        statements.insert_rows(Link, new)  # before they are received: what that writes must find the links
     audience = [partner.tenant] if partner.tenant else []
     written = intake.receive_together(bodies, partners.actor(partner), audience=audience)
-    unwritten = [link.pk for link in new if link.local_id not in written]
+    unwritten = [link.local_id for link in new if link.local_id not in written]
     if unwritten:
-        Link.objects.filter(pk__in=unwritten).delete()
+        Link.objects.filter(partner=partner, type=new[0].type, local_id__in=unwritten).delete()
     done = [item for item in fit if item.link.local_id in written]
     _follow(partner, [item.link for item in done if item.key in known], written)
     items.close([item.row for item in done], Inbox.State.APPLIED)
@@ -135,7 +144,7 @@ def _follow(partner: Partner, links: Sequence[Link], written: Mapping[str, Writt
     for link in links:
         link.wanted_version = link.sent_version = written[link.local_id].version
     if links:
-        Link.objects.bulk_update(links, _COPIED)
+        statements.upsert_rows(Link, links, _COPIED)
         release(partner.pk)
 
 

@@ -80,6 +80,12 @@ class Link(models.Model):
                 condition=~models.Q(state="clean"),
             ),
             models.Index(fields=["type", "local_id"], name="link_local"),
+            # each write frees those that waited for it (`pushing.release`), however many others are still to be sent
+            models.Index(
+                fields=["partner"],
+                name="link_waiting",
+                condition=models.Q(state="wanted", error_category="waiting"),
+            ),
         ]
 
     def __str__(self) -> str:

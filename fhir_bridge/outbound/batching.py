@@ -6,7 +6,7 @@ the whole is refused each goes alone and is looked up too: a server without roll
 FHIR R4 §3.1.0.11, https://hl7.org/fhir/R4/http.html#transaction.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fhir_bridge.capabilities.choices import Send
@@ -14,6 +14,7 @@ from fhir_bridge.connecting.client import Reply, Server, refusal
 from fhir_bridge.connecting.retries import Unreadable, Waiting
 from fhir_bridge.models import Link, Partner
 from fhir_bridge.outbound import sending
+from fhir_bridge.outbound.material import Material, gather
 from fhir_bridge.outbound.sending import Draft, Sent
 from records import errors
 from records.json import Resource
@@ -42,9 +43,10 @@ def size_for(partner: Partner) -> int:
     return 1 if partner.failures or partner.ways().send.way == Send.SINGLE else TOGETHER
 
 
-def send_together(server: Server, links: Iterable[Link]) -> dict[int, Outcome]:
+def send_together(server: Server, links: Sequence[Link]) -> dict[int, Outcome]:
     """Send what can go together; gives the outcome per link, and none for those that were not tried."""
-    drafts = {link: written for link in links if (written := _draft(link)) is not None}
+    material = gather(links)
+    drafts = {link: written for link in links if (written := _draft(link, material)) is not None}
     if len(drafts) < AT_ONCE:
         return {}
     kind = next(iter(drafts)).partner.ways().send.way
@@ -61,10 +63,10 @@ def send_together(server: Server, links: Iterable[Link]) -> dict[int, Outcome]:
     }
 
 
-def _draft(link: Link) -> Draft | None:
+def _draft(link: Link, material: Material) -> Draft | None:
     """None too for what can't go: it says so when it goes alone."""
     try:
-        return sending.draft(link)
+        return sending.draft(link, material)
     except (errors.BatonError, Waiting):
         return None
 

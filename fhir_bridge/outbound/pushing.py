@@ -10,19 +10,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
-from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 
 from fhir_bridge.connecting import circuit, partners, retries
 from fhir_bridge.connecting.client import TOTAL_SECONDS, Server
 from fhir_bridge.connecting.retries import Waiting
 from fhir_bridge.models import Link, Partner
 from fhir_bridge.outbound import batching
+from fhir_bridge.outbound.material import our_base
 from fhir_bridge.outbound.sending import Sent, send
 from fhir_bridge.pending import mending, wakeups
 from fhir_bridge.sharing import consents, routing
-from records import clock, errors
+from records import clock, errors, statements
 from records.reactions import Change
 
 # A claim is renewed before each exchange, of which none lasts longer than `client.TOTAL_SECONDS`: so long does the
@@ -30,7 +30,12 @@ from records.reactions import Change
 LEASE_SECONDS = TOTAL_SECONDS + 15.0
 WAIT_SECONDS = 30.0
 WAITING = "waiting"
+OVERTAKEN = "overtaken"
 RANK_OF_OTHERS = 9
+
+# What an exchange that went well changes in a link
+_SENT = ["state", "due_at", "sent_version", "origin", "lease_until", "attempts", "first_failed_at"]
+_SENT += ["remote_id", "remote_version", "remote_last_updated", "remote_hash", "base", "error_category", "error_text"]
 
 Progress = Callable[[Link], None]
 Claim = tuple[Link, bool]
@@ -93,11 +98,6 @@ def catch_up(partner: Partner) -> int:
     return len(links)
 
 
-def our_base() -> str:
-    """The base URL of our own FHIR API."""
-    return f"{settings.BATON_BASE_URL}/fhir"
-
-
 def run_once(
     partner: Partner, *, server: Server | None = None, limit: int = 1000, progress: Progress | None = None
 ) -> Counter[str]:
@@ -150,11 +150,12 @@ def claim_some(partner: Partner, size: int) -> list[Claim]:
         found = list(rows.order_by("rank", "due_at", "id")[:size])
         chosen = [link for link in found if link.rank == found[0].rank]
         claims = [(link, link.state != Link.State.WANTED) for link in chosen]
-        for link in chosen:
-            link.state, link.lease_until = Link.State.INFLIGHT, clock.now() + timedelta(seconds=LEASE_SECONDS)
-            link.fence += 1
-            link.partner = partner
-        Link.objects.bulk_update(chosen, ["state", "lease_until", "fence"])
+        until = clock.now() + timedelta(seconds=LEASE_SECONDS)
+        Link.objects.filter(pk__in=[link.pk for link in chosen]).update(
+            state=Link.State.INFLIGHT, lease_until=until, fence=F("fence") + 1
+        )
+    for link in chosen:
+        link.state, link.lease_until, link.fence, link.partner = Link.State.INFLIGHT, until, link.fence + 1, partner
     return claims
 
 
@@ -163,16 +164,17 @@ def _carry_all(server: Server, claimed: Sequence[Claim]) -> Iterator[tuple[Link,
     sure = [link for link, is_doubtful in claimed if not is_doubtful]
     with server.asking_first(lambda: _renew(*sure)):
         outcomes = batching.send_together(server, sure) if len(sure) >= batching.AT_ONCE else {}
+    states = _kept([(link, sent) for link, _doubt in claimed if isinstance(sent := outcomes.get(link.pk), Sent)])
     has_failed = False
     for link, is_doubtful in claimed:
         outcome = outcomes.get(link.pk, batching.ALONE)
         if outcome is batching.ALONE:
             yield link, _carry(server, link, is_doubtful=is_doubtful or link.pk in outcomes)
-        elif isinstance(outcome, Sent):
-            yield link, _kept(link, outcome)
-        else:
+        elif isinstance(outcome, errors.BatonError):
             yield link, _settle_failure(link, outcome, is_doubtful=False, tells=not has_failed)
             has_failed = True
+        else:
+            yield link, states[link.pk]
 
 
 def _carry(server: Server, link: Link, *, is_doubtful: bool) -> str:
@@ -184,17 +186,19 @@ def _carry(server: Server, link: Link, *, is_doubtful: bool) -> str:
         return _settle_waiting(link, error, is_doubtful=is_doubtful)
     except errors.BatonError as error:
         return _settle_failure(link, error, is_doubtful=is_doubtful)
-    return _kept(link, sent)
+    return _kept([(link, sent)])[link.pk]
 
 
-def _kept(link: Link, sent: Sent) -> str:
-    """Settle what was sent; a resource of theirs that is another one of ours already is a person's work."""
+def _kept(sent: Sequence[tuple[Link, Sent]]) -> dict[int, str]:
+    """Settle what was sent, and give the states; a resource of theirs that is another one of ours already is a person's work."""
     try:
-        return _settle(link, sent)
+        return _settle(sent)
     except IntegrityError:
-        return _settle_failure(
-            link, errors.Incorrect("Another resource of ours is linked to that one already."), is_doubtful=False
-        )
+        if len(sent) > 1:
+            return {link.pk: _kept([(link, each)])[link.pk] for link, each in sent}
+    link = sent[0][0]
+    known = errors.Incorrect("Another resource of ours is linked to that one already.")
+    return {link.pk: _settle_failure(link, known, is_doubtful=False)}
 
 
 def _renew(*links: Link) -> None:
@@ -207,24 +211,34 @@ def _renew(*links: Link) -> None:
         raise errors.Unavailable("Another worker has taken this over.")
 
 
-def _held(link: Link) -> Link | None:
-    """The row, locked, if this worker still holds its claim."""
-    return (
-        Link.objects.select_for_update()
-        .filter(pk=link.pk, fence=link.fence, state=Link.State.INFLIGHT)
-        .select_related(None)
-        .first()
-    )
+def _held(links: Sequence[Link]) -> dict[int, Link]:
+    """The rows of which this worker still holds the claim, locked, by their keys."""
+    rows = Link.objects.select_for_update().filter(pk__in=[link.pk for link in links], state=Link.State.INFLIGHT)
+    fences = {link.pk: link.fence for link in links}
+    return {row.pk: row for row in rows.order_by("pk") if row.fence == fences[row.pk]}
 
 
 @transaction.atomic
-def _settle(link: Link, sent: Sent) -> str:
-    """Record what the partner has now; another worker's newer claim makes ours void."""
-    row = _held(link)
-    if row is None:
-        return "overtaken"
+def _settle(sent: Sequence[tuple[Link, Sent]]) -> dict[int, str]:
+    """Record what the partner has now, and give the states; another worker's newer claim makes ours void."""
+    rows = _held([link for link, _sent in sent]) if sent else {}
+    if not rows:
+        return {link.pk: OVERTAKEN for link, _sent in sent}
+    has_new = any(row.remote_id is None for row in rows.values())
+    done = [row for link, each in sent if (row := rows.get(link.pk)) is not None and _note(row, each)]
+    statements.upsert_rows(Link, list(rows.values()), _SENT)
+    partner = sent[0][0].partner_id
+    if has_new:
+        release(partner)
+    for row in done:
+        mending.mended(row)
+    circuit.answered(partner)
+    return {link.pk: str(rows[link.pk].state) if link.pk in rows else OVERTAKEN for link, _sent in sent}
+
+
+def _note(row: Link, sent: Sent) -> bool:
+    """Put it into the row; whether there is nothing more to be sent."""
     is_done = sent.is_complete and row.wanted_version <= sent.version
-    was_unsent = row.remote_id is None
     row.state = Link.State.CLEAN if is_done else Link.State.WANTED
     row.due_at = None if is_done else clock.now()
     row.sent_version = sent.version if sent.is_complete else row.sent_version
@@ -232,14 +246,7 @@ def _settle(link: Link, sent: Sent) -> str:
     row.origin = sent.origin
     row.lease_until, row.attempts, row.first_failed_at = None, 0, None
     row.error_category = row.error_text = ""
-    with transaction.atomic():
-        row.save()
-    if was_unsent:
-        release(row.partner_id)
-    if is_done:
-        mending.mended(row)
-    circuit.answered(row.partner_id)
-    return str(row.state)
+    return is_done
 
 
 def release(partner: int) -> None:
@@ -249,9 +256,9 @@ def release(partner: int) -> None:
 
 @transaction.atomic
 def _settle_waiting(link: Link, reason: Waiting, *, is_doubtful: bool) -> str:
-    row = _held(link)
+    row = _held([link]).get(link.pk)
     if row is None:
-        return "overtaken"
+        return OVERTAKEN
     row.state = Link.State.UNKNOWN if is_doubtful else Link.State.WANTED
     row.due_at = clock.now() + timedelta(seconds=WAIT_SECONDS)
     row.lease_until = None
@@ -266,9 +273,9 @@ def _settle_failure(link: Link, error: errors.BatonError, *, is_doubtful: bool, 
 
     ``tells``: the failure says something about the partner as a whole (once per exchange).
     """
-    row = _held(link)
+    row = _held([link]).get(link.pk)
     if row is None:
-        return "overtaken"
+        return OVERTAKEN
     now = clock.now()
     verdict = retries.decide(error, row.attempts, was_unknown=is_doubtful)
     row.state = verdict.state

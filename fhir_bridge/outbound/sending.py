@@ -26,6 +26,7 @@ from fhir_bridge.connecting.client import Reply, Server, condition, token
 from fhir_bridge.connecting.retries import Clash, Unreadable, Waiting
 from fhir_bridge.models import Inbox, Link
 from fhir_bridge.outbound import conflicts
+from fhir_bridge.outbound.material import Key, Material, gather, linked, our_base
 from fhir_bridge.pending import inbox
 from fhir_bridge.sharing import consents, references
 from records import errors, json, store
@@ -111,15 +112,19 @@ def _known(link: Link) -> Resource | None:
     return None if has_more or not link.remote_version or is_read_first else theirs
 
 
-def compose(link: Link) -> tuple[int, Resource]:
-    """(local version, body for the partner): in its references, without what never leaves, with our identifier."""
-    stored = store.read(link.type, link.local_id)
-    origin = settings.BATON_BASE_URL
-    held = json.loads(stored.body)
-    consents.check(link, held)
+def compose(link: Link, material: Material | None = None) -> tuple[int, Resource]:
+    """(local version, body for the partner): in its references, without what never leaves, with our identifier.
+
+    ``material`` was gathered for this link, perhaps with others.
+    """
+    key, origin = (link.type, link.local_id), settings.BATON_BASE_URL
+    material = material or gather([link])
+    stored = material.stored.get(key) or store.read(*key)
+    held = material.bodies.get(key) or json.loads(stored.body)
+    consents.check(link, held, material.consents)
     held = _with_contents(held, f"{origin}/fhir")
     body = profiles.outward(held, profiles.PROFILES[link.partner.profile], origin)
-    known = _remote_ids(link, body)
+    known = _remote_ids(link, body, material)
     ours = references.outward(body, lambda type_, id_: known.get((type_, id_)), origin, f"{origin}/fhir")
     if link.type not in _WITHOUT_IDENTIFIER and link.origin == Link.Origin.OURS:
         own = references.identifier(origin, link.type, link.local_id)
@@ -162,20 +167,20 @@ def _is(identifier: Resource, own: Mapping[str, str]) -> bool:
     return identifier.get("system") == own["system"] and identifier.get("value") == own["value"]
 
 
-def _remote_ids(link: Link, body: Resource) -> dict[tuple[str, str], str]:
+def _remote_ids(link: Link, body: Resource, material: Material) -> dict[Key, str]:
     """The partner's ids of what the body refers to; `Waiting` for what is still on its way there."""
-    named = set(references.targets(body, f"{settings.BATON_BASE_URL}/fhir"))
-    rows = Link.objects.filter(partner=link.partner_id, local_id__in={id_ for _type, id_ in named})
+    named = frozenset(references.targets(body, our_base())) - {(link.type, link.local_id)}
+    found = {**material.linked, **linked(link.partner_id, named - material.asked)}
     known = {}
-    for type_, local_id, remote_id, state in rows.values_list("type", "local_id", "remote_id", "state"):
-        if (type_, local_id) in named and (type_, local_id) != (link.type, link.local_id):
-            if remote_id is None and state == Link.State.CLEAN:
-                raise errors.Incorrect(f"It refers to {type_}/{local_id}, whose sending was given up.")
-            if remote_id is None and state == Link.State.HELD and type_ not in _INDISPENSABLE:
-                continue
-            if remote_id is None:
-                raise Waiting(f"It waits until {type_}/{local_id} exists at the partner.")
-            known[type_, local_id] = remote_id
+    for type_, local_id in named & found.keys():
+        remote_id, state = found[type_, local_id]
+        if remote_id is None and state == Link.State.CLEAN:
+            raise errors.Incorrect(f"It refers to {type_}/{local_id}, whose sending was given up.")
+        if remote_id is None and state == Link.State.HELD and type_ not in _INDISPENSABLE:
+            continue
+        if remote_id is None:
+            raise Waiting(f"It waits until {type_}/{local_id} exists at the partner.")
+        known[type_, local_id] = remote_id
     return known
 
 
@@ -235,12 +240,12 @@ def refused_creation(error: errors.BatonError) -> errors.BatonError:
     return errors.Incorrect(error.message) if isinstance(error, (errors.NotFound, errors.Gone)) else error
 
 
-def draft(link: Link) -> Draft | None:
+def draft(link: Link, material: Material) -> Draft | None:
     """The one write that brings the partner on, where nothing has to be asked before it; else None. No network.
 
-    Raises what `send` would raise before its first request.
+    ``material`` was gathered for this link and others. Raises what `send` would raise before its first request.
     """
-    version, ours = compose(link)
+    version, ours = compose(link, material)
     if link.remote_id is None:
         names = identities(link, ours)
         is_sure = link.partner.ways(link.type).create.way == Create.CONDITIONAL and len(names) == 1
@@ -251,7 +256,8 @@ def draft(link: Link) -> Draft | None:
     body, is_complete = _planned(link, ours, theirs)
     if conflicts.says_nothing_new(body, theirs):
         return None
-    _hear_first(link, theirs)
+    if (link.type, link.remote_id) in material.unheard:
+        _hear_first(link, theirs)
     url, seen = f"{link.type}/{link.remote_id}", inbox.version_of(theirs)
     return Draft("PUT", url, _addressed(body, theirs), version, ours, seen, "", is_complete)
 

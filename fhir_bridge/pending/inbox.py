@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from fhir_bridge.models import Inbox, Partner
-from records import clock
+from records import clock, statements
 from records.json import Resource, dumps
 
 LONGEST = 256
@@ -28,7 +28,8 @@ def put(partner: Partner, resources: Iterable[Resource]) -> int:
     known = Inbox.objects.filter(partner=partner, remote_id__in={key[1] for key in rows})
     for key in known.values_list("type", "remote_id", "version_id", "content_hash"):
         rows.pop(key, None)
-    Inbox.objects.bulk_create(rows.values(), ignore_conflicts=True, batch_size=500)
+    if rows:
+        statements.insert_rows(Inbox, list(rows.values()), "ON CONFLICT DO NOTHING")
     return len(rows)
 
 

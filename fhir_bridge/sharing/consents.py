@@ -6,7 +6,7 @@ condition. Its exceptions (nested provisions) count before it does. FHIR R4 §6.
 docs/decisions/0095.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -50,19 +50,34 @@ class Disclosure:
     people: frozenset[tuple[str, str]] = frozenset()
 
 
-def check(link: Link, body: Resource) -> None:
-    """Raise `Withheld` when a consent of its patient denies the partner this resource (as we hold it)."""
-    patient = "" if link.type in OF_NO_PATIENT or _ends_it(link, body) else _patient(link)
-    if not patient:
+Consents = Mapping[str, Sequence[tuple[str, str]]]
+"""The active Consents of each patient: (id, body)."""
+
+
+def subject(link: Link, body: Resource) -> str:
+    """The patient whose consent decides about sending a resource (as we hold it); empty where nobody's does."""
+    is_nobodys = link.type in OF_NO_PATIENT or _ends_it(link, body)
+    return "" if is_nobodys else row_class(link.type).patient_of(body)
+
+
+def of_patients(patients: Iterable[str]) -> Consents:
+    """Their active Consents, in one query."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    wanted = set(patients) - {""}
+    active = row_class("Consent").rows("Consent").filter(patient__in=wanted, status="active", deleted=False)
+    for patient, key, text in active.values_list("patient", "id", "body") if wanted else ():
+        found.setdefault(patient, []).append((key, text))
+    return found
+
+
+def check(link: Link, body: Resource, known: Consents) -> None:
+    """Raise `Withheld` when one of these consents denies the partner this resource (as we hold it)."""
+    of_patient = known.get(subject(link, body))
+    if not of_patient:
         return
-    disclosure = _disclosure(link, body)
-    for key, text in (
-        row_class("Consent")
-        .rows("Consent")
-        .filter(patient=patient, status="active", deleted=False)
-        .values_list("id", "body")
-    ):
-        _judge(f"Consent/{key}", json.loads(text), disclosure, access.root(link.partner.organization))
+    disclosure, root = _disclosure(link, body), access.root(link.partner.organization)
+    for key, text in of_patient:
+        _judge(f"Consent/{key}", json.loads(text), disclosure, root)
 
 
 def _judge(name: str, consent: Resource, disclosure: Disclosure, root: str) -> None:

@@ -49,12 +49,14 @@ def fresh(partner: Partner, page: list[Resource]) -> list[Resource]:
         "type", "remote_id", "remote_version", "remote_hash"
     )
     known = {(type_, id_): (version, hash_) for type_, id_, version, hash_ in rows}
-    return [
-        resource
-        for resource in page
-        if known.get((resource["resourceType"], str(resource.get("id"))))
-        != (inbox.version_of(resource), inbox.content_hash(resource))
-    ]
+    return [each for each in page if not _is_known(each, known.get(_key(each)))]
+
+
+def _is_known(resource: Resource, seen: tuple[str, str] | None) -> bool:
+    """Whether it is the version with the content that was seen."""
+    if seen is None or seen[0] != inbox.version_of(resource):
+        return False
+    return seen[1] == inbox.content_hash(resource)
 
 
 def relevant(partner: Partner, page: list[Resource]) -> list[Resource]:

@@ -12,7 +12,7 @@ from typing import Any
 from bench.fake_ehr import Body, FakeEhr
 from fhir_bridge import tasks
 from fhir_bridge.models import Inbox, Link, Partner
-from fhir_bridge.outbound import pushing
+from fhir_bridge.outbound.material import our_base
 from fhir_bridge.sharing import references
 from records import clock, store
 from records.access import SYSTEM
@@ -112,7 +112,7 @@ class TwoSides:
 
     @property
     def origin(self) -> str:
-        return str(pushing.our_base().removesuffix("/fhir"))
+        return str(our_base().removesuffix("/fhir"))
 
     def settle(self) -> None:
         """The faults have ended: work until nothing is left to do, for some days at most."""

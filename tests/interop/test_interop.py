@@ -5,6 +5,7 @@ import pytest
 from fhir_bridge import tasks
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import pushing
+from fhir_bridge.outbound.material import our_base
 from records import clock, store
 from records.access import SYSTEM
 from referrals.models import Handoff, Loop
@@ -38,7 +39,7 @@ def remote(type_: str) -> str:
 
 
 def copies(clerk: Clerk, type_: str, handoff: Handoff) -> int:
-    own = f"{pushing.our_base().removesuffix('/fhir')}/id/{type_.lower()}"
+    own = f"{our_base().removesuffix('/fhir')}/id/{type_.lower()}"
     local = Link.objects.get(type=type_, origin="ours").local_id
     return len(clerk.find(type_, identifier=f"{own}|{local}"))
 
