@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +23,10 @@ from bench.fake_ehr.wire import Answer, Body, Request
 
 CONTROL = "control"
 PATIENCE_SECONDS = 30.0
+MANNERS: Mapping[str, float] = {"skew_seconds": 0.0, "tick_seconds": TICK.total_seconds(), "page": 100, "shifts": False}
+"""How far its clock is ahead, how far apart two changes are (none: many have the same instant), the size of its largest page,
+and whether others' changes shift its pages.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +35,14 @@ class Remote:
 
     base_url: str
 
-    def behave(
-        self,
-        seed: int = 0,
-        moods: Mapping[str, float] | None = None,
-        skew_seconds: float = 0.0,
-        tick_seconds: float = TICK.total_seconds(),
-    ) -> None:
-        """From now on misbehave with these probabilities; none at all is good behaviour.
+    def behave(self, seed: int = 0, moods: Mapping[str, float] | None = None, **manners: float) -> None:
+        """From now on misbehave with these probabilities; none at all is good behaviour. ``manners``: see `MANNERS`."""
+        self._tell({"seed": seed, "moods": dict(moods or {}), **MANNERS, **manners})
 
-        Without a tick many changes have the same instant.
-        """
-        told = {"seed": seed, "moods": dict(moods or {}), "skew_seconds": skew_seconds, "tick_seconds": tick_seconds}
-        self._tell(told)
+    def put(self, changes: Sequence[tuple[Body, float]]) -> list[Body]:
+        """Write as somebody who works there does, each committed so many seconds after the time that it bears; give what is there then."""
+        written: list[Body] = self._tell({"put": changes})
+        return written
 
     def counts(self) -> dict[str, int]:
         """How often it has misbehaved in each way, and under ``requests`` how many requests there were."""
@@ -84,9 +83,13 @@ class _Controlled(FakeEhr):
         with self._lock:
             if "all" in words:
                 return self.all(words["all"])
+            if "put" in words:
+                return [self.put(body, timedelta(seconds=late)) for body, late in words["put"]]
             if "moods" in words:
-                self.skew = timedelta(seconds=words["skew_seconds"])
-                self.shelf.tick = timedelta(seconds=words["tick_seconds"])
+                self.skew, self.shelf.tick = (
+                    timedelta(seconds=words[name]) for name in ("skew_seconds", "tick_seconds")
+                )
+                self.page, self.shifts = int(words["page"]), bool(words["shifts"])
                 self.mood = self.counting(words["seed"], words["moods"])
             return self.counted
 

@@ -27,10 +27,18 @@ def test_everything_is_timed_on_a_small_and_on_a_large_database() -> None:
 def test_an_exchange_of_some_hundred_resources_is_timed_against_a_bare_client() -> None:
     found = bench("exchange", "--sent", "60", "--heard", "150", "--connections", "2")["exchange"]
 
-    assert list(found) == ["sent: new", "sent: changed", "heard", "heard again"]
+    assert list(found) == ["sent: new", "sent: changed", "heard", "heard, against keeping", "heard again"]
     assert (found["sent: changed"]["items"], found["heard"]["items"]) == (60, 150)
     for name, figures in found.items():
         assert all(figure > 0 for figure in figures.values()), name
+
+
+def test_some_hundred_changes_are_heard_once_each_from_ehrs_that_make_it_hard() -> None:
+    found = bench("hearing", "--changes", "600", "--connections", "2")["hearing"]
+
+    assert (found["lost"], found["doubled"], found["unapplied"]) == (0, 0, 0)
+    assert found["changes"] == 600
+    assert 0 < found["resources"] <= found["versions"] <= 600
 
 
 def bench(*arguments: str) -> dict[str, Any]:

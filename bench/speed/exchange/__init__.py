@@ -4,4 +4,5 @@
 - `bare`: the client that is held against the bridge
 - `crew`: the bridge's worker processes
 - `measures`: what is timed
+- `hearing`: whether each of many changes is heard once, from EHRs that make it hard
 """

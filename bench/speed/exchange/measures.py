@@ -10,10 +10,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from time import monotonic, sleep
 
-from django.conf import settings
-
 from bench.chaos.people import People
-from bench.speed.exchange import bare
+from bench.speed.exchange import bare, shelf
 from bench.speed.exchange.bare import Body
 from bench.speed.exchange.crew import race
 from bench.speed.exchange.scene import ORIGIN, RESULTS_PER_REFERRAL, Scene
@@ -48,12 +46,8 @@ def measure(base_url: str, enter: Callable[[], None], sizes: Sizes, tell: Tell) 
 
     ``enter`` leads another process to this database.
     """
-    origin, settings.BATON_BASE_URL = settings.BATON_BASE_URL, ORIGIN
-    try:
-        people = People(base_url, ORIGIN, 0, wait=lambda: None)
-        return Measuring(Scene(people, people.found()), enter, sizes, tell).run()
-    finally:
-        settings.BATON_BASE_URL = origin
+    people = People(base_url, ORIGIN, 0, wait=lambda: None)
+    return Measuring(Scene(people, people.found()), enter, sizes, tell).run()
 
 
 class Measuring:
@@ -88,7 +82,11 @@ class Measuring:
         return _figures(number, seconds, self._write(map(bare.entry, changed, conditions)), len(changed))
 
     def hear(self) -> dict[str, Figures]:
-        """What the partner has found is read and applied; then all of it is read once more."""
+        """What the partner has found is read and applied; then all of it is read once more.
+
+        It is held against reading alone, against reading and keeping each text three times (as it came, as a version, as the
+        present one), and the second time against the first.
+        """
         self._pull("read before", 0)
         found = self.scene.theirs(self.sizes.heard)
         there = bare.write(self.base_url, (bare.entry(each, {}) for each in found), FILL, self.sizes.connections)
@@ -96,11 +94,18 @@ class Measuring:
         first = self._pull("heard", len(there))
         Watermark.objects.filter(partner=self.partner).update(until=times[0], deep_until=None, read_at=None)
         again = self._pull("heard again", 0)
-        began = monotonic()
         window = (times[0], times[-1] + timedelta(seconds=1))
+        began = monotonic()
         number = bare.read_all(self.base_url, HEARD, window, PAGE, self.sizes.connections)
         figures = _figures(len(there), first, monotonic() - began, number)
-        return {"heard": figures, "heard again": _figures(len(there), again, first, len(there))}
+        began = monotonic()
+        number = shelf.keep(bare.read(self.base_url, HEARD, *window, PAGE))
+        kept = _figures(len(there), first, monotonic() - began, number)
+        return {
+            "heard": figures,
+            "heard, against keeping": kept,
+            "heard again": _figures(len(there), again, first, len(there)),
+        }
 
     def _push(self) -> tuple[float, int]:
         """Seconds until nothing is to be sent any more, and how much was."""

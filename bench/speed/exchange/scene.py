@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from bench.chaos.people import GP, HOSPITAL, PRACTICE, REGISTER, People
 from bench.speed.exchange.bare import Body
+from fhir_bridge.connecting import partners
 from fhir_bridge.models import Link, Partner
 from records import clock, store
 from records.access import SYSTEM
@@ -19,12 +20,13 @@ LOINC = "http://loinc.org"
 
 @dataclass
 class Scene:
-    """``partner`` is the hospital; ``referrals`` are the ids of the orders that it has got, each also its patient's; ``run``
+    """``partner`` is that of the organisation ``hospital``; ``referrals`` are the ids of the orders that it has got, each also its patient's; ``run``
     makes them unlike any other run's.
     """
 
     people: People
     partner: Partner
+    hospital: str = HOSPITAL
     run: str = field(default_factory=lambda: uuid4().hex[:8])
     referrals: list[str] = field(default_factory=list)
 
@@ -35,13 +37,13 @@ class Scene:
         _keep([{"resourceType": "Patient", "id": name, "identifier": named, "name": [{"family": "Bench"}]}])
         results = [f"{name}-{each}" for each in range(number)]
         _keep([result(each, name, 1) for each in results])
-        _keep([_request(name, results)])
+        _keep([_request(name, self.hospital, results)])
         order = workflow.Order(
             kind="referral",
             request=name,
             patient_id=name,
             placer=PRACTICE,
-            performer=HOSPITAL,
+            performer=self.hospital,
             requester=GP,
             title="Cardiology",
             is_sent=True,
@@ -64,6 +66,23 @@ class Scene:
             yield {**body, "basedOn": [{"reference": f"ServiceRequest/{there['ServiceRequest', name]}"}]}
 
 
+def another(first: Scene, name: str, base_url: str) -> Scene:
+    """One more hospital with an EHR of its own."""
+    _keep(
+        [
+            {
+                "resourceType": "Organization",
+                "id": name,
+                "identifier": [{"system": REGISTER, "value": name}],
+                "name": name,
+            }
+        ]
+    )
+    partner = partners.add(name, base_url, organization=name, steward_pool=PRACTICE)
+    partners.discover(partner)
+    return Scene(first.people, partner, name)
+
+
 def result(id_: str, patient: str, value: int) -> Resource:
     """A laboratory result; without an id, one that a server is to give it."""
     return {
@@ -81,7 +100,7 @@ def result(id_: str, patient: str, value: int) -> Resource:
     }
 
 
-def _request(name: str, results: list[str]) -> Resource:
+def _request(name: str, hospital: str, results: list[str]) -> Resource:
     return {
         "resourceType": "ServiceRequest",
         "id": name,
@@ -90,7 +109,7 @@ def _request(name: str, results: list[str]) -> Resource:
         "code": {"coding": [{"system": "http://snomed.info/sct", "code": "3457005"}]},
         "subject": {"reference": f"Patient/{name}"},
         "requester": {"reference": f"Practitioner/{GP}"},
-        "performer": [{"reference": f"Organization/{HOSPITAL}"}],
+        "performer": [{"reference": f"Organization/{hospital}"}],
         "authoredOn": clock.now().isoformat(timespec="seconds"),
         **({"supportingInfo": [{"reference": f"Observation/{each}"} for each in results]} if results else {}),
     }

@@ -2,13 +2,14 @@
 
 import json
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import timedelta
 from functools import partial
 from typing import IO, Any, cast
 
 import psycopg
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 from rich.console import Console
@@ -19,7 +20,9 @@ from bench.fake_ehr import process as fake_ehr
 from bench.simulate import run
 from bench.simulate.world import START
 from bench.speed import growing
+from bench.speed.exchange.hearing import KINDS, SKEWS, Hearing
 from bench.speed.exchange.measures import Sizes, measure
+from bench.speed.exchange.scene import ORIGIN
 from bench.speed.measures import BASE, a_place, measures, milliseconds
 from config import embedded, scratch, wake
 from config.management.commands.simulate import whole
@@ -44,7 +47,13 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("what", nargs="*", choices=(*PARTS, []), help="both by default")
+        parser.add_argument(
+            "what",
+            nargs="*",
+            choices=(*PARTS, "hearing", []),
+            help="loops and exchange by default; hearing tells whether each of many changes is heard once, from two EHRs "
+            "with wrong clocks, late commits, shifting pages, expired links and refusals; it ends with an error if not",
+        )
         parser.add_argument(
             "--loops", type=int, default=100_000, metavar="N", help="of the larger one (default 100000)"
         )
@@ -54,7 +63,15 @@ class Command(BaseCommand):
         parser.add_argument(
             "--heard", type=whole(1, 10_000_000), default=10_000, metavar="N", help="changes heard (default 10000)"
         )
-        parser.add_argument("--full", action="store_true", help="the sizes that are promised: 10000 sent, 100000 heard")
+        parser.add_argument(
+            "--full", action="store_true", help="the sizes that are promised: 10000 sent, 100000 heard or changes"
+        )
+        parser.add_argument(
+            "--changes", type=whole(1, 10_000_000), default=10_000, metavar="N", help="of hearing (default 10000)"
+        )
+        parser.add_argument(
+            "--seed", type=whole(0, 2**31 - 1), default=SEED, metavar="S", help="of hearing (default 7)"
+        )
         parser.add_argument(
             "--connections", type=whole(1, 64), default=4, metavar="N", help="to the EHR at once (default 4)"
         )
@@ -72,20 +89,23 @@ class Command(BaseCommand):
             words = {"least": ORIGINALS * TIMES, "most": MOST_LOOPS}
             raise CommandError(_("--loops takes a whole number from %(least)d to %(most)d.") % words)
         said = Console(file=cast("IO[str]", self.stderr), highlight=False, quiet=options["json"])
-        sent, heard = FULL if options["full"] else (options["sent"], options["heard"])
-        sizes = Sizes(sent, heard, options["connections"])
+        work = {
+            "loops": lambda _database: _measure(options["loops"], said),
+            "exchange": lambda database: {"exchange": _exchange(database, options, said)},
+            "hearing": lambda database: {"hearing": _hear(database, options, said)},
+        }
         found: dict[str, Any] = {}
         try:
-            if "loops" in parts:
-                found |= _on_its_own(lambda _database: _measure(options["loops"], said))
-            if "exchange" in parts:
-                found["exchange"] = _on_its_own(lambda database: _exchange(database, sizes, options["partner"], said))
+            for part in parts:
+                found |= _on_its_own(work[part])
         except (psycopg.Error, embedded.PartError) as error:
             raise CommandError(str(error).strip().partition("\n")[0]) from error
         if options["json"]:
             self.stdout.write(json.dumps(found))
         else:
             self._print(found)
+        if any(found.get("hearing", {}).get(kind) for kind in KINDS):
+            raise CommandError(_("Something was lost, is there twice or was never applied; seed %d.") % options["seed"])
 
     def _print(self, found: dict[str, Any]) -> None:
         console = Console(file=cast("IO[str]", self.stdout), highlight=False)
@@ -93,6 +113,8 @@ class Command(BaseCommand):
             console.print(_table(found))
         if "exchange" in found:
             console.print(_rates(found["exchange"]))
+        for name, value in found.get("hearing", {}).items():
+            console.print(f"{name}: {value:,}")
 
 
 def _on_its_own(work: Callable[[scratch.Settings], dict[str, Any]]) -> dict[str, Any]:
@@ -102,18 +124,38 @@ def _on_its_own(work: Callable[[scratch.Settings], dict[str, Any]]) -> dict[str,
         return work(database)
 
 
-def _exchange(database: scratch.Settings, sizes: Sizes, partner: str, said: Console) -> dict[str, Any]:
+def _exchange(database: scratch.Settings, options: Mapping[str, Any], said: Console) -> dict[str, Any]:
     """With the EHR in memory, or with the one that is named."""
-    wakeups.inject(lambda _name, _id: None)  # its workers are awake
+    sent, heard = FULL if options["full"] else (options["sent"], options["heard"])
+    sizes, partner = Sizes(sent, heard, options["connections"]), options["partner"]
+    with (
+        _as_ourselves(),
+        fake_ehr.running() if not partner else nullcontext(fake_ehr.Remote(partner)) as remote,
+        _bars(said) as tell,
+    ):
+        if not partner:
+            remote.behave(tick_seconds=TICK_SECONDS)
+        return measure(remote.base_url, partial(scratch.use, database), sizes, tell)
+
+
+def _hear(database: scratch.Settings, options: Mapping[str, Any], said: Console) -> dict[str, Any]:
+    """From two EHRs in memory."""
+    changes = FULL[1] if options["full"] else options["changes"]
+    with _as_ourselves(), ExitStack() as stack, _bars(said) as tell:
+        remotes = [stack.enter_context(fake_ehr.running()) for _skew in SKEWS]
+        hearing = Hearing(remotes, changes, options["seed"], tell)
+        return hearing.run(partial(scratch.use, database), options["connections"])
+
+
+@contextmanager
+def _as_ourselves() -> Iterator[None]:
+    """With an address of our own, and workers that need no waking."""
+    base, settings.BATON_BASE_URL = settings.BATON_BASE_URL, ORIGIN
+    wakeups.inject(lambda _name, _id: None)
     try:
-        with (
-            fake_ehr.running() if not partner else nullcontext(fake_ehr.Remote(partner)) as remote,
-            _bars(said) as tell,
-        ):
-            if not partner:
-                remote.behave(tick_seconds=TICK_SECONDS)
-            return measure(remote.base_url, partial(scratch.use, database), sizes, tell)
+        yield
     finally:
+        settings.BATON_BASE_URL = base
         wakeups.inject(wake.wake)
 
 
