@@ -36,7 +36,8 @@ LATE = ((0.0, 0.90), (25.0, 0.09), (500.0, 0.01))
 OLD = 0.2
 """So many changes are of something that was there before; a late one is always new."""
 AT_ONCE = 200
-BACKLOG = 4_000
+BACKLOG = 1_500
+"""So many results at the EHRs are not here yet; people wait with more."""
 REFERRALS = 20
 PATIENCE_SECONDS = 600.0
 WAIT_SECONDS = 0.2
@@ -102,9 +103,10 @@ class Hearing:
         return {**self.judge(), "seconds": round(seconds, 1), "per_second": round(self.done / seconds, 1)}
 
     def _go_on(self) -> None:
-        """People go on working while the backlog is not too long; when all is heard the workers may stop."""
+        """People go on working while the workers are not far behind; when all is heard these may stop."""
         waiting = Inbox.objects.filter(state__in=(Inbox.State.PENDING, Inbox.State.WAITING)).count()
-        if self.done < self.changes and waiting < BACKLOG:
+        here, there = Link.objects.filter(type=HEARD).count(), sum(len(each.newest) for each in self.hospitals)
+        if self.done < self.changes and there - here < BACKLOG:
             for hospital, texts in zip(self.hospitals, self.texts, strict=True):
                 number = min(AT_ONCE, self.changes - self.done)
                 hospital.work(number, texts)
