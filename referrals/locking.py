@@ -4,14 +4,16 @@ Every action reads these, so the SQL is made once from the models' columns: comp
 PostgreSQL takes to answer it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import connection
-from django.db.models import Model
+from django.db.models import Model, Q
 
 from referrals.models import Handoff, Loop, Owner
+
+T = TypeVar("T")
 
 _OWNERS = ("accountable", "responsible", "performer_owner")
 _BY_ID = "loop.id = ANY(%s)"
@@ -26,6 +28,28 @@ def loops_of(handoff_ids: Sequence[str]) -> list[Loop]:
 def loops(loop_ids: Sequence[str]) -> list[Loop]:
     """These loops, locked in the order of their ids, with their owners."""
     return _loops(_BY_ID, loop_ids)
+
+
+def settled(find: Callable[[], Sequence[T]], loop_of: Callable[[T], Loop]) -> Sequence[T]:
+    """What ``find`` finds once the loops in it are locked, and those that follow them: what others were doing is done.
+
+    Loops come before all other rows: whoever writes a resource that may move a loop calls this before it
+    (docs/decisions/0124).
+    """
+    held: set[str] = set()
+    found = find()
+    while found and (lines := _lines([loop_of(one) for one in found])) - held:
+        held |= lines
+        found = find()
+    return found
+
+
+def _lines(loops: Sequence[Loop]) -> set[str]:
+    """Lock these loops and all that are about the same requests, in the order of their ids; gives the ids."""
+    named = {loop.request_reference for loop in loops} - {""}
+    firsts = [reference.removeprefix("ServiceRequest/") for reference in named]
+    wanted = Q(pk__in=[loop.id for loop in loops]) | Q(request_id__in=firsts) | Q(about__in=named)
+    return set(Loop.objects.select_for_update().filter(wanted).order_by("id").values_list("id", flat=True))
 
 
 def handoffs(loops: Iterable[Loop], besides: Sequence[str]) -> list[Handoff]:

@@ -1,6 +1,6 @@
 """From evidence to a step: the loops that it names, the step that it proves there, and whose word that is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from referrals.conditions import Situation, holds
 from referrals.evidence import appointments, messages, specimens
 from referrals.evidence.asking import ask_for_match, is_news, receiver
 from referrals.evidence.letters import is_letter
-from referrals.evidence.naming import Named, line_of, named_loops, performers_of, succeeded
+from referrals.evidence.naming import Named, line_of, performers_of, succeeded
 from referrals.evidence.parting import acting_for, is_of_its_patient, part
 from referrals.evidence.saying import happened_at, told
 from referrals.evidence.table import AGAIN, ANYWAY, EVIDENCE, OUTPUTS, REPORTS, TYPES, Rule, is_finished, status_of
@@ -33,13 +33,13 @@ NOT_DONE = frozenset({"cancelled", "noshow", "entered-in-error"})
 Path = tuple[Transition, ...]
 
 
-def apply(resource: Resource, previous: Resource, actor: Actor) -> str | None:
-    """Do to the loops what a resource proves that has just been stored; gives the id of the (first) loop concerned.
+def apply(resource: Resource, previous: Resource, loops: Iterable[Named], actor: Actor) -> str | None:
+    """Do to ``loops`` what a resource proves that has just been stored; gives the id of the (first) loop concerned.
 
-    ``previous`` is the resource as it was before, or empty.
+    ``previous`` is the resource as it was before, or empty; ``loops`` are those that it names (`named_loops`).
     """
     touched = []
-    for named in named_loops(resource, actor):
+    for named in loops:
         counts = resource["resourceType"] not in OUTPUTS or named.is_output or named.is_applied
         if is_of_its_patient(named.loop, resource, previous):
             touched.append(_apply_to(named, resource, previous, actor) if counts else named.loop.id)
@@ -61,7 +61,7 @@ def _apply_to(named: Named, resource: Resource, previous: Resource, actor: Actor
     at = happened_at(resource, actor)
     if resource["resourceType"] == "Appointment":
         resource = appointments.deciding(loop, resource, actor)
-    path = proven(handoff, resource, previous, at) if handoff and not is_letter(handoff, resource) else ()
+    path = proven(handoff, resource, previous, at, actor) if handoff and not is_letter(handoff, resource) else ()
     if handoff is None or not path:
         # Before the order is sent nobody can have performed it: a report of it is as unexpected as somebody else's.
         is_unexpected = handoff is None and is_finished(resource) and not _is_attachment(loop, resource, actor)
@@ -75,7 +75,7 @@ def _apply_to(named: Named, resource: Resource, previous: Resource, actor: Actor
     return loop.id if _is_attachment(loop, resource, actor) else ask_for_match(resource, loop.accountable, actor)
 
 
-def proven(handoff: Handoff, resource: Resource, previous: Resource, at: datetime) -> Path:
+def proven(handoff: Handoff, resource: Resource, previous: Resource, at: datetime, actor: Actor) -> Path:
     """The steps that it proves and that are possible now; empty for what says nothing new here."""
     loop = handoff.loop
     word = AGAIN if handoff.kind == "recollect" else status_of(resource)
@@ -83,10 +83,9 @@ def proven(handoff: Handoff, resource: Resource, previous: Resource, at: datetim
     if rule is None or _is_known(handoff, rule, resource, previous) or _is_replaced(resource):
         return ()
     path = _path(handoff, rule, resource) or _correction(handoff, resource, previous)
-    undoes = bool(path) and path[-1].action in appointments.UNDOING
-    is_seen = handoff.stage == "seen-awaiting-report"  # which only the visit that says so can take back
-    is_late = undoes and (is_seen or at < handoff.stage_since) and not appointments.was_set_by_one(handoff)
-    return () if is_late or (path and path[-1].action in ANYWAY and _is_no_news(handoff, resource)) else path
+    if path and path[-1].action in appointments.UNDOING and appointments.is_late(handoff, at, actor):
+        return ()
+    return () if path and path[-1].action in ANYWAY and _is_no_news(handoff, resource) else path
 
 
 def take(handoff: Handoff, path: Path, resource: Resource, actor: Actor, at: datetime) -> str:

@@ -41,10 +41,23 @@ def is_applied(handoff: Handoff, appointment: Resource, actions: tuple[str, ...]
     return all(last.details.get(name) in (None, at) for name, at in slot.items())
 
 
-def was_set_by_one(handoff: Handoff) -> bool:
-    """Whether the handoff stands where it stands because of an appointment."""
-    last = handoff.events.exclude(to_stage="").order_by("-id").first()
-    return last is not None and last.evidence.startswith("Appointment/")
+def is_late(handoff: Handoff, at: datetime, actor: Actor) -> bool:
+    """Whether a step that undoes is older than what has set the stage; ``at`` is when ``actor`` says that it happened.
+
+    Among appointments the one that decides is known (`deciding`), and a visit that took place stays. Two clocks tell no
+    order: against what somebody else has said or entered, the arrival decides.
+    """
+    last = set_by(handoff)
+    if last is not None and last.evidence.startswith("Appointment/"):
+        return False
+    is_comparable = last is None or last.actor_id == actor.id
+    is_seen = handoff.stage == "seen-awaiting-report"  # which only the visit that says so can take back
+    return is_seen or (is_comparable and max(at, handoff.loop.ordered_at) < handoff.stage_since)
+
+
+def set_by(handoff: Handoff) -> Event | None:
+    """What has brought the handoff where it stands; None where it stands since it was opened."""
+    return handoff.events.exclude(to_stage="").order_by("-id").first()
 
 
 def _last(handoff: Handoff) -> Event | None:

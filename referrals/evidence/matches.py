@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from records import store
 from records.access import Actor
 from records.errors import Incorrect, Issue
-from referrals import sharing
+from referrals import locking, sharing
 from referrals.evidence.applying import performing, proven, take
 from referrals.evidence.asking import ask_for_match
 from referrals.evidence.saying import happened_at
@@ -37,14 +37,15 @@ def release(events: Sequence[Event]) -> None:
 
 def _apply_match(unsolicited: Loop, request: str, actor: Actor) -> None:
     mine = Q(accountable__organization=unsolicited.accountable.organization)
-    loop = Loop.objects.select_related("accountable").filter(mine, request_id=local({"reference": request})[1]).first()
+    orders = Loop.objects.select_related("accountable").filter(mine, request_id=local({"reference": request})[1])
+    loop = next(iter(locking.settled(lambda: list(orders.all()), lambda one: one)), None)
     if loop is None:
         text = _("There is no such order of this organisation.")
         raise Incorrect(text, Issue(text, "request", "not-found"))
     resource = store.get(*local({"reference": unsolicited.about}))
     handoff = performing(loop, actor)
     at = happened_at(resource, actor)
-    path = proven(handoff, resource, {}, at) if handoff else ()
+    path = proven(handoff, resource, {}, at, actor) if handoff else ()
     if handoff is None or not path:
         unsent = _("This order has not been sent to anybody yet: send it first.")
         text = _("This order already has it, or stands where it proves nothing.") if handoff else unsent

@@ -1,6 +1,6 @@
 """What a piece of evidence names: the patient, and the loops by their request, their Task or an earlier version of it."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from django.db.models import Q
 from records.access import Actor
 from records.json import Resource
 from records.types import row_class
+from referrals import locking
 from referrals.models import Event, Handoff, Loop
 from referrals.parties import local, root_of
 from referrals.people import roles_in
@@ -32,7 +33,12 @@ class Named:
     is_output: bool
 
 
-def named_loops(resource: Resource, actor: Actor) -> Iterator[Named]:
+def named_loops(resource: Resource, actor: Actor) -> Sequence[Named]:
+    """The loops that a resource (with its id) names, as they are once they are locked (`locking.settled`)."""
+    return locking.settled(lambda: list(_named(resource, actor)), lambda one: one.loop)
+
+
+def _named(resource: Resource, actor: Actor) -> Iterator[Named]:
     """The loops whose request or Task the resource names, whose Task names it, or that hold what it replaces."""
     reference = f"{resource['resourceType']}/{resource['id']}"
     keys = [local(one) for one in references_of(resource)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Q
 
-from records import references, store
+from records import clock, references, store, validation
 from records.access import Actor
 from records.json import Resource
 from records.store import Written
@@ -91,16 +91,20 @@ def _prove(
     resource: Resource, actor: Actor, if_match: int | None, audience: Iterable[str]
 ) -> tuple[Written, str | None]:
     """A record that may belong to a loop and prove a step of it; whoever sees the loop may then see its evidence."""
-    previous = held(resource["resourceType"], resource.get("id", ""))
-    written, _none = _keep(resource, actor, if_match, audience)
+    resource = {**resource, "id": resource.get("id") or clock.new_id()}
+    validation.check(resource, lenient=actor.kind == "partner")
+    loops = evidence.named_loops(resource, actor)  # locked before the record is (docs/decisions/0124)
+    previous = held(resource["resourceType"], resource["id"])
+    readers = {*audience, actor.organization}
+    written = store.write(resource, actor=actor, if_match=if_match, audience=readers, validate=False)
     if not written.changed:
         return written, None
-    loop_id = evidence.apply({**resource, "id": written.id}, previous, actor)
+    loop_id = evidence.apply(resource, previous, loops, actor)
     if loop_id is not None:
         loop = Loop.objects.select_related("accountable").get(pk=loop_id)
-        sharing.share(loop, {**resource, "id": written.id}, actor)
+        sharing.share(loop, resource, actor)
     if resource["resourceType"] == "Encounter":
-        upheavals.of_encounter(previous, {**resource, "id": written.id}, actor)
+        upheavals.of_encounter(previous, resource, actor)
     return written, loop_id
 
 

@@ -14,11 +14,12 @@ from records.access import Actor
 from records.errors import Forbidden, Incorrect, Issue
 from records.json import Resource
 from records.store import Written
-from referrals import adoption, placing, sharing, workflow
+from referrals import adoption, locking, placing, sharing, workflow
 from referrals.intake.orders import order_of, placer_of, wanted
 from referrals.intake.steps import agreed_elsewhere
 from referrals.models import Event, Handoff, Loop
 from referrals.parties import held, local, same_patient
+from referrals.pathways.stages import OUTCOMES
 from referrals.workflow import Order
 
 ENDED = frozenset({"revoked", "entered-in-error"})
@@ -36,7 +37,7 @@ def receive(
     Raises `Forbidden` when somebody other than the placer changes it, `Incorrect` when it would become another order.
     """
     key = request.get("id", "")
-    loop = _loop_of(key)
+    loop = _held_loop_of(key)
     previous = held("ServiceRequest", key)
     placer = loop.placer if loop else placer_of(previous or request, actor)
     written = store.write(request, actor=actor, if_match=if_match, audience={*audience, actor.organization})
@@ -78,6 +79,11 @@ def _open(request: Resource, actor: Actor) -> Loop | None:
         return None
     replaced = _replaced(request, order)
     return (replaced and workflow.replace_request(replaced, order, actor)) or workflow.open_loop(order, actor)
+
+
+def _held_loop_of(key: str) -> Loop | None:
+    """The same, locked with those that follow it: what others were doing to it is done."""
+    return next(iter(locking.settled(lambda: [loop for loop in [_loop_of(key)] if loop], lambda one: one)), None)
 
 
 def _loop_of(key: str) -> Loop | None:
@@ -194,11 +200,12 @@ def _changes_as_proposed(loop: Loop, request: Resource, actor: Actor) -> bool:
 def _act(loop: Loop, request: Resource, act: Callable[[Handoff, Resource, Actor], None], actor: Actor) -> None:
     """Do something to whatever is to be sent or performed; where neither is, to what the referrer has to decide.
 
-    Raises `Incorrect` where all has been performed: what is left is to read its outcome, and to tell the patient.
+    Where all that has ended without an outcome, nothing is left to be done. Raises `Incorrect` where it has been performed:
+    what is left is to read its outcome, and to tell the patient.
     """
     standing = _standing_under(loop, request).filter(closed_at=None).order_by("opened_at")
     found = list(standing.filter(kind__in=PERFORMING)) or list(standing.filter(kind="decide-next-step"))
-    if not found and _is_the_latest(loop, request):
+    if not found and _is_performed(loop, request):
         text = _("This has been performed: nothing is left to be withdrawn or held.")
         raise Incorrect(text, Issue(text, "ServiceRequest.status", "business-rule"))
     for handoff in found:
@@ -206,10 +213,12 @@ def _act(loop: Loop, request: Resource, act: Callable[[Handoff, Resource, Actor]
             act(handoff, request, actor)
 
 
-def _is_the_latest(loop: Loop, request: Resource) -> bool:
-    """Whether no later request of the loop has taken its place."""
+def _is_performed(loop: Loop, request: Resource) -> bool:
+    """Whether it has led to an outcome, and no later request of the loop has taken its place."""
     last = loop.handoffs.filter(kind__in=PERFORMING).order_by("opened_at", "id").last()
-    return last is not None and _standing_under(loop, request).filter(pk=last.pk).exists()
+    is_latest = last is not None and _standing_under(loop, request).filter(pk=last.pk).exists()
+    given = Q(kind="fulfil", stage__in=OUTCOMES) | Q(kind="review-report")
+    return is_latest and loop.handoffs.filter(given).exclude(stage="voided").exists()
 
 
 def _revise(loop: Loop, request: Resource, previous: Resource, actor: Actor) -> None:
@@ -242,6 +251,8 @@ def _withdraw(handoff: Handoff, request: Resource, actor: Actor) -> None:
     offered = _offered(handoff, actor)
     ways = ERASING if is_error and handoff.version == 1 else {}
     action = next((one for one in (*ways, *WITHDRAWING) if one in offered), None)
+    if action is None and _is_asked_back(handoff):
+        return
     if action is None:
         raise Incorrect(_("This request can't be withdrawn now."), Issue(_("Not now."), "ServiceRequest.status"))
     workflow.perform(
@@ -252,6 +263,11 @@ def _withdraw(handoff: Handoff, request: Resource, actor: Actor) -> None:
         data={"reason": ways.get(action, "withdrawn"), "second_person": agreed_elsewhere()},
         evidence=f"ServiceRequest/{request['id']}",
     )
+
+
+def _is_asked_back(handoff: Handoff) -> bool:
+    """Whether its performer was asked to stop, and hasn't answered."""
+    return Handoff.objects.filter(opened_by=handoff, kind="request-cancellation", closed_at=None).exists()
 
 
 def _offered(handoff: Handoff, actor: Actor) -> set[str]:

@@ -16,7 +16,7 @@ from records.access import Actor
 from records.errors import Forbidden, Incorrect, Issue, NotFound, Stale
 from records.json import Resource, loads
 from records.store import Stored, Written
-from referrals import evidence, sharing, workflow
+from referrals import evidence, locking, sharing, workflow
 from referrals.intake.merging import PERFORMERS, merge, refuse_foreign
 from referrals.intake.steps import (
     DONE_ANYWAY,
@@ -80,8 +80,16 @@ def stands_for(task: Resource, actor: Actor) -> str:
 
 
 def _dispatch_of(task: Resource, actor: Actor) -> Handoff | None:
-    """The open `dispatch` that a `fulfill` Task of the placer's EHR ends: it has sent the request itself."""
-    return _of_request(task, actor, kind="dispatch")
+    """The open `dispatch` that a `fulfill` Task of the placer's EHR ends: it has sent the request itself.
+
+    Its loop is locked: a colleague may be sending it.
+    """
+    found = locking.settled(lambda: _listed(_of_request(task, actor, kind="dispatch")), lambda one: one.loop)
+    return next(iter(found), None)
+
+
+def _listed(found: Handoff | None) -> list[Handoff]:
+    return [found] if found else []
 
 
 def _of_request(task: Resource, actor: Actor, **wanted: object) -> Handoff | None:

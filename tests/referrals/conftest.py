@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -20,3 +21,10 @@ def here() -> Iterator[Region]:
     """The standing people of a region, on the same morning."""
     with clock.at(MONDAY):
         yield region.build()
+
+
+@pytest.fixture
+def others() -> Iterator[ThreadPoolExecutor]:
+    """Somebody else, for `tests.referrals.meanwhile`."""
+    with ThreadPoolExecutor(2) as pool:
+        yield pool

@@ -1,11 +1,10 @@
 """Two people at one moment: what one is about to write, the other can't overlook (docs/decisions/0117)."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from records import clock, store
 from records.access import SYSTEM
@@ -14,10 +13,9 @@ from referrals import leaving, people, workflow
 from referrals.models import Handoff, Loop, Membership, Owner, User
 from referrals.opening import Order
 from referrals.upheavals import death
+from tests.referrals.meanwhile import meanwhile
 from tests.referrals.staff import hire, sees
 from tests.referrals.ward import MONDAY, Ward, found_ward
-
-T = TypeVar("T")
 
 
 @pytest.fixture
@@ -25,36 +23,6 @@ def town(commits: None) -> Iterator[Ward]:
     """The people of the stories, committed, so that others see them."""
     with clock.at(MONDAY):
         yield found_ward()
-
-
-def waiting() -> int:
-    """How many wait for a lock of somebody else."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        return int(cursor.fetchone()[0])
-
-
-def meanwhile(others: ThreadPoolExecutor, does: Callable[[], T]) -> Future[T]:
-    """Somebody else, on a connection of their own, does that: begun when this returns, and done or waiting for us."""
-
-    def on_their_own() -> T:
-        try:
-            with clock.at(MONDAY):
-                return does()
-        finally:
-            connection.close()
-
-    before = waiting()
-    future = others.submit(on_their_own)
-    while not future.done() and waiting() == before:
-        pass
-    return future
-
-
-@pytest.fixture
-def others() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2) as pool:
-        yield pool
 
 
 def stranger(name: str) -> User:

@@ -9,7 +9,7 @@ from records import clock, store
 from records.errors import Incorrect
 from referrals import workflow, worklists
 from referrals.models import Event, Handoff, Loop
-from tests.referrals.exchange import answer, concept, document, open_kinds, output, sent, take, the
+from tests.referrals.exchange import answer, appointment, concept, document, open_kinds, output, sent, take, the
 from tests.referrals.region import Region
 from tests.referrals.ward import hours
 
@@ -204,3 +204,23 @@ def test_another_answer_to_a_request_to_cancel_than_was_told_asks_the_referrer(
             take(answer(asked, status, at), here.partner)
     assert open_kinds(loop) == sorted([*before, "decide-next-step"])
     assert Handoff.objects.get(pk=asked.pk).task_status == status
+
+
+@pytest.mark.parametrize("behind", [0, 1])
+def test_a_visit_that_was_told_and_then_called_off_is_called_off_whatever_the_performers_clock_says(
+    here: Region, behind: int
+) -> None:
+    loop = sent(here)
+    with clock.at(hours(2.5)):
+        told(here, loop, "book", hours(2.5), slot_end=hours(75).isoformat())
+    with clock.at(hours(3)):
+        take(appointment("cancelled", hours(3 - behind)), here.partner)
+    assert (the(loop, "fulfil").stage, open_kinds(loop)) == ("appointment-cancelled", ["fulfil", "notify-patient"])
+
+
+def test_a_performers_own_older_word_undoes_nothing_of_its_newer_one(here: Region) -> None:
+    loop = sent(here)
+    says(here, loop, "in-progress", hours(3))
+    with clock.at(hours(4)):
+        take(appointment("cancelled", hours(2)), here.partner)
+    assert (the(loop, "fulfil").stage, open_kinds(loop)) == ("in-progress", ["fulfil"])

@@ -12,9 +12,9 @@ from records.types import row_class
 from referrals import workflow
 from referrals.models import Calendar, Event, Loop
 from tests.referrals import region
-from tests.referrals.exchange import answer, concept, open_kinds, request, take, the, the_loop
+from tests.referrals.exchange import answer, concept, document, open_kinds, output, request, sent, take, the, the_loop
 from tests.referrals.region import CLINIC, ELSEWHERE, HOSPITAL, PRACTICE, Region
-from tests.referrals.ward import MONDAY
+from tests.referrals.ward import MONDAY, hours
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
 
@@ -351,3 +351,29 @@ def test_a_request_that_is_active_again_before_its_performer_has_answered_asks_t
     take(answer(the(loop, "fulfil"), "in-progress", clock.now()), here.partner)
     revoked_and_active_again(here)
     assert open_kinds(loop) == ["decide-next-step", "fulfil", "request-cancellation"]
+
+
+TAKEN_BACK = ("revoked", "entered-in-error")
+
+
+@pytest.mark.parametrize("first", TAKEN_BACK)
+@pytest.mark.parametrize("started", [False, True])
+def test_what_was_taken_back_may_be_taken_back_in_other_words(here: Region, first: str, started: bool) -> None:
+    take(request(), here.ehr)
+    loop = the_loop()
+    workflow.perform(the(loop, "dispatch").id, "send", here.gp)
+    workflow.perform(the(loop, "fulfil").id, "start" if started else "receive", here.partner)
+    take(request(status=first), here.ehr)
+    before = open_kinds(loop)
+    other = next(one for one in TAKEN_BACK if one != first)
+    take(request(status=other), here.ehr)
+    assert open_kinds(loop) == before == (["fulfil", "request-cancellation"] if started else ["notify-patient"])
+    assert store.get("ServiceRequest", "sr")["status"] == other
+
+
+def test_what_has_led_to_an_outcome_is_not_taken_back(here: Region) -> None:
+    loop = sent(here)
+    take(document(hours(1)), here.partner)
+    take(answer(the(loop, "fulfil"), "completed", hours(1), output=output("DocumentReference/note")), here.partner)
+    with pytest.raises(Incorrect, match="performed"):
+        take(request(status="revoked"), here.ehr)
