@@ -58,7 +58,7 @@ def plan(changes: Sequence[Change], our_base: str) -> list[Link]:
     """
     tasks = {change.id: change.body for change in changes if change.body and _is_shared(change.body)}
     links = _of_outcomes({id_: task["output"] for id_, task in tasks.items() if task.get("output")}, our_base)
-    links += _of_corrections([(each.type, each.id) for each in changes if each.body and each.type in OUTCOME], our_base)
+    links += _of_corrections([each.id for each in changes if each.body and each.type in OUTCOME], our_base)
     partners = list(Partner.objects.order_by("pk")) if tasks else []
     for handoff in Handoff.objects.filter(pk__in=tasks, kind__in=SHARED_HANDOFFS).select_related("owner", "loop"):
         for partner in _partners_of(handoff, partners):
@@ -78,15 +78,12 @@ def _of_outcomes(outputs: Mapping[str, Any], our_base: str) -> list[Link]:
     return found
 
 
-def _of_corrections(changed: Sequence[tuple[str, str]], our_base: str) -> list[Link]:
-    """What new versions of outcomes lead to, for the partners that have them and have asked for something."""
+def _of_corrections(changed: Sequence[str], our_base: str) -> list[Link]:
+    """What new versions of outcomes (by id) lead to, for the partners that have them and have asked for something."""
     asked = Link.objects.filter(type="Task", origin=Link.Origin.THEIRS, partner=OuterRef("partner"))
-    which = Q(pk__in=[])
-    for type_, id_ in changed:
-        which |= Q(type=type_, local_id=id_)
-    known = Link.objects.filter(which, Exists(asked), origin=Link.Origin.OURS).select_related("partner")
+    theirs = Link.objects.filter(Exists(asked), type__in=OUTCOME, local_id__in=changed, origin=Link.Origin.OURS)
     found: list[Link] = []
-    for link in known if changed else ():
+    for link in theirs.select_related("partner") if changed else ():
         found += _wanted(link.partner, _reached([(link.type, link.local_id)], OUTCOME, our_base))
     return found
 
