@@ -12,6 +12,7 @@ from records import store
 from referrals.models import Event, Handoff, Loop
 
 STAGES = {"requested": "sent", "received": "in-triage", "accepted": "awaiting-booking", "in-progress": "in-progress"}
+STEPS = frozenset(STAGES.values()) - {STAGES["requested"]}
 SETTLED = (Inbox.State.APPLIED, Inbox.State.DISCARDED)
 UPKEEP = ("upkeep", "unsolicited")
 COUNTED = ("Organization", "Practitioner", "Patient", "ServiceRequest", "Task")
@@ -49,8 +50,13 @@ def check(history: History, there: Mapping[str, list[Body]], origin: str) -> lis
     for copy in there["Task"]:
         copies.setdefault(_ours(copy, origin), []).append(copy)
     found = [*unresolved(), *_numbers(history, there)]
+    handoffs = Handoff.objects.select_related("owner").in_bulk(history.notes)
+    steps = Counter(Event.objects.filter(handoff__in=history.notes).values_list("handoff", "to_stage"))
     for task in history.notes:
-        found += _of_one(task, history, copies.get(task, []))
+        found += _of_one(task, history, copies.get(task, []), handoffs[task])
+    for (task, stage), times in steps.items():
+        if stage in STEPS and times > 1:
+            found.append(Finding("duplicated", f"Task/{task} came to {stage} {times} times"))
     return found
 
 
@@ -72,7 +78,7 @@ def _numbers(history: History, there: Mapping[str, list[Body]]) -> Iterator[Find
         yield Finding("duplicated", "referrals here")
 
 
-def _of_one(task: str, history: History, copies: list[Body]) -> Iterator[Finding]:
+def _of_one(task: str, history: History, copies: list[Body], handoff: Handoff) -> Iterator[Finding]:
     if len(copies) != 1:
         yield Finding("duplicated" if copies else "lost", f"Task/{task} is there {len(copies)} times")
         return
@@ -80,14 +86,9 @@ def _of_one(task: str, history: History, copies: list[Body]) -> Iterator[Finding
     yield from compared(f"Task/{task} here", notes(ours), told)
     yield from compared(f"Task/{task} there", notes(theirs), told)
     status = history.status[task]
-    handoff = Handoff.objects.select_related("owner").get(pk=task)
     state = (theirs["status"], ours["status"], handoff.stage, handoff.owner.organization or handoff.owner.key)
     if state != (status, status, STAGES[status], HOSPITAL):
         yield Finding("lost", f"Task/{task} is {state}, and they had said {status}")
-    actions = Counter(Event.objects.filter(handoff=task).values_list("to_stage", flat=True))
-    for stage, times in actions.items():
-        if stage in STAGES.values() and times > 1 and stage != STAGES["requested"]:
-            yield Finding("duplicated", f"Task/{task} came to {stage} {times} times")
 
 
 def compared(where: str, held: Iterable[str], told: Iterable[str]) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from records.access import SYSTEM, Actor
 from records.errors import BatonError, Stale
 from records.json import Resource
 from records.models import Tenant
-from referrals import people, workflow
+from referrals import intake, people, workflow
 from referrals.models import Handoff, Membership, User
 
 log = logging.getLogger(__name__)
@@ -164,7 +164,7 @@ class People:
         stored = store.read("Task", task)
         held = store.get("Task", task)
         said = {**held, "note": [*held.get("note", []), {"text": text}]}
-        store.write(said, actor=SYSTEM, if_match=stored.version)
+        intake.receive(said, self.gp, if_match=stored.version)
 
     # There, in the EHR
 

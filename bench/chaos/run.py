@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection
@@ -14,19 +15,27 @@ from bench.chaos.checker import Finding
 from bench.chaos.machinery import Machinery
 from bench.chaos.people import People
 from bench.fake_ehr.process import Remote
-from fhir_bridge.models import Inbox, Link
+from fhir_bridge.inbound import watermarks
+from fhir_bridge.models import Inbox, Link, Watermark
+from fhir_bridge.outbound import pushing
 from fhir_bridge.pending import wakeups
+from records import clock
 
-SPEED = 20.0
-"""How much faster than ours the clock of the run is: what waits a quarter of an hour is there in a minute."""
+SPEED = 10.0
+"""How much faster than ours the clock of the run is: what waits a quarter of an hour is there in a minute and a half.
+
+No faster: the lease of an exchange is a tenth of its length then, and an exchange on busy cores takes a second or more.
+"""
 BACKLOG = 60
-PATIENCE_SECONDS = 150.0
+PATIENCE_SECONDS = 180.0
 LOOK_SECONDS = 0.5
 KEEP_EVERY = 20
+STRIKE_SECONDS = 1.0
+JUST_SECONDS = 0.2
 AWAY = (OperationalError, InterfaceError)
 KINDS = ("lost", "duplicated", "unresolved")
 
-Tell = Callable[[str, int], None]
+Tell = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +61,27 @@ class Plan:
 
 @dataclass
 class Run:
-    """The parts of a run; ``counted`` is what has happened so far."""
+    """The parts of a run; ``counted`` is what has happened so far.
+
+    ``is_over`` ends the playing before the next change: in the middle of one nobody could say what was told.
+    """
 
     plan: Plan
     people: People
     machinery: Machinery
     remote: Remote
     partner: int
-    tell: Tell = lambda _name, _number: None
+    tell: Tell = lambda _number: None
     counted: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
+    is_over: bool = False
 
     def play(self) -> None:
         """People act, and things break."""
         breaks = self.plan.breaks()
         deeds: Mapping[str, Callable[[], None]] = {
-            "kill": self.machinery.kill,
+            "kill": self._kill,
             "flush": self.machinery.flush,
             "restart": self.machinery.restart_database,
         }
@@ -76,25 +89,31 @@ class Run:
         self.people.refer()
         self._await(0)  # from here on the workers work
         for number in range(self.plan.syncs):
+            if self.is_over:
+                return
             for name in breaks.get(number, ()):
                 deeds[name]()
                 self.counted[name] += 1
             self.people.act()
             self.counted["syncs"] += 1
             self._hint(number)
-            self.tell("syncs", number + 1)
+            self.tell(number + 1)
 
     def settle(self) -> None:
         """Nothing breaks any more: wait until everything is as it should be, or for as long as anything may take."""
         self.counted["dropped"] = self.remote.counts().get("dropped", 0)
         self.remote.behave()
         give_up = time.monotonic() + PATIENCE_SECONDS
+        pause = LOOK_SECONDS
         while time.monotonic() < give_up:
             self.machinery.keep()
             self._wake()
-            time.sleep(LOOK_SECONDS)
-            if checker.is_idle() and not self.judge():
-                return
+            time.sleep(pause)
+            if checker.is_idle():
+                looked = time.monotonic()
+                if not self.judge():
+                    return
+                pause = max(LOOK_SECONDS, time.monotonic() - looked)  # what looks has a half of the time at most
 
     def judge(self) -> list[Finding]:
         """What is wrong now."""
@@ -109,6 +128,7 @@ class Run:
             **{kind: kinds[kind] for kind in KINDS},
             "syncs": self.counted["syncs"],
             "kills": self.counted["kill"],
+            "kills_in_flight": self.counted["in_flight"],
             "flushes": self.counted["flush"],
             "restarts": self.counted["restart"],
             "dropped": self.counted["dropped"],
@@ -117,6 +137,15 @@ class Run:
             "seed": self.plan.seed,
             "seconds": round(time.monotonic() - self.began, 1),
         }
+
+    def _kill(self) -> None:
+        """Kill a worker while something is under way, if anything comes to be within a moment."""
+        self._wake()
+        give_up = time.monotonic() + STRIKE_SECONDS
+        while not (is_under_way := _is_under_way()) and time.monotonic() < give_up:
+            time.sleep(LOOK_SECONDS / 50)
+        self.machinery.kill()
+        self.counted["in_flight"] += is_under_way
 
     def _hint(self, number: int) -> None:
         """Wake the workers as a partner's notification does, and wait while they are far behind."""
@@ -129,7 +158,7 @@ class Run:
     def _await(self, most: int) -> None:
         """Let the workers work until no more than that is left to do, for as long as anything may take."""
         give_up = time.monotonic() + PATIENCE_SECONDS
-        while _backlog() > most and time.monotonic() < give_up:
+        while not self.is_over and _backlog() > most and time.monotonic() < give_up:
             self.machinery.keep()
             self._wake()
             time.sleep(LOOK_SECONDS / 5)
@@ -137,6 +166,20 @@ class Run:
     def _wake(self) -> None:
         wakeups.after_commit("push", [self.partner])
         wakeups.after_commit("pull", [self.partner])
+
+
+def _is_under_way() -> bool:
+    """Whether a worker has just begun an exchange; a lease that is older may be a dead one's."""
+    begun = clock.now() - timedelta(seconds=JUST_SECONDS * SPEED)
+    try:
+        sends = Link.objects.filter(
+            state=Link.State.INFLIGHT, lease_until__gt=begun + timedelta(seconds=pushing.LEASE_SECONDS)
+        )
+        reads = Watermark.objects.filter(lease_until__gt=begun + timedelta(seconds=watermarks.LEASE_SECONDS))
+        return sends.exists() or reads.exists()
+    except AWAY:
+        connection.close()
+        return False
 
 
 def _backlog() -> int:

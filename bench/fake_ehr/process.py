@@ -45,7 +45,7 @@ class Remote:
         return written
 
     def counts(self) -> dict[str, int]:
-        """How often it has misbehaved in each way, and under ``requests`` how many requests there were."""
+        """How often it has misbehaved in each way, and under ``requests`` how many it had but for its own people's."""
         found: dict[str, int] = self._tell({})
         return found
 
@@ -99,7 +99,7 @@ class _Controlled(FakeEhr):
 
         def mood(request: Request) -> str:
             name = drawn(request)
-            self.counted["requests"] += 1
+            self.counted["requests"] += SPARED not in request.headers
             if name:
                 self.counted[name] = self.counted.get(name, 0) + 1
             return name

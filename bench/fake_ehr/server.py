@@ -1,12 +1,13 @@
 """The fake EHR when it is well: FHIR R4 create, read, update, delete, search, history, batch and transaction in memory."""
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import ThreadingHTTPServer
 from itertools import islice
-from typing import Self
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode
 
 from bench.fake_ehr import bundles, moods
@@ -26,6 +27,11 @@ MOST_READINGS = 32
 class _Listener(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """As ever, but for a client that has hung up: it was killed, which is its own affair."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Reading:

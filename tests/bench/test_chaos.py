@@ -2,8 +2,12 @@
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,22 +18,64 @@ from bench.chaos.run import Plan
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.timeout(600)
-def test_nothing_is_lost_or_doubled_when_workers_are_killed_and_everything_else_goes_down() -> None:
-    command = ["chaos", "--syncs", "40", "--kills", "3", "--flushes", "1", "--restarts", "1", "--seed", "7", "--json"]
-    ran = subprocess.run(
-        [sys.executable, "manage.py", *command],
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder for what is temporary, into which everybody may look."""
+    folder = Path(tempfile.mkdtemp(prefix="baton-tests-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def begin(place: Path, *options: str) -> "subprocess.Popen[str]":
+    """A chaos of its own that needs no database that is configured."""
+    told = {**os.environ, "TMPDIR": str(place), "DATABASE_URL": "postgres://nobody@/nowhere?host=/nowhere"}
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "chaos", "--seed", "7", "--json", *options],
         cwd=ROOT,
-        env={**os.environ},
-        capture_output=True,
+        env=told,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
     )
-    assert ran.returncode == 0, ran.stderr
-    found = json.loads(ran.stdout)
+
+
+def end(chaos: "subprocess.Popen[str]", place: Path) -> dict[str, int]:
+    """What it found, nothing of which is wrong; nothing is left of it."""
+    told, said = chaos.communicate()
+    assert chaos.returncode == 0, said
+    found: dict[str, int] = json.loads(told)
     assert (found["lost"], found["duplicated"], found["unresolved"]) == (0, 0, 0)
+    assert not list(place.iterdir())
+    assert not [name for name in Path("/proc").glob("[0-9]*/environ") if str(place) in environment_in(name)]
+    return found
+
+
+def environment_in(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:  # it has ended by now
+        return ""
+
+
+@pytest.mark.timeout(600)
+def test_nothing_is_lost_or_doubled_when_workers_are_killed_and_everything_else_goes_down(place: Path) -> None:
+    found = end(begin(place, "--syncs", "40", "--kills", "3", "--flushes", "1", "--restarts", "1"), place)
+
     assert (found["syncs"], found["kills"], found["flushes"], found["restarts"]) == (40, 3, 1, 1)
+    assert 0 <= found["kills_in_flight"] <= found["kills"]
     assert found["dropped"] > 0
+
+
+@pytest.mark.timeout(600)
+def test_who_interrupts_it_is_told_of_what_was_done_and_nothing_of_it_is_left(place: Path) -> None:
+    chaos = begin(place, "--syncs", "10000", "--kills", "1000")
+    assert chaos.stderr is not None
+    next(line for line in chaos.stderr if "syncs" in line)
+
+    chaos.send_signal(signal.SIGINT)
+
+    assert 0 < end(chaos, place)["syncs"] < 10_000
 
 
 @pytest.mark.parametrize(

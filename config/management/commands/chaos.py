@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import signal
+import sys
 import tempfile
 import time
 from argparse import ArgumentParser
@@ -10,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from signal import SIGQUIT
 from typing import IO, Any, cast
 
 import environ
@@ -59,6 +60,7 @@ class Command(BaseCommand):
         numbers = {name: options[name] for name in ("syncs", "kills", "flushes", "restarts", "seed")}
         plan = Plan(**numbers, dropped=options["dropped"] / 100)
         errors = Console(file=cast("IO[str]", self.stderr), highlight=False)
+        signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # what was started is ended
         try:
             with _parts(options["logs"]) as (machinery, remote):
                 run = _prepared(plan, machinery, remote)
@@ -92,12 +94,14 @@ def _play(run: Run, console: Console) -> None:
         TimeRemainingColumn(),
     )
     with run.machinery.at_work():
-        try:
-            with Progress(*columns, console=console, transient=True) as bars:
-                task = bars.add_task(_("Changes"), total=run.plan.syncs)
-                run.tell = lambda _name, number: bars.update(task, completed=number)
-                run.play()
-        except KeyboardInterrupt:
+        bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        with _ended_by_ctrl_c(run), bars:
+            task = bars.add_task(_("Changes"), total=run.plan.syncs)
+            run.tell = partial(_say, run, console)
+            if console.is_terminal:
+                run.tell = lambda number: bars.update(task, completed=number)
+            run.play()
+        if run.is_over:
             console.print(_("Nothing breaks any more; what was begun is finished. Ctrl-C again ends at once."))
         try:
             with console.status(_("Both sides come to rest …")):
@@ -108,6 +112,28 @@ def _play(run: Run, console: Console) -> None:
 
 
 @contextmanager
+def _ended_by_ctrl_c(run: Run) -> Iterator[None]:
+    """Within, Ctrl-C ends the playing between two changes; one more ends everything."""
+
+    def end(_number: int, _frame: object) -> None:
+        run.is_over = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _say(run: Run, console: Console, number: int) -> None:
+    """A line for every hundredth part, where no bar can be shown."""
+    if number % max(run.plan.syncs // 100, 1) == 0:
+        told = {name: run.result()[name] for name in ("syncs", "kills", "flushes", "restarts", "seconds")}
+        console.print(" · ".join(f"{name} {value}" for name, value in told.items()), soft_wrap=True)
+
+
+@contextmanager
 def _parts(logs: Path | None) -> Iterator[tuple[Machinery, fake_ehr.Remote]]:
     """A database, a broker and an EHR of this run alone, in a folder that is gone with it; this process uses them."""
     with ExitStack() as stack:
@@ -115,6 +141,7 @@ def _parts(logs: Path | None) -> Iterator[tuple[Machinery, fake_ehr.Remote]]:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         folder.chmod(0o755)
         place = embedded.home(folder)
+        stack.callback(shutil.rmtree, place.folder, ignore_errors=True)  # elsewhere, where this one is closed to others
         database = _Database(place, stack.enter_context(embedded.sockets_of(place.account)))
         stack.callback(database.stop)
         broker = stack.enter_context(embedded.broker(place))
@@ -122,6 +149,7 @@ def _parts(logs: Path | None) -> Iterator[tuple[Machinery, fake_ehr.Remote]]:
             "DATABASE_URL": database.start(),
             "REDIS_URL": broker.url,
             "BATON_DATA": str(folder),
+            "TMPDIR": str(folder),  # what killed workers leave behind
             "BATON_BASE_URL": ORIGIN,
             "DJANGO_SETTINGS_MODULE": "config.settings",
             **hurry.told(SPEED),
@@ -151,7 +179,7 @@ class _Database:
     def restart(self, is_crash: bool) -> None:
         """Down, in order or so that it must recover from its log, and up again."""
         if is_crash:
-            self.process.send_signal(SIGQUIT)
+            self.process.send_signal(signal.SIGQUIT)
             self.process.wait()
         self.life.close()
         self.start()
@@ -175,7 +203,8 @@ def _here(environment: dict[str, str]) -> Iterator[None]:
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
-        scratch.use(usual)
+        connections["default"].close()  # the configured one need not be there
+        connections["default"].settings_dict.update(usual)
         settings.BATON_BASE_URL = base
         clock.run(hurry.present)
         wakeups.inject(wake.wake)
