@@ -19,7 +19,7 @@ from records.json import Resource
 from referrals import sharing, workflow
 from referrals.intake.orders import order_of
 from referrals.models import Adoptable, Loop
-from referrals.parties import held
+from referrals.parties import current_patient, held
 from referrals.pathways import codes
 from referrals.worklists.patients import display_names
 
@@ -79,7 +79,7 @@ def offer(request: Resource, actor: Actor) -> bool:
             "placer": order.placer,
             "performer": order.performer,
             "kind": order.kind,
-            "patient_id": order.patient_id,
+            "patient_id": current_patient(order.patient_id),
             "title": order.title,
             "priority": order.priority,
             "ordered_at": order.ordered_at or clock.now(),

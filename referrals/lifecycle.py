@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from records.errors import Forbidden, Incorrect, Stale
 from referrals import bidding, fields, plausible
-from referrals.conditions import UNMET, Situation, holds, is_theirs_to_end
+from referrals.conditions import UNMET, Situation, holds, is_of_the_dead, is_theirs_to_end
 from referrals.ending import ends_loop, is_known, is_overtaken, leaves_unread, moved
 from referrals.models import Handoff, Loop
 from referrals.pathways import ATTESTATION, DEPENDENTS, HANDOFFS, REASONS, STAGES, transitions_from
@@ -349,6 +349,14 @@ def open_stage(loop_kind: str, kinds: set[str], *, acknowledged: bool) -> str:
     if "review-report" in kinds:
         return "report-received"
     return "plan-to-patient" if kinds - {"propose-change"} == {"notify-patient"} and acknowledged else "waiting-partner"
+
+
+def revived(loop: Loop) -> dict[str, Any]:
+    """What changes in an open loop whose end was decided when its order is active again: that reason stands for nothing."""
+    if not loop.end_reason or is_of_the_dead(loop):
+        return {}
+    names = [name for name in ("acknowledged", "told") if getattr(loop, f"{name}_reason")]
+    return {"end_reason": ""} | {key: value for key, value in _UNREAD.items() if key.partition("_")[0] in names}
 
 
 def _end_stage(loop: Loop, end_reason: str, last_stage: str) -> str:

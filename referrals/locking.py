@@ -1,5 +1,7 @@
 """Loops under lock, and the handoffs in them.
 
+There is one order for everybody: what has no request first (whoever answers a question goes on to the loops that the answer
+is about), then the others, both by their ids; locks on patients come after them (`referrals.mortality`).
 Every action reads these, so the SQL is made once from the models' columns: compiling a queryset anew costs more than
 PostgreSQL takes to answer it.
 """
@@ -17,16 +19,18 @@ T = TypeVar("T")
 
 _OWNERS = ("accountable", "responsible", "performer_owner")
 _BY_ID = "loop.id = ANY(%s)"
+_ORDER = "ORDER BY loop.kind NOT IN ('unsolicited', 'upkeep'), loop.id"
+_OF_PATIENT = f'SELECT id FROM "{Loop._meta.db_table}" AS loop WHERE patient_id = %s {_ORDER} FOR UPDATE'  # noqa: S608
 _OF_HANDOFFS = f'loop.id IN (SELECT loop_id FROM "{Handoff._meta.db_table}" WHERE id = ANY(%s))'  # noqa: S608
 
 
 def loops_of(handoff_ids: Sequence[str]) -> list[Loop]:
-    """The loops of these handoffs, locked in the order of their ids, with their owners."""
+    """The loops of these handoffs, locked in everybody's order, with their owners."""
     return _loops(_OF_HANDOFFS, handoff_ids)
 
 
 def loops(loop_ids: Sequence[str]) -> list[Loop]:
-    """These loops, locked in the order of their ids, with their owners."""
+    """These loops, locked in everybody's order, with their owners."""
     return _loops(_BY_ID, loop_ids)
 
 
@@ -50,6 +54,13 @@ def _lines(loops: Sequence[Loop]) -> set[str]:
     firsts = [reference.removeprefix("ServiceRequest/") for reference in named]
     wanted = Q(pk__in=[loop.id for loop in loops]) | Q(request_id__in=firsts) | Q(about__in=named)
     return set(Loop.objects.select_for_update().filter(wanted).order_by("id").values_list("id", flat=True))
+
+
+def hold_loops_of(patient_id: str) -> list[str]:
+    """Lock all loops of exactly that patient, ended ones too, in everybody's order; gives their ids."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OF_PATIENT, [patient_id])
+        return [row[0] for row in cursor.fetchall()]
 
 
 def handoffs(loops: Iterable[Loop], besides: Sequence[str]) -> list[Handoff]:
@@ -76,7 +87,7 @@ def _locked(condition: str) -> str:
     columns = ", ".join([_columns(Loop, "loop"), *(_columns(Owner, name) for name in _OWNERS)])
     joins = " ".join(f'LEFT JOIN "{Owner._meta.db_table}" AS {name} ON {name}.id = loop.{name}_id' for name in _OWNERS)
     table = f'"{Loop._meta.db_table}" AS loop {joins}'
-    return f"SELECT {columns} FROM {table} WHERE {condition} ORDER BY loop.id FOR UPDATE OF loop"  # noqa: S608
+    return f"SELECT {columns} FROM {table} WHERE {condition} {_ORDER} FOR UPDATE OF loop"  # noqa: S608
 
 
 @cache

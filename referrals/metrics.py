@@ -13,6 +13,7 @@ from typing import Any, Literal
 from django.db import connection
 
 from records.access import Actor
+from referrals.pathways.stages import OUTCOMES
 from referrals.worklists.progress import MILESTONES
 
 Side = Literal["placer", "performer", "service", "priority"]
@@ -85,10 +86,12 @@ class Figures:
 def figures(actor: Actor, wanted: Wanted, now: datetime) -> list[Figures]:
     """The figures of each group, in the order of the words; two statements whatever the number of loops."""
     steps = [step.code for step in MILESTONES[wanted.kind]]
-    groups = ", ".join(f"l.{_COLUMNS[side]} AS {side}" if side in wanted.sides else f"'' AS {side}" for side in SIDES)
+    groups = ", ".join(
+        f"{_column(wanted, side)} AS {side}" if side in wanted.sides else f"'' AS {side}" for side in SIDES
+    )
     parts = {"groups": groups, "loops": _loops(wanted), "times": _times(wanted.kind), "ways": _ways(len(steps))}
     values = {**{name: getattr(wanted, name) for name in ("kind", "since", "until", *SIDES)}, **_pairs(wanted.kind)}
-    values |= {"organization": actor.organization, "now": now}
+    values |= {"organization": actor.organization, "now": now, "outcomes": sorted(OUTCOMES)}
     with connection.cursor() as cursor:
         cursor.execute(_SUMMARY.format(**parts), values)
         summaries = cursor.fetchall()
@@ -116,16 +119,28 @@ _COLUMNS: Mapping[Side, str] = {
     "service": "service_id",
     "priority": "priority",
 }
+# Whoever is named, and each of several who have it or have given their report; nobody who has not been sent it yet.
+_PERFORMED = """l.id IN (
+    SELECT m.id FROM referrals_loop AS m WHERE m.performer = %(organization)s UNION
+    SELECT p.loop_id FROM referrals_handoff AS p JOIN referrals_owner AS o ON o.id = p.owner_id
+    WHERE o.organization = %(organization)s AND p.kind = 'fulfil' AND p.task_status <> 'draft'
+          AND (p.closed_at IS NULL OR p.stage = ANY(%(outcomes)s)))"""
 _DIRECTIONS = {
-    "": "%(organization)s IN (l.placer, l.performer)",
+    "": f"(l.placer = %(organization)s OR {_PERFORMED})",
     "sent": "l.placer = %(organization)s",
-    "received": "l.performer = %(organization)s",
+    "received": _PERFORMED,
 }
+# What an organisation has received is its own to perform, whoever else was asked.
+_GROUPED = {"received": {"performer": "%(organization)s::text"}}
+
+
+def _column(wanted: Wanted, side: Side) -> str:
+    return _GROUPED.get(wanted.direction, {}).get(side) or f"l.{_COLUMNS[side]}"
 
 
 def _loops(wanted: Wanted) -> str:
     """The condition of the loops. A loop around a later report has the order's time, and is that order's second way."""
-    narrowed = [f"l.{_COLUMNS[side]} = %({side})s" for side in SIDES if getattr(wanted, side)]
+    narrowed = [f"{_column(wanted, side)} = %({side})s" for side in SIDES if getattr(wanted, side)]
     period = "l.kind = %(kind)s AND l.based_on_id IS NULL AND l.ordered_at >= %(since)s AND l.ordered_at < %(until)s"
     return " AND ".join([_DIRECTIONS[wanted.direction], "%(organization)s <> ''", period, *narrowed])
 

@@ -13,7 +13,7 @@ from referrals.models import Loop, Owner
 class Order:
     """A care request as the loops see it: ids of resources, root organisations and instants (aware).
 
-    ``requester`` is the id of the Practitioner who ordered, empty for a device or nobody known. Owners that are left out
+    ``patient_id`` may be a record that was merged since: the loop is of the one that counts. ``requester`` is the id of the Practitioner who ordered, empty for a device or nobody known. Owners that are left out
     are the placer's coordination pool, the requester in person, and whoever performs for the performing organisation.
     ``is_sent``: its performer has it already, under the Task ``task_id`` if one stands for it. ``held_at`` is when somebody
     here first held it, at which the first handoff's clock starts: when it was ordered, but for what was adopted later.

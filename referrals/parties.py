@@ -77,13 +77,17 @@ def performing(request: Resource) -> tuple[str, str]:
 
 def current_patient(patient_id: str) -> str:
     """The Patient that this one counts as now: itself, or whoever it was merged into."""
-    seen = {patient_id}
+    return merged_along(patient_id)[-1]
+
+
+def merged_along(patient_id: str) -> list[str]:
+    """That Patient, and each that it was merged into, one after the other."""
+    found = [patient_id]
     while True:
-        target = Merge.objects.filter(source=patient_id, undone_at=None).values_list("target", flat=True).first()
-        if target is None or target in seen:
-            return patient_id
-        seen.add(target)
-        patient_id = target
+        target = Merge.objects.filter(source=found[-1], undone_at=None).values_list("target", flat=True).first()
+        if target is None or target in found:
+            return found
+        found.append(target)
 
 
 def same_patient(patient_id: str, reference: Any) -> bool:

@@ -18,9 +18,9 @@ from referrals.asking import Asking
 from referrals.clocks import APPOINTED, RETURNING, STOPPED, Clocks, wishes_of
 from referrals.fields import as_details
 from referrals.ledger import Ledger, booked_visit
-from referrals.lifecycle import Decision
+from referrals.lifecycle import Decision, open_stage, revived
 from referrals.models import RANK, Event, Handoff, Loop, Owner
-from referrals.mortality import confirmed, said_by
+from referrals.mortality import begin, said_by
 from referrals.opening import Order
 from referrals.particulars import focus_of, inherited_reason_of, is_under_another, reason_of, relieved
 from referrals.pathways import STAGES, first_stage
@@ -82,7 +82,7 @@ class Work:
 
     def open_loop(self, loop: Loop) -> None:
         """Take up a new loop; where its patient has died, that stands for telling them from the first (PATHWAYS §7)."""
-        answer = confirmed(loop.patient_id) if loop.request_reference else None
+        answer = begin(loop)
         if answer is not None:
             loop.end_reason = loop.told_reason = "patient-died"
             loop.told_by = said_by(answer) or self.actor.display
@@ -108,6 +108,10 @@ class Work:
         handoff.focus = f"ServiceRequest/{order.request}"
         if loop.kind == "follow-up" and not {"patient-died"} & {loop.end_reason, loop.told_reason}:
             self.open_handoff(loop, CONTACT, at=at, opener=handoff)
+        kinds = {one.kind for one in self.open_handoffs(loop)}
+        again = revived(loop)
+        stage = open_stage(loop.kind, kinds, acknowledged=bool(again.get("acknowledged_by", loop.acknowledged_by)))
+        self._ledger.change_loop(loop, stage=stage, **again)
         return handoff
 
     def apply(

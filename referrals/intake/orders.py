@@ -13,7 +13,7 @@ from records.json import Resource
 from referrals import people
 from referrals.kinds import is_advice, kind_of
 from referrals.models import Calendar
-from referrals.parties import current_patient, held, local, performing, practitioner_of, root_of
+from referrals.parties import held, local, performing, practitioner_of, root_of
 from referrals.workflow import Order
 
 ORDERS = frozenset({"order", "original-order", "filler-order"})
@@ -59,7 +59,7 @@ def order_of(request: Resource, actor: Actor, *, placer: str = "") -> Order | No
     return Order(
         kind=kind,
         request=request["id"],
-        patient_id=current_patient(patient),
+        patient_id=patient,
         placer=placer,
         title=title_of(request),
         performer=performer,

@@ -114,4 +114,10 @@ DISCHARGE = (
     ),
 )
 
-UPHEAVALS = (*DEATHS, *BESIDE, *DISCHARGE)
+MERGES = (
+    Transition(
+        "ask-once", "confirm-death", _("The same is asked about the record that counts now"), "overtaken", _BATON
+    ),
+)
+
+UPHEAVALS = (*DEATHS, *BESIDE, *DISCHARGE, *MERGES)

@@ -43,12 +43,13 @@ def _is_off(before: Resource, now: Resource) -> bool:
 
 
 PATIENT: tuple[tuple[Question, Answer], ...] = (
-    (_has_died, lambda patient, actor: death.report(patient["id"], actor)),
-    (_lives, lambda patient, actor: death.refute(patient["id"], actor)),
-    (_is_merged, lambda patient, actor: merge.merge(patient["id"], merge.replaced_by(patient), actor)),
     (_is_apart, lambda patient, actor: merge.undo(patient["id"], actor)),
     (moving.has_moved, lambda patient, actor: moving.ask(patient["id"], actor)),
+    (_is_merged, lambda patient, actor: merge.merge(patient["id"], merge.replaced_by(patient), actor)),
+    (_has_died, lambda patient, actor: death.report(patient["id"], actor)),
+    (_lives, lambda patient, actor: death.refute(patient["id"], actor)),
 )
+"""In this order where one version says several: rows of loops are locked before patients (docs/decisions/0117)."""
 
 
 def _endpoint(endpoint: Resource, actor: Actor) -> None:

@@ -58,9 +58,10 @@ def discharge(encounter: Resource, actor: Actor) -> None:
         return
     baton, clinician = replace(actor, kind="system"), _outpatient_clinician(patient)
     organization = _receiver(encounter, patient, actor)
+    # Rows of loops are locked before the patient, as by whoever opens one.
+    _hand_over_results(encounter, patient, clinician, baton)
     if organization:
         _open_visit(encounter, patient, organization, ended, baton)
-    _hand_over_results(encounter, patient, clinician, baton)
 
 
 def readmit(encounter: Resource, actor: Actor) -> None:

@@ -17,9 +17,10 @@ from records.errors import Conflict
 from records.json import Resource
 from records.models import Audience
 from records.types import TYPES, OtherResource, row_class
-from referrals import evidence, workflow
+from referrals import evidence, locking, mortality, workflow
 from referrals.models import Loop, Merge
-from referrals.parties import current_patient, held, local
+from referrals.parties import held, local, merged_along
+from referrals.upheavals import death
 
 LOOP = "Loop"
 
@@ -33,33 +34,42 @@ def replaced_by(patient: Resource) -> str:
 
 @transaction.atomic
 def merge(source: str, target: str, actor: Actor) -> Merge | None:
-    """Let everything of ``source`` count as of ``target``; None where that is so already, or would lead in a circle."""
-    if source == target or not held("Patient", target) or current_patient(target) == source:
-        return None
-    known = Merge.objects.select_for_update().filter(source=source, undone_at=None).first()
-    if known is not None and known.target == target:
+    """Let everything of ``source`` count as of ``target``; None where that is so already, or would lead in a circle.
+
+    A death that is said of either is asked about once for both (`death.join`).
+    """
+    mortality.hold_merging()
+    known = Merge.objects.filter(source=source, undone_at=None).first()
+    if not held("Patient", target) or source in merged_along(target) or (known and known.target == target):
         return None
     if known is not None:
         _undo(known, actor)
+    locking.hold_loops_of(source)
+    mortality.hold(source)
+    survivor = mortality.hold(target)
+    is_said = any(map(death.is_said_of, (source, survivor)))
+    loops = locking.hold_loops_of(source)  # those opened meanwhile, too
     moved = [[type_, key] for type_, keys in _rows_of(source).items() for key in keys]
-    loops = list(Loop.objects.filter(patient_id=source).order_by("id").values_list("id", flat=True))
-    _follow(moved, source, target)
-    workflow.change_loops(loops, actor, "merge-patient", patient_id=target)
+    _follow(moved, source, survivor)
+    workflow.change_loops(loops, actor, "merge-patient", patient_id=survivor)
     readers = Audience.objects.filter(type="Patient", row=source).values_list("organization", flat=True)
-    store.share("Patient", target, list(readers))
-    return Merge.objects.create(
-        source=source,
-        target=target,
-        moved=[*moved, *([LOOP, key] for key in loops)],
-        merged_at=clock.now(),
-        merged_by=actor.display,
+    for one in {target, survivor}:
+        store.share("Patient", one, list(readers))
+    moved += [[LOOP, key] for key in loops]
+    for later in _passed(target):
+        _remember(later, moved)
+    merged = Merge.objects.create(
+        source=source, target=target, moved=moved, merged_at=clock.now(), merged_by=actor.display
     )
+    death.join(survivor, loops, actor, is_said=is_said)
+    return merged
 
 
 @transaction.atomic
 def undo(source: str, actor: Actor) -> None:
     """Let what followed go back to ``source``. `Conflict` while the surviving record is merged itself."""
-    known = Merge.objects.select_for_update().filter(source=source, undone_at=None).first()
+    mortality.hold_merging()
+    known = Merge.objects.filter(source=source, undone_at=None).first()
     if known is not None:
         _undo(known, actor)
 
@@ -67,15 +77,12 @@ def undo(source: str, actor: Actor) -> None:
 def note(type_: str, key: str, resource: Resource) -> None:
     """Let a resource that was written about a merged Patient follow as well."""
     patient = row_class(type_).patient_of(resource) if type_ != "Patient" else ""
-    known = Merge.objects.filter(source=patient, undone_at=None).first() if patient else None
-    if known is None:
+    if not patient or not Merge.objects.filter(source=patient, undone_at=None).exists():
         return
-    target = current_patient(known.target)
+    target = mortality.share(patient)
     row_class(type_).rows(type_).filter(id=key).update(patient=target)
-    known.moved = [*known.moved, [type_, key]]
-    if type_ == "ServiceRequest":
-        known.moved += [[LOOP, loop] for loop in Loop.objects.filter(request_id=key).values_list("id", flat=True)]
-    known.save(update_fields=["moved"])
+    for known in _passed(patient):
+        _remember(known, [[type_, key]])
 
 
 def note_many(resources: Sequence[Resource]) -> None:
@@ -92,12 +99,36 @@ def note_many(resources: Sequence[Resource]) -> None:
 def _undo(known: Merge, actor: Actor) -> None:
     if Merge.objects.filter(source=known.target, undone_at=None).exists():
         raise Conflict(_("The record that it was merged into has been merged itself: undo that first."))
+    locking.hold_loops_of(known.target)
+    mortality.hold(known.source)
+    known = Merge.objects.select_for_update().get(pk=known.pk)
     _follow([pair for pair in known.moved if pair[0] != LOOP], known.target, known.source)
-    loops = [key for type_, key in known.moved if type_ == LOOP]
-    workflow.change_loops(loops, actor, "unmerge-patient", patient_id=known.source)
+    workflow.change_loops(_loops_to_go_back(known), actor, "unmerge-patient", patient_id=known.source)
     known.undone_at, known.undone_by = clock.now(), actor.display
     known.save(update_fields=["undone_at", "undone_by"])
     evidence.sort_out({known.source, known.target}, known.merged_at, actor)
+    death.part((known.source, known.target), actor)
+
+
+def _loops_to_go_back(known: Merge) -> list[str]:
+    """The loops that followed, and those of the requests that did, whenever they were opened: later ones, and what came after an end."""
+    requests = [key for type_, key in known.moved if type_ == "ServiceRequest"]
+    of_requests = Q(request_id__in=requests) | Q(about__in=[f"ServiceRequest/{key}" for key in requests])
+    followed = Q(id__in=[key for type_, key in known.moved if type_ == LOOP])
+    return list(Loop.objects.filter(of_requests | followed, patient_id=known.target).values_list("id", flat=True))
+
+
+def _passed(record: str) -> list[Merge]:
+    """The merges by which something of that record comes to the one that counts, locked, in their order."""
+    sources = merged_along(record)[:-1]
+    found = Merge.objects.select_for_update().filter(source__in=sources, undone_at=None)
+    return sorted(found, key=lambda one: sources.index(one.source))
+
+
+def _remember(known: Merge, pairs: list[list[str]]) -> None:
+    """What came with it later goes back with it, too."""
+    known.moved += [pair for pair in pairs if pair not in known.moved]
+    known.save(update_fields=["moved"])
 
 
 def _rows_of(patient_id: str) -> dict[str, list[str]]:

@@ -88,6 +88,8 @@ def steps(loop: Loop, events: Iterable[Event]) -> list[Step]:
 def _place(milestones: tuple[Milestone, ...], event: Event) -> int | None:
     if event.handoff is None:
         return 0 if event.action == "open" and milestones else None
+    if event.from_stage == event.to_stage:
+        return None  # what leaves it where it was, a hold for instance, doesn't come to it again
     pair = (event.handoff.kind, event.to_stage)
     return next((index for index, one in enumerate(milestones) if pair in one.reached_by), None)
 

@@ -342,6 +342,7 @@ def test_a_request_that_is_active_again_while_its_patient_is_to_be_told_is_sent_
     workflow.perform(the(the_loop(), "dispatch").id, "send", here.gp)
     loop = revoked_and_active_again(here)
     assert (open_kinds(loop), Loop.objects.count()) == (["dispatch", "notify-patient"], 1)
+    assert (loop.stage, loop.end_reason, loop.acknowledged_reason) == ("waiting-partner", "", ""), "it has no end yet"
 
 
 def test_a_request_that_is_active_again_before_its_performer_has_answered_asks_the_referrer(here: Region) -> None:

@@ -178,3 +178,18 @@ def test_the_other_kinds_have_their_own_steps(ward: Ward, kind: str) -> None:
     found = the(ward, kind=kind)
     assert (found.loops, sum(ways(found.intervals[0]))) == (1, 1)
     assert found.intervals[-1].ends == "told"
+
+
+def test_each_of_several_performers_finds_what_it_has_received_as_its_own(ward: Ward) -> None:
+    loop = ward.order(performer="")
+    both = ["Organization/elsewhere", "Organization/clinic"]
+    ward.does(ward.referrer, ward.only(loop, "dispatch"), "send", performer=both)
+    assert Loop.objects.get(pk=loop.pk).performer == "elsewhere"
+    received = replace(EVERYTHING, direction="received", sides=("performer",))
+    for wanted in (received, replace(received, performer="clinic")):
+        (found,) = metrics.figures(ward.clinic, wanted, MONDAY)
+        assert (found.performer, found.loops) == ("clinic", 1)
+    assert [one.loops for one in metrics.figures(ward.clinic, EVERYTHING, MONDAY)] == [1]
+    mine = next(one for one in loop.handoffs.filter(kind="fulfil", owner=ward.clinic_pool))
+    ward.does(ward.clinic, mine, "decline", reason="no-capacity", reason_text="Full until May.")
+    assert metrics.figures(ward.clinic, received, MONDAY) == [], "it has nothing to do with it any more"

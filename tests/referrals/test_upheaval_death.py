@@ -161,5 +161,6 @@ def test_refuted_later_every_loop_that_it_ended_is_taken_up_by_its_referrer(here
     assert open_kinds(going) == ["decide-next-step", "fulfil"]
     assert (now(going).told_by, now(going).end_reason) == ("", "")
     with clock.at(hours(31)):
-        assert death.refute("ana", here.nina) == []
+        death.refute("ana", here.nina)
+    assert Loop.objects.filter(based_on=ended).count() == 1, "once is enough"
     assert not death.is_silenced("ana")

@@ -11,7 +11,7 @@ from referrals import escalation, worklists
 from referrals.models import Absence, Handoff, Owner
 from referrals.worklists import Filters, Row
 from tests.referrals.staff import hire, review_for, rows_of
-from tests.referrals.ward import MONDAY, Ward
+from tests.referrals.ward import MONDAY, Ward, hours
 
 
 def listed(ward: Ward, filters: Filters, who: str = "coordinator", **later: float) -> list[Row]:
@@ -220,3 +220,14 @@ def test_a_loop_shows_its_progress_with_time_and_actor(ward: Ward) -> None:
     assert view.next is not None
     assert view.next.row.id == fulfil.id
     assert [event.action for event in view.events] == ["open", "send", "accept", "seen"]
+
+
+def test_what_leaves_a_loop_where_it_was_has_not_brought_it_there(ward: Ward) -> None:
+    loop, fulfil = ward.sent()
+    with clock.at(hours(1)):
+        ward.does(ward.clinic, fulfil, "accept")
+    with clock.at(hours(2)):
+        ward.does(ward.coordinator, ward.only(loop, "fulfil"), "hold", note="Until May.")
+    view = worklists.loop_view(ward.coordinator, loop.id, hours(3))
+    accepted = next(step for step in view.steps if step.code == "accepted")
+    assert (accepted.at, accepted.actor) == (hours(1), ward.clinic.display)

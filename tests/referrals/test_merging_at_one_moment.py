@@ -1,0 +1,197 @@
+"""Two records become one while something is ordered, or somebody dies: nothing stays with the record that is gone (0117, 0126)."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier
+
+import pytest
+from django.db import connection, transaction
+
+from records import clock
+from records.errors import BatonError
+from records.types import row_class
+from referrals import mortality, workflow
+from referrals.models import Handoff, Loop, Merge
+from referrals.upheavals import death, merge
+from tests.referrals.exchange import concept, request, result, take, the, the_loop
+from tests.referrals.region import Region, build
+from tests.referrals.test_at_one_moment import meanwhile, waiting
+from tests.referrals.ward import MONDAY
+
+__all__ = ["waiting"]
+LAB = {"code": {"text": "CBC"}, "category": [concept("108252007")]}
+READ = {"plan": "None", "question_answered": True}
+Deed = Callable[[Region], object]
+
+
+@pytest.fixture
+def here(commits: None) -> Iterator[Region]:
+    """The standing people of a region, committed, so that others see them."""
+    with clock.at(MONDAY):
+        yield build()
+
+
+@pytest.fixture
+def other() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+def both(here: Region, other: ThreadPoolExecutor, first: Deed, second: Deed) -> None:
+    """The second begins while the first is still at it."""
+    with transaction.atomic():
+        first(here)
+        later = meanwhile(other, lambda: second(here))
+    later.result()
+
+
+def merges(here: Region) -> None:
+    assert merge.merge("ana", "ben", here.nina) is not None
+
+
+def parts(here: Region) -> None:
+    merge.undo("ana", here.nina)
+
+
+def orders(here: Region) -> None:
+    take(request("new"), here.ehr)
+
+
+def takes_up(here: Region) -> None:
+    """A report that is amended after its loop has ended opens the loop that follows it."""
+    take(result("amended", MONDAY), here.partner)
+
+
+def dies(here: Region) -> None:
+    death.report("ana", here.partner)
+
+
+def is_confirmed(here: Region) -> None:
+    dies(here)
+    workflow.perform(Handoff.objects.get(kind="confirm-death", closed_at=None).id, "confirm", here.nina)
+
+
+def in_either_order(first: Deed, second: Deed) -> list[tuple[Deed, Deed]]:
+    return [(first, second), (second, first)]
+
+
+def patients() -> set[str]:
+    return set(Loop.objects.values_list("patient_id", flat=True))
+
+
+@pytest.mark.parametrize(("first", "second"), in_either_order(orders, merges))
+def test_an_order_placed_while_its_patient_is_merged_follows(
+    here: Region, other: ThreadPoolExecutor, first: Deed, second: Deed
+) -> None:
+    both(here, other, first, second)
+    loop = the_loop("new")
+    assert loop.patient_id == "ben"
+    assert row_class("ServiceRequest").rows("ServiceRequest").get(id="new").patient == "ben"
+    parts(here)
+    assert the_loop("new").patient_id == "ana"
+    merges(here)
+    is_confirmed(here)
+    assert the_loop("new").end_reason == "patient-died"
+
+
+@pytest.mark.parametrize(("first", "second"), in_either_order(orders, parts))
+def test_an_order_placed_while_a_merge_is_undone_goes_back(
+    here: Region, other: ThreadPoolExecutor, first: Deed, second: Deed
+) -> None:
+    merges(here)
+    both(here, other, first, second)
+    assert the_loop("new").patient_id == "ana"
+    assert row_class("ServiceRequest").rows("ServiceRequest").get(id="new").patient == "ana"
+
+
+@pytest.mark.parametrize(("first", "second"), in_either_order(takes_up, merges))
+def test_what_follows_an_ended_loop_follows_its_patient(
+    here: Region, other: ThreadPoolExecutor, first: Deed, second: Deed
+) -> None:
+    take(request("sr", **LAB), here.ehr)
+    loop = the_loop("sr")
+    workflow.perform(the(loop, "dispatch").id, "send", here.gp)
+    take(result("final", MONDAY), here.partner)
+    workflow.perform(the(loop, "review-report").id, "acknowledge", here.gp, data=READ)
+    workflow.perform(the(loop, "notify-patient").id, "tell", here.nina, data={"channel": "phone"})
+    both(here, other, first, second)
+    assert Loop.objects.get(based_on=loop).patient_id == "ben"
+    parts(here)
+    assert patients() == {"ana"}
+
+
+@pytest.mark.parametrize(("first", "second"), in_either_order(dies, merges))
+def test_a_death_reported_while_the_record_is_merged_is_asked_of_the_one_that_counts(
+    here: Region, other: ThreadPoolExecutor, first: Deed, second: Deed
+) -> None:
+    orders(here)
+    both(here, other, first, second)
+    assert (mortality.known_of("ana"), mortality.known_of("ben")) == ("to-confirm-death",) * 2
+    assert patients() == {"ben"}
+
+
+@pytest.mark.parametrize(("first", "second"), in_either_order(is_confirmed, merges))
+def test_a_death_confirmed_while_the_record_is_merged_ends_what_is_open(
+    here: Region, other: ThreadPoolExecutor, first: Deed, second: Deed
+) -> None:
+    orders(here)
+    both(here, other, first, second)
+    assert (mortality.known_of("ana"), mortality.known_of("ben")) == ("death-confirmed",) * 2
+    assert (the_loop("new").end_reason, patients()) == ("patient-died", {"ben"})
+
+
+@pytest.mark.parametrize("answer", ["confirm", "refute"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_an_answer_given_while_the_record_is_merged_counts(
+    here: Region, other: ThreadPoolExecutor, answer: str, is_first: bool
+) -> None:
+    orders(here)
+    dies(here)
+    question = Handoff.objects.get(kind="confirm-death")
+
+    def answers(here: Region) -> None:
+        workflow.perform(question.id, answer, here.nina)
+
+    both(here, other, *((answers, merges) if is_first else (merges, answers)))
+    assert mortality.known_of("ben") == ("death-confirmed" if answer == "confirm" else "")
+    assert the_loop("new").end_reason == ("patient-died" if answer == "confirm" else "")
+
+
+def at_once(pool: ThreadPoolExecutor, *deeds: Callable[[], object]) -> None:
+    """All of them begun together, each on a connection of its own; some may be refused, none may stand in another's way."""
+    barrier = Barrier(len(deeds))
+
+    def one(deed: Callable[[], object]) -> None:
+        try:
+            with clock.at(MONDAY), suppress(BatonError):
+                barrier.wait()
+                deed()
+        finally:
+            connection.close()
+
+    for done in [pool.submit(one, deed) for deed in deeds]:
+        done.result()
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_whoever_merges_orders_answers_and_takes_back_at_once_waits_in_one_order(here: Region, number: int) -> None:
+    orders(here)
+    dies(here)
+    question, dispatch = Handoff.objects.get(kind="confirm-death"), the(the_loop("new"), "dispatch")
+    with ThreadPoolExecutor(4) as pool:
+        at_once(
+            pool,
+            lambda: merges(here),
+            lambda: take(request(f"later{number}"), here.ehr),
+            lambda: workflow.perform(question.id, "confirm", here.nina),
+            lambda: workflow.perform(dispatch.id, "send", here.gp),
+        )
+        assert patients() == {"ben"}
+        at_once(pool, lambda: death.refute("ana", here.nina), lambda: parts(here), lambda: dies(here))
+    assert set(Loop.objects.filter(kind="referral").values_list("patient_id", flat=True)) == {"ana"}
+
+
+def test_two_who_merge_the_same_records_the_other_way_round_merge_once(here: Region, other: ThreadPoolExecutor) -> None:
+    both(here, other, merges, lambda here: merge.merge("ben", "ana", here.gp))
+    assert [(one.source, one.target) for one in Merge.objects.all()] == [("ana", "ben")]
