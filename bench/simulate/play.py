@@ -42,6 +42,7 @@ class Play:
         self.is_alive = True
         self.steps = self.brought = 0
         self.merged: dict[str, str] = {}
+        self.answered: dict[str, datetime] = {}
         self._gone: dict[str, str] = {}
         self._handoffs: dict[str, str] = {}
         self._slots: dict[str, datetime] = {}
@@ -202,6 +203,8 @@ class Play:
     def _go_further(self, item: Item, step: Step) -> None:
         if item.kind == "confirm-death" and step.action == "confirm":
             self._confirm_death(item)
+        if item.kind == "confirm-death" and step.action == "refute":
+            staffing.restore(self, self.patients[family(item.case.name)])
         if step.action == "match":
             arrivals.matched(self, item, step)
         if step.action == "void" and step.data["reason"] == "wrong-patient":
@@ -217,8 +220,9 @@ class Play:
         """It has reached every open loop of the patient in the same transaction, and stands for all that comes later."""
         patient = self.patients[family(item.case.name)]
         self.dead.add(patient)
+        self.answered[patient] = self.now
         for loop, case in list(self.judge.cases.items()):
-            if case.kind in KINDS and self.patients[family(case.name)] == patient:
+            if case.kind in KINDS and self.patients[family(case.name)] == patient and case.knows != "died":
                 self.take_new(case, loop, self.oracle.died(case, self.now))
 
     def take_new(self, case: Case, loop: str, opened: Sequence[Item], item: Item | None = None) -> None:

@@ -1,7 +1,7 @@
 """What happens to people in a simulation: staff stand in for each other, are away, and leave; patients die, or are merged."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -117,11 +117,7 @@ def _die(play: "Play", step: Step, person: Person) -> None:
     patient = play.merged.get(step.data["patient"], step.data["patient"])
     loop = death.report(patient, person.actor)
     if loop is not None:
-        opened = list(loop.handoffs.all())
-        pool = play.world.viewers[opened[0].list_id]
-        case = Case(step.data["case"], "d", pool.partition("/")[0], pool, pool, pool)
-        play.patients[case.name] = patient
-        play.took(case, loop.id, play.oracle.ordered(case, play.now), opened)
+        _take_question(play, loop, step.data["case"], patient)
         if play.is_alive and play.random.random() < LIVING:
             at = play.now + timedelta(hours=play.random.randint(2, 40 * 24))
             play.push([Step(at, "", "live", person.name, data={"patient": step.data["patient"]})])
@@ -130,29 +126,73 @@ def _die(play: "Play", step: Step, person: Person) -> None:
 def _live(play: "Play", step: Step, person: Person) -> None:
     """It was not so: who was asked need not answer, and what had ended by it is taken up again by its referrer."""
     patient = play.merged.get(step.data["patient"], step.data["patient"])
-    concerned = [
-        (loop, case) for loop, case in play.judge.cases.items() if play.patients.get(family(case.name)) == patient
-    ]
-    asked = [(loop, item) for loop, case in concerned for item in case.open("confirm-death")]
+    asked = [(loop, item) for loop, case in _cases(play, patient) for item in case.open("confirm-death")]
     death.refute(patient, person.actor)
     for loop, item in asked:
         play.took(item.case, loop, play.oracle.happened(item, "refute", play.now, {}), [], item)
+    restore(play, patient)
+
+
+def restore(play: "Play", patient: str) -> None:
+    """They live: whatever a death has ended is taken up."""
     play.dead.discard(patient)
-    for loop, case in concerned if not asked else []:
+    play.answered[patient] = play.now
+    for loop, case in _cases(play, patient):
         for item in play.oracle.lived(case, play.now):
             new = Loop.objects.filter(based_on=loop).first() if item.case is not case else None
             play.take_new(item.case, new.id if new else loop, [item])
 
 
+def _cases(play: "Play", patient: str) -> list[tuple[str, Case]]:
+    return [(loop, case) for loop, case in play.judge.cases.items() if play.patients.get(family(case.name)) == patient]
+
+
 def _merge(play: "Play", step: Step, person: Person) -> None:
-    """Two records turn out to be one patient; nothing moves but the patient's name."""
+    """Two records turn out to be one patient: nothing moves but the name, and a death of one is asked about for both."""
     source, target = step.data["source"], step.data["target"]
+    asked = [
+        [item for _loop, case in _cases(play, one) for item in case.open("confirm-death")] for one in (source, target)
+    ]
+    last = max((source, target), key=lambda one: play.answered.get(one, datetime.min.replace(tzinfo=UTC)))
+    dead = {source, target} & play.dead
     merge.merge(source, target, person.actor)
     play.merged[source] = target
-    play.dead |= {target} if source in play.dead else set()
     for name, patient in play.patients.items():
         if patient == source:
             play.patients[name] = target
+    for item in asked[0] if asked[1] else []:
+        item.end()
+        play.took(item.case, _loop_of(play, item.case), [], [], item)
+    alive = [
+        case for _loop, case in _cases(play, target) if case.kind in "rft" and case.open() and case.knows != "died"
+    ]
+    is_to_ask = bool(dead) and not any(asked) and (bool(alive) or last not in dead)
+    play.dead = (play.dead - {source, target}) | ({target} if dead and not is_to_ask and not any(asked) else set())
+    if last in play.answered:
+        play.answered[target] = play.answered[last]
+    _ask_again(play, f"{family(step.case) or source}/merge-{source}", target, is_to_ask=is_to_ask)
+
+
+def _loop_of(play: "Play", wanted: Case) -> str:
+    return next(loop for loop, case in play.judge.cases.items() if case is wanted)
+
+
+def _ask_again(play: "Play", name: str, patient: str, *, is_to_ask: bool) -> None:
+    """The question that the merge has led to, if there had to be one."""
+    found = Loop.objects.filter(kind="upkeep", about=f"Patient/{patient}", closed_at=None)
+    new = [loop for loop in found if loop.id not in play.judge.cases]
+    if bool(new) != is_to_ask:
+        play.judge.find("disagrees", play.now, name, f"{patient} is {'not ' * is_to_ask}asked about after a merge")
+    for loop in new:
+        _take_question(play, loop, name, patient)
+
+
+def _take_question(play: "Play", loop: Loop, name: str, patient: str) -> None:
+    opened = list(loop.handoffs.all())
+    pool = play.world.viewers[opened[0].list_id]
+    case = Case(name, "d", pool.partition("/")[0], pool, pool, pool)
+    play.patients[case.name] = patient
+    play.took(case, loop.id, play.oracle.ordered(case, play.now), opened)
 
 
 DEEDS = arrivals.DEEDS | {
