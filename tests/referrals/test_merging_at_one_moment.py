@@ -15,11 +15,10 @@ from referrals import mortality, workflow
 from referrals.models import Handoff, Loop, Merge
 from referrals.upheavals import death, merge
 from tests.referrals.exchange import concept, request, result, take, the, the_loop
+from tests.referrals.meanwhile import meanwhile
 from tests.referrals.region import Region, build
-from tests.referrals.test_at_one_moment import meanwhile, waiting
 from tests.referrals.ward import MONDAY
 
-__all__ = ["waiting"]
 LAB = {"code": {"text": "CBC"}, "category": [concept("108252007")]}
 READ = {"plan": "None", "question_answered": True}
 Deed = Callable[[Region], object]
@@ -32,17 +31,11 @@ def here(commits: None) -> Iterator[Region]:
         yield build()
 
 
-@pytest.fixture
-def other() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(1) as pool:
-        yield pool
-
-
-def both(here: Region, other: ThreadPoolExecutor, first: Deed, second: Deed) -> None:
+def both(here: Region, others: ThreadPoolExecutor, first: Deed, second: Deed) -> None:
     """The second begins while the first is still at it."""
     with transaction.atomic():
         first(here)
-        later = meanwhile(other, lambda: second(here))
+        later = meanwhile(others, lambda: second(here))
     later.result()
 
 
@@ -82,9 +75,9 @@ def patients() -> set[str]:
 
 @pytest.mark.parametrize(("first", "second"), in_either_order(orders, merges))
 def test_an_order_placed_while_its_patient_is_merged_follows(
-    here: Region, other: ThreadPoolExecutor, first: Deed, second: Deed
+    here: Region, others: ThreadPoolExecutor, first: Deed, second: Deed
 ) -> None:
-    both(here, other, first, second)
+    both(here, others, first, second)
     loop = the_loop("new")
     assert loop.patient_id == "ben"
     assert row_class("ServiceRequest").rows("ServiceRequest").get(id="new").patient == "ben"
@@ -97,17 +90,17 @@ def test_an_order_placed_while_its_patient_is_merged_follows(
 
 @pytest.mark.parametrize(("first", "second"), in_either_order(orders, parts))
 def test_an_order_placed_while_a_merge_is_undone_goes_back(
-    here: Region, other: ThreadPoolExecutor, first: Deed, second: Deed
+    here: Region, others: ThreadPoolExecutor, first: Deed, second: Deed
 ) -> None:
     merges(here)
-    both(here, other, first, second)
+    both(here, others, first, second)
     assert the_loop("new").patient_id == "ana"
     assert row_class("ServiceRequest").rows("ServiceRequest").get(id="new").patient == "ana"
 
 
 @pytest.mark.parametrize(("first", "second"), in_either_order(takes_up, merges))
 def test_what_follows_an_ended_loop_follows_its_patient(
-    here: Region, other: ThreadPoolExecutor, first: Deed, second: Deed
+    here: Region, others: ThreadPoolExecutor, first: Deed, second: Deed
 ) -> None:
     take(request("sr", **LAB), here.ehr)
     loop = the_loop("sr")
@@ -115,7 +108,7 @@ def test_what_follows_an_ended_loop_follows_its_patient(
     take(result("final", MONDAY), here.partner)
     workflow.perform(the(loop, "review-report").id, "acknowledge", here.gp, data=READ)
     workflow.perform(the(loop, "notify-patient").id, "tell", here.nina, data={"channel": "phone"})
-    both(here, other, first, second)
+    both(here, others, first, second)
     assert Loop.objects.get(based_on=loop).patient_id == "ben"
     parts(here)
     assert patients() == {"ana"}
@@ -123,20 +116,20 @@ def test_what_follows_an_ended_loop_follows_its_patient(
 
 @pytest.mark.parametrize(("first", "second"), in_either_order(dies, merges))
 def test_a_death_reported_while_the_record_is_merged_is_asked_of_the_one_that_counts(
-    here: Region, other: ThreadPoolExecutor, first: Deed, second: Deed
+    here: Region, others: ThreadPoolExecutor, first: Deed, second: Deed
 ) -> None:
     orders(here)
-    both(here, other, first, second)
+    both(here, others, first, second)
     assert (mortality.known_of("ana"), mortality.known_of("ben")) == ("to-confirm-death",) * 2
     assert patients() == {"ben"}
 
 
 @pytest.mark.parametrize(("first", "second"), in_either_order(is_confirmed, merges))
 def test_a_death_confirmed_while_the_record_is_merged_ends_what_is_open(
-    here: Region, other: ThreadPoolExecutor, first: Deed, second: Deed
+    here: Region, others: ThreadPoolExecutor, first: Deed, second: Deed
 ) -> None:
     orders(here)
-    both(here, other, first, second)
+    both(here, others, first, second)
     assert (mortality.known_of("ana"), mortality.known_of("ben")) == ("death-confirmed",) * 2
     assert (the_loop("new").end_reason, patients()) == ("patient-died", {"ben"})
 
@@ -144,7 +137,7 @@ def test_a_death_confirmed_while_the_record_is_merged_ends_what_is_open(
 @pytest.mark.parametrize("answer", ["confirm", "refute"])
 @pytest.mark.parametrize("is_first", [True, False])
 def test_an_answer_given_while_the_record_is_merged_counts(
-    here: Region, other: ThreadPoolExecutor, answer: str, is_first: bool
+    here: Region, others: ThreadPoolExecutor, answer: str, is_first: bool
 ) -> None:
     orders(here)
     dies(here)
@@ -153,7 +146,7 @@ def test_an_answer_given_while_the_record_is_merged_counts(
     def answers(here: Region) -> None:
         workflow.perform(question.id, answer, here.nina)
 
-    both(here, other, *((answers, merges) if is_first else (merges, answers)))
+    both(here, others, *((answers, merges) if is_first else (merges, answers)))
     assert mortality.known_of("ben") == ("death-confirmed" if answer == "confirm" else "")
     assert the_loop("new").end_reason == ("patient-died" if answer == "confirm" else "")
 
@@ -192,6 +185,8 @@ def test_whoever_merges_orders_answers_and_takes_back_at_once_waits_in_one_order
     assert set(Loop.objects.filter(kind="referral").values_list("patient_id", flat=True)) == {"ana"}
 
 
-def test_two_who_merge_the_same_records_the_other_way_round_merge_once(here: Region, other: ThreadPoolExecutor) -> None:
-    both(here, other, merges, lambda here: merge.merge("ben", "ana", here.gp))
+def test_two_who_merge_the_same_records_the_other_way_round_merge_once(
+    here: Region, others: ThreadPoolExecutor
+) -> None:
+    both(here, others, merges, lambda here: merge.merge("ben", "ana", here.gp))
     assert [(one.source, one.target) for one in Merge.objects.all()] == [("ana", "ben")]
