@@ -113,7 +113,7 @@ def wait_longer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def take_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a death has ended stays so."""
-    monkeypatch.setattr(death, "_taken_up", lambda *_given: [])
+    monkeypatch.setattr(death, "_take_up", lambda *_given: None)
 
 
 @pytest.mark.django_db
