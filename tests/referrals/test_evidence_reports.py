@@ -127,7 +127,7 @@ def test_a_result_withdrawn_after_the_review_is_asked_for_again(here: Region) ->
     arrives(here, {**void, "resultsInterpreter": [{"display": "Dr Lab"}]}, hours(8))
     assert open_kinds(loop) == ["decide-next-step", "fulfil"]
     arrives(here, result("final", hours(9), key="right"))
-    assert open_kinds(loop) == ["decide-next-step", "notify-patient", "review-report"]
+    assert open_kinds(loop) == ["decide-next-step", "review-report"]
 
 
 def test_a_result_withdrawn_after_the_end_is_asked_for_in_a_loop_that_its_successor_comes_to(here: Region) -> None:
