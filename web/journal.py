@@ -102,6 +102,7 @@ SENTENCES: dict[str, Words] = {
     "confirm-death/confirm": gettext_lazy("%(who)s confirmed that the patient has died."),
     "reassign": gettext_lazy("%(who)s handed it over to a colleague."),
     "transfer": gettext_lazy("%(who)s transferred the whole loop."),
+    "ask-once": gettext_lazy("%(who)s asked it once about two records that have become one."),
     "refute": gettext_lazy("%(who)s found that the patient lives."),
     "refute-death": gettext_lazy("%(who)s found that the patient lives."),
     "patient-died": gettext_lazy("%(who)s noted that the patient has died."),
