@@ -51,8 +51,9 @@ def databases(purpose: str, count: int, *, is_prepared: bool = False) -> Iterato
         _migrate(found[0])
         for name in names[1:]:
             _create(server, name, names[0])
-        extra = _PREPARED if is_prepared else {}
-        yield [{**database, "OPTIONS": {**database.get("OPTIONS", {}), **extra}} for database in found]
+        # no pool: processes that are forked would draw each other's connections from it
+        kept = {name: value for name, value in server.get("OPTIONS", {}).items() if name != "pool"}
+        yield [{**database, "OPTIONS": kept | (_PREPARED if is_prepared else {})} for database in found]
 
 
 def use(database: Settings) -> None:
