@@ -94,7 +94,7 @@ class Oracle(Lists):
         if _learn(item, case, opened, told, is_void=is_void, is_end=is_end):
             opened += self._tell_again(case, at, item, "to-tell-today" if is_void else "notify-patient")
         elif is_void:
-            untell(item, told)
+            untell(item, case, told)
         return opened
 
     def _tell_again(self, case: Case, at: datetime, item: Item, word: str) -> list[Item]:

@@ -59,11 +59,12 @@ def part(item: Item | None) -> Item | None:
     return item
 
 
-def untell(item: Item, told: Told) -> None:
+def untell(item: Item, case: Case, told: Told) -> None:
     """Nobody is told of what is void, unless something else was read too."""
     void = item.about if item.kind == "review-report" else told.get("report", "")
-    read = [one for one in item.case.items if (one.kind, one.stage) == ("review-report", "acknowledged")]
+    known = [*item.case.items, *case.items]
+    read = [one for one in known if (one.kind, one.stage) == ("review-report", "acknowledged")]
     if all(one is item or one.about == void for one in read):
-        for one in item.case.open("notify-patient"):
+        for one in case.open("notify-patient"):
             if one.stage != "to-tell-today":
                 one.end()

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from django.db import connection
-from django.db.models import Model, Q
+from django.db.models import BooleanField, ExpressionWrapper, Model, Q
 
 from referrals.models import Handoff, Loop, Owner
 
@@ -20,6 +20,7 @@ T = TypeVar("T")
 _OWNERS = ("accountable", "responsible", "performer_owner")
 _BY_ID = "loop.id = ANY(%s)"
 _ORDER = "ORDER BY loop.kind NOT IN ('unsolicited', 'upkeep'), loop.id"
+_HAS_REQUEST = ExpressionWrapper(~Q(kind__in=("unsolicited", "upkeep")), BooleanField())
 _OF_PATIENT = f'SELECT id FROM "{Loop._meta.db_table}" AS loop WHERE patient_id = %s {_ORDER} FOR UPDATE'  # noqa: S608
 _OF_HANDOFFS = f'loop.id IN (SELECT loop_id FROM "{Handoff._meta.db_table}" WHERE id = ANY(%s))'  # noqa: S608
 
@@ -49,11 +50,13 @@ def settled(find: Callable[[], Sequence[T]], loop_of: Callable[[T], Loop]) -> Se
 
 
 def _lines(loops: Sequence[Loop]) -> set[str]:
-    """Lock these loops and all that are about the same requests, in the order of their ids; gives the ids."""
+    """Lock these loops and all that are about the same requests, in everybody's order; gives the ids."""
     named = {loop.request_reference for loop in loops} - {""}
     firsts = [reference.removeprefix("ServiceRequest/") for reference in named]
     wanted = Q(pk__in=[loop.id for loop in loops]) | Q(request_id__in=firsts) | Q(about__in=named)
-    return set(Loop.objects.select_for_update().filter(wanted).order_by("id").values_list("id", flat=True))
+    return set(
+        Loop.objects.select_for_update().filter(wanted).order_by(_HAS_REQUEST, "id").values_list("id", flat=True)
+    )
 
 
 def hold_loops_of(patient_id: str) -> list[str]:

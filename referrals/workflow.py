@@ -275,7 +275,7 @@ def _perform(work: Work, act: Act) -> Outcome:
     is_void = "withdrawn" in decision.transition.sets
     is_to_tell = (is_new or is_void) and not {"contradicted", "resumed"} & decision.transition.sets
     is_to_tell = is_to_tell and not is_of_the_dead(loop) and _was_told(handoff.loop)
-    if is_void and (is_to_tell or not _has_read_another(handoff, act)):
+    if is_void and (is_to_tell or not _has_read_another(loop, handoff, act)):
         decision = _retold(decision, work.open_handoffs(loop), "to-tell-today" if is_to_tell else "overtaken")
     before = handoff.stage
     is_placers = _may_propose(act.action, standing.roles)
@@ -337,10 +337,14 @@ def _was_told(before: Loop) -> bool:
     return before.closed_at is None and before.based_on is not None and _was_told(before.based_on)
 
 
-def _has_read_another(handoff: Handoff, act: Act) -> bool:
-    """Whether a report was read besides the one that is void: the patient is still to be told of that."""
+def _has_read_another(loop: Loop, handoff: Handoff, act: Act) -> bool:
+    """Whether a report was read besides the one that is void: the patient is still to be told of that.
+
+    Here, or in the ``loop`` that has come after the handoff's own.
+    """
     void = handoff.focus if handoff.kind == "review-report" else act.data.get("report", "")
-    read = handoff.loop.handoffs.filter(kind="review-report", stage="acknowledged").exclude(pk=handoff.pk)
+    read = Handoff.objects.filter(loop__in={loop.id, handoff.loop_id}, kind="review-report", stage="acknowledged")
+    read = read.exclude(pk=handoff.pk)
     return read.exclude(focus=void).exists()
 
 

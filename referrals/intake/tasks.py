@@ -37,9 +37,9 @@ from referrals.receipts import is_receipt
 from referrals.subjects import patient_of
 from referrals.workflow import Act
 
-# What the Task of an ended loop says while a new loop is opened for it: the Task hears it besides.
 # What a placer's EHR says in its Task alone, and may change while it is performed.
 TOLD_BESIDES = frozenset({"input", "groupIdentifier"})
+# What the Task of an ended loop says while a new loop is opened for it: the Task hears it besides.
 IN_A_NEW_LOOP = frozenset({"contradict", STARTED_ANYWAY, DONE_ANYWAY})
 
 

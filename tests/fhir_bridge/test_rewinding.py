@@ -113,11 +113,7 @@ def test_it_is_done_hourly_and_nightly_and_gone_on_with_after_a_death(
 
 
 def test_an_older_version_than_we_have_seen_stops_all_writing_and_is_shown(
-    story: Story,
-    handoff: Handoff,
-    hospital: Partner,
-    ehr: FakeEhr,
-    backup: Shelf,
+    story: Story, handoff: Handoff, hospital: Partner, ehr: FakeEhr, backup: Shelf
 ) -> None:
     ehr.put(ehr.all("Task")[0] | {"status": "accepted"})
     take(hospital)

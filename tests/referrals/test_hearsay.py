@@ -168,6 +168,14 @@ def asked_to_cancel(here: Region) -> tuple[Loop, Handoff]:
     return loop, the(loop, "request-cancellation")
 
 
+def answered_by_phone(here: Region, action: str, data: dict[str, str]) -> tuple[Loop, Handoff, list[str]]:
+    """The loop, the request to cancel that somebody here has entered an answer to, and what was open after that."""
+    loop, asked = asked_to_cancel(here)
+    with clock.at(hours(3)):
+        workflow.perform(asked.id, action, here.nina, attested=True, data=BY_PHONE | data)
+    return loop, asked, open_kinds(loop)
+
+
 REFUSED = {"reason": "other", "reason_text": "The theatre is booked."}
 
 
@@ -178,10 +186,7 @@ REFUSED = {"reason": "other", "reason_text": "The theatre is booked."}
 def test_an_answer_to_a_request_to_cancel_that_was_told_and_comes_itself_is_the_same_answer(
     here: Region, action: str, data: dict[str, str], status: str
 ) -> None:
-    loop, asked = asked_to_cancel(here)
-    with clock.at(hours(3)):
-        workflow.perform(asked.id, action, here.nina, attested=True, data=BY_PHONE | data)
-    before = open_kinds(loop)
+    loop, asked, before = answered_by_phone(here, action, data)
     with clock.at(hours(4)):
         take(answer(asked, status, hours(4)), here.partner)
     after = Handoff.objects.get(pk=asked.pk)
@@ -195,10 +200,7 @@ def test_an_answer_to_a_request_to_cancel_that_was_told_and_comes_itself_is_the_
 def test_another_answer_to_a_request_to_cancel_than_was_told_asks_the_referrer(
     here: Region, action: str, data: dict[str, str], status: str
 ) -> None:
-    loop, asked = asked_to_cancel(here)
-    with clock.at(hours(3)):
-        workflow.perform(asked.id, action, here.nina, attested=True, data=BY_PHONE | data)
-    before = open_kinds(loop)
+    loop, asked, before = answered_by_phone(here, action, data)
     for at in (hours(4), hours(5)):
         with clock.at(at):
             take(answer(asked, status, at), here.partner)

@@ -89,6 +89,19 @@ def test_of_another_report_that_was_read_the_patient_is_still_told(ward: Ward) -
     assert ward.only(loop, "notify-patient").stage == "to-tell"
 
 
+def test_of_what_came_after_the_end_the_patient_is_still_told_when_the_first_report_is_void(ward: Ward) -> None:
+    loop, fulfil = reported(ward)
+    ward.acknowledge(loop)
+    for _time in range(3):
+        ward.does(ward.coordinator, ward.only(loop, "notify-patient"), "attempt", channel="phone")
+    why = {"reason": "no-contact-details", "second_person": "Practitioner/boss"}
+    ward.does(ward.coordinator, ward.only(loop, "notify-patient"), "not-reached", **why)
+    later = ward.does(ward.clinic, fulfil, "amend", report="DiagnosticReport/second", state="final").loop
+    ward.acknowledge(later)
+    ward.does(ward.clinic, fulfil, "withdraw-report", report=REPORT, reason="entered-in-error")
+    assert ward.only(later, "notify-patient").stage == "to-tell"
+
+
 def test_who_was_told_while_the_loop_goes_on_is_told_the_same_day(ward: Ward) -> None:
     loop, fulfil = reported(ward)
     ward.does(ward.clinic, fulfil, "amend", report="DiagnosticReport/second", state="final")
