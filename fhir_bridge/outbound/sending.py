@@ -168,19 +168,22 @@ def _is(identifier: Resource, own: Mapping[str, str]) -> bool:
 
 
 def _remote_ids(link: Link, body: Resource, material: Material) -> dict[Key, str]:
-    """The partner's ids of what the body refers to; `Waiting` for what is still on its way there."""
+    """The partner's ids of what the body refers to; `Waiting` for what is still on its way there, unless something
+    else will never come: whoever waits for both would wait without a word.
+    """
     named = frozenset(references.targets(body, our_base())) - {(link.type, link.local_id)}
     found = {**material.linked, **linked(link.partner_id, named - material.asked)}
-    known = {}
-    for type_, local_id in named & found.keys():
+    known, awaited = {}, []
+    for type_, local_id in sorted(named & found.keys()):
         remote_id, state = found[type_, local_id]
-        if remote_id is None and state == Link.State.CLEAN:
+        if remote_id is not None:
+            known[type_, local_id] = remote_id
+        elif state == Link.State.CLEAN:
             raise errors.Incorrect(f"It refers to {type_}/{local_id}, whose sending was given up.")
-        if remote_id is None and state == Link.State.HELD and type_ not in _INDISPENSABLE:
-            continue
-        if remote_id is None:
-            raise Waiting(f"It waits until {type_}/{local_id} exists at the partner.")
-        known[type_, local_id] = remote_id
+        elif state != Link.State.HELD or type_ in _INDISPENSABLE:
+            awaited.append(f"{type_}/{local_id}")
+    if awaited:
+        raise Waiting(f"It waits until {awaited[0]} exists at the partner.")
     return known
 
 

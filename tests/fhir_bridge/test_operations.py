@@ -13,13 +13,13 @@ from bench.fake_ehr import Answer, FakeEhr
 from fhir_bridge import operations, status, tasks
 from fhir_bridge.inbound import applying, reconciling
 from fhir_bridge.models import Inbox, Link, Partner, Subscription
-from fhir_bridge.outbound import pushing
+from fhir_bridge.outbound import pushing, sending
 from fhir_bridge.pending import inbox
 from records import clock, store
 from records.errors import Incorrect, NotFound
 from referrals import workflow
 from referrals.models import Handoff
-from tests.fhir_bridge.story import Story
+from tests.fhir_bridge.story import ANA, Story, keep
 
 
 def sync() -> str:
@@ -71,6 +71,25 @@ def test_trouble_is_listed_without_patient_data_and_can_be_given_up_with_a_reaso
     assert Handoff.objects.get(loop=trouble.loop_id).stage == "discarded"
     with pytest.raises(NotFound):
         operations.retry("Link/0", story.nina)
+
+
+def test_what_can_never_be_sent_is_said_whatever_else_it_waits_for(story: Story, hospital: Partner) -> None:
+    seen = [
+        keep(
+            {
+                "resourceType": "Observation",
+                "status": "final",
+                "subject": {"reference": f"Patient/{ANA}"},
+                "code": {"text": f"Reading {number}"},
+            }
+        )
+        for number in range(20)
+    ]
+    story.refer(supportingInfo=[{"reference": f"Observation/{id_}"} for id_ in seen])
+    Link.objects.filter(type="Patient").update(state=Link.State.CLEAN, due_at=None)  # given up
+
+    with pytest.raises(Incorrect, match=f"Patient/{ANA}, whose sending was given up"):
+        sending.compose(Link.objects.get(type="ServiceRequest"))
 
 
 def test_a_paused_partner_hears_nothing_and_everything_goes_out_once_it_is_resumed(
