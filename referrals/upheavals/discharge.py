@@ -5,19 +5,18 @@ keeps the stay. CPT 99496/99495: contact within 2 business days, a visit within 
 A readmission supersedes that visit; pending results stay with whoever was to read them (PATHWAYS §5).
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from records import access, clock, dates, store
 from records.access import Actor
 from records.json import Resource
 from records.types import row_class
-from referrals import people, sharing, workflow
+from referrals import locking, people, sharing, workflow
 from referrals.kinds import FOLLOW_UP, SNOMED
 from referrals.models import Handoff, Loop, Owner
 from referrals.parties import current_patient, held, local, practitioner_of, root_of
@@ -67,12 +66,14 @@ def discharge(encounter: Resource, actor: Actor) -> None:
 def readmit(encounter: Resource, actor: Actor) -> None:
     """Supersede the visits that were to follow an earlier stay; what is heard late of one before it supersedes nothing."""
     _type, patient = local(encounter.get("subject"))
-    loops = Loop.objects.filter(kind="follow-up", closed_at=None, patient_id=current_patient(patient))
+
+    def superseded() -> list[Handoff]:
+        visits = _open("follow-up", current_patient(patient))
+        return [one for one in visits if _stay_before(one.loop) and _comes_after(encounter, one.loop)]
+
     acts = [
-        Act(handoff.id, "supersede", data={"reason": "superseded"}, evidence=f"Encounter/{encounter['id']}")
-        for loop in loops.order_by("id")
-        if _stay_before(loop) and _comes_after(encounter, loop)
-        for handoff in loop.handoffs.filter(kind="fulfil", closed_at=None)
+        Act(visit.id, "supersede", data={"reason": "superseded"}, evidence=f"Encounter/{encounter['id']}")
+        for visit in locking.settled(superseded, lambda visit: visit.loop)
     ]
     workflow.perform_many(acts, replace(actor, kind="system"))
 
@@ -129,9 +130,8 @@ def _hand_over_results(encounter: Resource, patient: str, clinician: Owner | Non
     named = {"responsible": clinician, "holder": discharging}
     data = {name: owner.pk for name, owner in named.items() if owner is not None}
     acts = [
-        Act(handoff.id, "discharge", at=_ended_at(encounter), data=data, evidence=f"Encounter/{encounter['id']}")
-        for loop in _pending(encounter, patient)
-        for handoff in loop.handoffs.filter(kind="fulfil", closed_at=None)[:1]
+        Act(test.id, "discharge", at=_ended_at(encounter), data=data, evidence=f"Encounter/{encounter['id']}")
+        for test in locking.settled(lambda: _pending(encounter, patient), lambda test: test.loop)
     ]
     outcomes = workflow.perform_many(acts, baton)
     if clinician is not None:
@@ -140,15 +140,25 @@ def _hand_over_results(encounter: Resource, patient: str, clinician: Owner | Non
             store.share_many(known, [clinician.organization])
 
 
-def _pending(encounter: Resource, patient: str) -> Iterator[Loop]:
-    """The open test orders of the stay: those that name it, and those of its house that were placed while it lasted."""
+def _pending(encounter: Resource, patient: str) -> list[Handoff]:
+    """Of each open test order of the stay a test; those that name the stay, and of its house those placed while it lasted."""
     began = dates.period_of((encounter.get("period") or {}).get("start", ""))
     ended, house = _ended_at(encounter), root_of(encounter.get("serviceProvider"))
-    for loop in Loop.objects.filter(kind="test-order", patient_id=patient, closed_at=None).order_by("id"):
+    found: dict[str, Handoff] = {}
+    for test in _open("test-order", patient):
+        loop = test.loop
         _type, stay = local(held("ServiceRequest", loop.request_id or "").get("encounter"))
         lasted = began is not None and ended is not None and began[0] <= loop.ordered_at <= ended
         if stay == encounter["id"] or (not stay and lasted and bool(house) and loop.placer == house):
-            yield loop
+            found.setdefault(loop.id, test)
+    return list(found.values())
+
+
+def _open(kind: str, patient: str) -> QuerySet[Handoff]:
+    """What is open with performers in the patient's loops of one kind."""
+    in_hand = Handoff.objects.filter(kind="fulfil", closed_at=None, loop__closed_at=None)
+    of_patient = in_hand.filter(loop__kind=kind, loop__patient_id=patient)
+    return of_patient.select_related("loop").order_by("loop_id", "id")
 
 
 def _outpatient_clinician(patient: str) -> Owner | None:

@@ -136,6 +136,25 @@ def its_ehr_sends(here: Region) -> None:
     take(body, here.ehr)
 
 
+def stays(status: str, key: str, at: float) -> Doing:
+    """The practice's EHR says so of a stay in its own beds."""
+    body = {
+        "resourceType": "Encounter",
+        "id": key,
+        "status": status,
+        "class": {"code": "IMP"},
+        "subject": {"reference": "Patient/ana"},
+        "period": {"start": hours(at).isoformat()} | ({"end": hours(at).isoformat()} if status == "finished" else {}),
+        "serviceProvider": {"reference": "Organization/practice"},
+        "priority": {"coding": [{"code": "EL"}]},
+    }
+    return lambda here: take(said(body, hours(at)), here.ehr)
+
+
+def visit_off(here: Region) -> None:
+    workflow.perform(fulfil("practice").id, "cancel", here.nina, data={"reason": "withdrawn"})
+
+
 def no_longer(action: str = "cancel") -> Doing:
     return act("fulfil", action, reason="withdrawn")
 
@@ -152,6 +171,7 @@ BEFORE: dict[str, tuple[Doing, ...]] = {
     "collected": (panel_ordered, specimen("available", 1)),
     "unmatched": (panel_ordered, unnamed),
     "bidden": (bidden,),
+    "discharged": (stays("finished", "stay", 0),),
 }
 DOING: dict[str, Doing] = {
     "send": act("dispatch", "send"),
@@ -181,6 +201,8 @@ DOING: dict[str, Doing] = {
     "match": matches,
     "revoke": orders("revoked"),
     "hold": orders("on-hold"),
+    "visit off": visit_off,
+    "readmitted": stays("in-progress", "again", 4),
 }
 EVIDENCE = """
 tested: r1 final || r2 final
@@ -206,6 +228,7 @@ accepted: books || starts
 accepted: starts || books
 declined: redirect || books
 declined: close || books
+discharged: visit off || readmitted
 """
 REQUESTS = """
 ordered: send || its EHR sends
@@ -253,7 +276,7 @@ def left() -> list[tuple[Any, ...]]:
         for type_, keys in {
             "DiagnosticReport": ("r1", "r2"),
             "Appointment": ("visit", "v2"),
-            "Encounter": ("contact",),
+            "Encounter": ("contact", "again"),
             "Task": ("from-ehr",),
         }.items()
         for key in keys
