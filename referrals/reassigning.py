@@ -74,9 +74,10 @@ def hand_over(
     loops = Loop.objects.filter(meant, responsible=person, closed_at=None).select_related("accountable")
     for loop in loops.order_by("id"):
         followed = to if to is not None and to.kind == Owner.Kind.PERSON else loop.accountable
-        # every open loop has an open handoff (law 1); which one says it makes no difference
-        some = Handoff.objects.filter(loop=loop, closed_at=None).order_by("id").values_list("id", flat=True)[0]
-        acts.append(Act(some, "transfer", data=_data(note, responsible=_reference(followed))))
+        # Which one says it makes no difference; without any the loop has been closed by somebody else just now.
+        some = Handoff.objects.filter(loop=loop, closed_at=None).order_by("id").values_list("id", flat=True).first()
+        if some is not None:
+            acts.append(Act(some, "transfer", data=_data(note, responsible=_reference(followed))))
     return _perform(acts, actor) if acts else []
 
 

@@ -11,7 +11,7 @@ from django.db.models import Case, Q, When
 from records import access
 from records.access import Actor
 from records.json import Resource
-from referrals import workflow
+from referrals import locking, workflow
 from referrals.lifecycle import WITH_REQUEST
 from referrals.models import Handoff
 from referrals.parties import local
@@ -46,19 +46,20 @@ def lose_service(service_id: str, actor: Actor, *, evidence: str = "") -> None:
 
 
 def _beside(action: str, concerned: Q, actor: Actor, *, evidence: str) -> None:
-    open_ones = Handoff.objects.filter(concerned, closed_at=None, loop__kind__in=WITH_REQUEST)
+    open_ones = Handoff.objects.filter(concerned, closed_at=None, loop__kind__in=WITH_REQUEST).select_related("loop")
     first_performed = open_ones.annotate(rank=Case(When(kind="fulfil", then=0), default=1)).order_by(
         "rank", "opened_at", "id"
     )
-    keys = _one_of_each_loop(first_performed.values_list("loop", "id"))
-    workflow.perform_many([Act(key, action, evidence=evidence) for key in keys], replace(actor, kind="system"))
+    anchors = locking.settled(lambda: _one_of_each_loop(first_performed.all()), lambda anchor: anchor.loop)
+    acts = [Act(anchor.id, action, evidence=evidence) for anchor in anchors]
+    workflow.perform_many(acts, replace(actor, kind="system"))
 
 
-def _one_of_each_loop(pairs: Iterable[tuple[str, str]]) -> list[str]:
+def _one_of_each_loop(handoffs: Iterable[Handoff]) -> list[Handoff]:
     """The first handoff of each loop, in the order of the loops."""
-    first: dict[str, str] = {}
-    for loop, key in pairs:
-        first.setdefault(loop, key)
+    first: dict[str, Handoff] = {}
+    for handoff in handoffs:
+        first.setdefault(handoff.loop_id, handoff)
     return [first[loop] for loop in sorted(first)]
 
 

@@ -155,6 +155,10 @@ def visit_off(here: Region) -> None:
     workflow.perform(fulfil("practice").id, "cancel", here.nina, data={"reason": "withdrawn"})
 
 
+def lives_in(state: str) -> Doing:
+    return lambda here: take({**store.get("Patient", "ana"), "address": [{"state": state}]}, here.ehr)
+
+
 def no_longer(action: str = "cancel") -> Doing:
     return act("fulfil", action, reason="withdrawn")
 
@@ -171,6 +175,7 @@ BEFORE: dict[str, tuple[Doing, ...]] = {
     "collected": (panel_ordered, specimen("available", 1)),
     "unmatched": (panel_ordered, unnamed),
     "bidden": (bidden,),
+    "known address": (sent, lives_in("TX")),
     "discharged": (stays("finished", "stay", 0),),
 }
 DOING: dict[str, Doing] = {
@@ -201,6 +206,7 @@ DOING: dict[str, Doing] = {
     "match": matches,
     "revoke": orders("revoked"),
     "hold": orders("on-hold"),
+    "moves": lives_in("MA"),
     "visit off": visit_off,
     "readmitted": stays("in-progress", "again", 4),
 }
@@ -229,6 +235,8 @@ accepted: starts || books
 declined: redirect || books
 declined: close || books
 discharged: visit off || readmitted
+known address: declines || moves
+known address: cancel || moves
 """
 REQUESTS = """
 ordered: send || its EHR sends
