@@ -36,6 +36,7 @@ def leave(user: User, organization: str, actor: Actor) -> None:
     if not people.may_manage(actor, organization):
         raise Forbidden(_("Only the organisation's supervisors and administrators can do this."))
     with transaction.atomic():
+        pools.hold_house(organization)
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         _close_list(user, organization)
         if found := left_with(user, organization):

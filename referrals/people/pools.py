@@ -10,6 +10,7 @@ from records import access, clock, store
 from records.access import SYSTEM, Actor
 from records.errors import Conflict, Forbidden, Incorrect, Issue, NotFound
 from records.json import Resource
+from records.models import Tenant
 from referrals.models import Handoff, Membership, Owner, Pool, PoolMember, User
 from referrals.people.owners import name_of
 from referrals.people.reading import OVERSEERS
@@ -81,7 +82,8 @@ def change_pool(
         raise Forbidden(_("Only the organisation's supervisors and administrators can do this."))
     team = list(members) if members is not None else None
     with transaction.atomic():
-        pool = Pool.objects.select_for_update(of=("self",)).select_related("owner", "supervisor").get(pk=pool.pk)
+        hold_house(pool.organization)
+        pool = find_pool(pool.pk, pool.organization)
         _refuse_strangers(pool.organization, team or (), supervisor)
         if team is not None:
             pool.members.all().delete()
@@ -92,6 +94,11 @@ def change_pool(
         Owner.objects.filter(pk=pool.owner_id).update(name=pool.name)
         store.write(care_team(pool, members_of(pool)), actor=actor, audience=[pool.organization])
     return find_pool(pool.pk, pool.organization)
+
+
+def hold_house(organization: str) -> None:
+    """Change who reads which list one after the other: of two last readers only the first may go."""
+    list(Tenant.objects.select_for_update(no_key=True).filter(organization=organization))
 
 
 def members_of(pool: Pool) -> list[User]:

@@ -10,7 +10,7 @@ from records import clock, store
 from records.access import SYSTEM
 from records.errors import Conflict, Incorrect
 from referrals import leaving, people, workflow
-from referrals.models import Handoff, Loop, Membership, Owner, User
+from referrals.models import Handoff, Loop, Membership, Owner, Pool, User
 from referrals.opening import Order
 from referrals.upheavals import death
 from tests.referrals.meanwhile import meanwhile
@@ -66,6 +66,21 @@ def test_nobody_is_given_work_who_is_leaving(town: Ward, others: ThreadPoolExecu
         given.result()
     assert Handoff.objects.get(pk=dispatch.pk).list == town.practice_pool
     assert not Owner.objects.get(kind="person", key="ada").internal
+
+
+def test_of_two_last_readers_only_the_first_may_leave(town: Ward, others: ThreadPoolExecutor) -> None:
+    town.order()
+    ada, ben = stranger("ada"), stranger("ben")
+    chief = people.actor_for(hire("chief", "administrator").user)
+    with clock.at(MONDAY):
+        people.change_pool(Pool.objects.get(owner=town.practice_pool), chief, members=[ada, ben])
+    Membership.objects.filter(organization="practice", roles__overlap=["coordinator", "supervisor"]).delete()
+    with transaction.atomic():
+        leaving.leave(ada, "practice", chief)
+        second = meanwhile(others, lambda: leaving.leave(ben, "practice", chief))
+    with pytest.raises(Conflict) as refused:
+        second.result()
+    assert [issue.expression for issue in refused.value.issues] == [f"CareTeam/{town.practice_pool.key}"]
 
 
 def test_postgresql_itself_lets_no_work_come_to_a_list_that_loses_its_reader(
