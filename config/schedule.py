@@ -27,6 +27,7 @@ SCHEDULE = (
     Job("escalation", timedelta(minutes=1), "referrals.escalation.sweep"),
     Job("mail", timedelta(minutes=1), "referrals.mailing.send_due"),
     Job("silence", timedelta(minutes=1), "referrals.upheavals.silence.sweep"),
+    Job("merges", timedelta(minutes=1), "referrals.upheavals.merge.sweep"),
     Job("push", timedelta(seconds=5), "fhir_bridge.tasks.push_due"),
     Job("pull", timedelta(seconds=10), "fhir_bridge.tasks.pull_due"),
     Job("ageing", timedelta(minutes=1), "fhir_bridge.pending.ageing.sweep"),

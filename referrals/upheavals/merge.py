@@ -5,7 +5,8 @@ or a person here (`referrals.upheavals.duplicates`). What merely looks alike is 
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Q
@@ -23,6 +24,7 @@ from referrals.parties import held, local, merged_along
 from referrals.upheavals import death
 
 LOOP = "Loop"
+LATELY = timedelta(days=1)
 
 
 def replaced_by(patient: Resource) -> str:
@@ -49,7 +51,7 @@ def merge(source: str, target: str, actor: Actor) -> Merge | None:
     survivor = mortality.hold(target)
     is_said = any(map(death.is_said_of, (source, survivor)))
     loops = locking.hold_loops_of(source)  # those opened meanwhile, too
-    moved = [[type_, key] for type_, keys in _rows_of(source).items() for key in keys]
+    moved = [[type_, key] for type_, key, _patient in _rows_of([source])]
     _follow(moved, source, survivor)
     workflow.change_loops(loops, actor, "merge-patient", patient_id=survivor)
     readers = Audience.objects.filter(type="Patient", row=source).values_list("organization", flat=True)
@@ -79,10 +81,7 @@ def note(type_: str, key: str, resource: Resource) -> None:
     patient = row_class(type_).patient_of(resource) if type_ != "Patient" else ""
     if not patient or not Merge.objects.filter(source=patient, undone_at=None).exists():
         return
-    target = mortality.share(patient)
-    row_class(type_).rows(type_).filter(id=key).update(patient=target)
-    for known in _passed(patient):
-        _remember(known, [[type_, key]])
+    _bring(type_, key, patient)
 
 
 def note_many(resources: Sequence[Resource]) -> None:
@@ -94,6 +93,27 @@ def note_many(resources: Sequence[Resource]) -> None:
     for one in resources:
         if patients[id(one)] in merged:
             note(one["resourceType"], one["id"], one)
+
+
+def sweep(now: datetime) -> int:
+    """Let what was being written while its patient was merged follow; gives how much did.
+
+    Its writer saw no merge yet, and the merge no such row. No transaction lasts as long as `LATELY`.
+    """
+    lately = Merge.objects.filter(undone_at=None, merged_at__gte=now - LATELY)
+    left = list(_rows_of(list(lately.values_list("source", flat=True))))
+    for row in left:
+        with transaction.atomic():
+            _bring(*row)
+    return len(left)
+
+
+def _bring(type_: str, key: str, patient: str) -> None:
+    """Let what is filed under a merged record be under the one that counts, and remember by which merges it came there."""
+    target = mortality.share(patient)
+    row_class(type_).rows(type_).filter(id=key, patient=patient).update(patient=target)
+    for known in _passed(patient):
+        _remember(known, [[type_, key]])
 
 
 def _undo(known: Merge, actor: Actor) -> None:
@@ -131,16 +151,15 @@ def _remember(known: Merge, pairs: list[list[str]]) -> None:
     known.save(update_fields=["moved"])
 
 
-def _rows_of(patient_id: str) -> dict[str, list[str]]:
-    """Everything in a patient's compartment but the Patient, by type."""
-    found = {
-        type_: list(row.rows(type_).filter(patient=patient_id).values_list("id", flat=True))
-        for type_, row in TYPES.items()
-        if type_ != "Patient"
-    }
-    for type_, key in OtherResource.objects.filter(patient=patient_id).values_list("type", "id"):
-        found.setdefault(type_, []).append(key)
-    return found
+def _rows_of(patients: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Everything in these patients' compartments but the Patients: its type, its id, and whose it is."""
+    if not patients:
+        return
+    for type_, row in TYPES.items():
+        if type_ != "Patient":
+            rows = row.rows(type_).filter(patient__in=patients)
+            yield from ((type_, key, patient) for key, patient in rows.values_list("id", "patient"))
+    yield from OtherResource.objects.filter(patient__in=patients).values_list("type", "id", "patient")
 
 
 def _follow(pairs: list[list[str]], source: str, target: str) -> None:

@@ -16,7 +16,7 @@ from referrals.models import Handoff, Loop, Merge
 from referrals.upheavals import death, merge
 from tests.referrals.exchange import concept, request, result, take, the, the_loop
 from tests.referrals.meanwhile import meanwhile
-from tests.referrals.region import Region, build
+from tests.referrals.region import Region, build, keep
 from tests.referrals.ward import MONDAY
 
 LAB = {"code": {"text": "CBC"}, "category": [concept("108252007")]}
@@ -96,6 +96,20 @@ def test_an_order_placed_while_a_merge_is_undone_goes_back(
     both(here, others, first, second)
     assert the_loop("new").patient_id == "ana"
     assert row_class("ServiceRequest").rows("ServiceRequest").get(id="new").patient == "ana"
+
+
+def test_what_is_being_written_while_its_patient_is_merged_follows_soon(
+    here: Region, others: ThreadPoolExecutor
+) -> None:
+    with transaction.atomic():
+        about = {"subject": {"reference": "Patient/ana"}}
+        keep({"resourceType": "List", "id": "plan", "status": "current", "mode": "working", **about})
+        meanwhile(others, lambda: merges(here)).result()
+    assert [merge.sweep(MONDAY), merge.sweep(MONDAY)] == [1, 0]
+    row = row_class("List").rows("List").filter(id="plan")
+    assert row.get().patient == "ben"
+    parts(here)
+    assert row.get().patient == "ana"
 
 
 @pytest.mark.parametrize(("first", "second"), in_either_order(takes_up, merges))
