@@ -1,6 +1,6 @@
 """Candidates for evidence that names no order of ours: ranked with their reasons, never chosen for anybody."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,38 +27,45 @@ KINDS = {"DiagnosticReport": "test-order", "Specimen": "test-order", "Appointmen
 class Candidate:
     """An order that the evidence may belong to; ``reasons`` say what speaks for it, the weightiest first.
 
-    ``is_named``: the evidence names this very order, by reference or number.
+    ``is_named``: the evidence names this very order, by reference or number. ``is_sought``: somebody looked for its patient.
     """
 
     loop: Loop
     score: int
     reasons: tuple[Words, ...]
     is_named: bool = False
+    is_sought: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Clue:
-    """What the evidence says: its resource, the Patients that it may mean, the orders that it names, and when it was."""
+    """What the evidence says: its resource, the Patients that it may mean, the orders that it names, and when it was; and
+    the Patients that a person has ``sought`` for it.
+    """
 
     evidence: Resource
     patients: frozenset[str]
+    sought: frozenset[str]
     named: frozenset[str]
     numbered: frozenset[str]
     at: datetime | None
 
 
-def candidates(handoff: Handoff) -> list[Candidate]:
-    """The orders of the receiving organisation that a match-evidence handoff's evidence may belong to, best first."""
+def candidates(handoff: Handoff, sought: Collection[str] = ()) -> list[Candidate]:
+    """The orders of the receiving organisation that a match-evidence handoff's evidence may belong to, best first.
+
+    ``sought`` are ids of Patients whose orders somebody wants to choose from, whatever the evidence says: these lead.
+    """
     type_, key = local({"reference": handoff.loop.about})
     evidence = held(type_, key)
     if not evidence:
         return []
-    clue = _clue(evidence)
+    clue = _clue(evidence, sought)
     found = (_judge(loop, clue) for loop in _possible(handoff, clue))
     return sorted(found, key=lambda one: (-one.score, -one.loop.ordered_at.timestamp()))[:MOST]
 
 
-def _clue(evidence: Resource) -> _Clue:
+def _clue(evidence: Resource, sought: Collection[str]) -> _Clue:
     based_on = [one for one in evidence.get("basedOn", ()) if isinstance(one, dict)]
     named = {key for type_, key in map(local, based_on) if type_ == "ServiceRequest"}
     numbers = [*listed(evidence.get("identifier")), *(one["identifier"] for one in based_on if one.get("identifier"))]
@@ -68,7 +75,14 @@ def _clue(evidence: Resource) -> _Clue:
         if one.get("system") and one.get("value")
         for stored in store.find_by_identifier("ServiceRequest", one["system"], one["value"])
     }
-    return _Clue(evidence, _people(patient_of(evidence)), frozenset(named), frozenset(numbered), _time_of(evidence))
+    return _Clue(
+        evidence,
+        _people(patient_of(evidence)),
+        frozenset(map(current_patient, sought)),
+        frozenset(named),
+        frozenset(numbered),
+        _time_of(evidence),
+    )
 
 
 def _people(reference: Mapping[str, Any]) -> frozenset[str]:
@@ -100,7 +114,7 @@ def _possible(handoff: Handoff, clue: _Clue) -> list[Loop]:
     """The loops that the evidence names, and those of a patient who may be its patient."""
     recent = Q(closed_at=None) | Q(closed_at__gte=clock.now() - LATELY)
     ours = Loop.objects.filter(recent, accountable__organization=handoff.loop.accountable.organization)
-    wanted = Q(request_id__in=clue.named | clue.numbered) | Q(patient_id__in=clue.patients)
+    wanted = Q(request_id__in=clue.named | clue.numbered) | Q(patient_id__in=clue.patients | clue.sought)
     orders = ours.exclude(request_id=None).filter(wanted).select_related("accountable")
     return list(orders.order_by("-ordered_at")[: MOST * 5])
 
@@ -108,6 +122,7 @@ def _possible(handoff: Handoff, clue: _Clue) -> list[Loop]:
 def _judge(loop: Loop, clue: _Clue) -> Candidate:
     request = held("ServiceRequest", loop.request_id or "")
     told: tuple[tuple[bool, int, Words], ...] = (
+        (loop.patient_id in clue.sought, 200, _("you looked for this patient")),
         (loop.request_id in clue.named, 50, _("it names this order")),
         (loop.request_id in clue.numbered, 45, _("same order number")),
         (loop.patient_id in clue.patients, 40, _("same patient")),
@@ -117,10 +132,13 @@ def _judge(loop: Loop, clue: _Clue) -> Candidate:
         (_is_in_time(loop, clue.at), 10, _("done after it was ordered")),
         (loop.closed_at is None, 5, _("still open")),
     )
-    is_named = loop.request_id in clue.named | clue.numbered
     holding = [(weight, words) for holds, weight, words in told if holds]
     return Candidate(
-        loop, sum(weight for weight, _words in holding), tuple(words for _weight, words in holding), is_named
+        loop,
+        sum(weight for weight, _words in holding),
+        tuple(words for _weight, words in holding),
+        is_named=loop.request_id in clue.named | clue.numbered,
+        is_sought=loop.patient_id in clue.sought,
     )
 
 

@@ -7,14 +7,17 @@ from django.utils.translation import gettext as _
 
 from records.access import Actor
 from records.json import Resource
-from referrals import matching
+from referrals import directory, matching
 from referrals.evidence.naming import performers_of
 from referrals.matching import Candidate
 from referrals.parties import held, local, same_patient
 from referrals.subjects import patient_of
 from referrals.vocabulary import Words
 from referrals.worklists import LoopView
-from web import linked, organisations, reading, words
+from web import linked, organisations, patients, reading, words
+from web.workplace import StaffRequest
+
+FIND = "find-order"
 
 
 def choices(candidates: Iterable[Candidate]) -> list[tuple[str, Words]]:
@@ -25,14 +28,27 @@ def choices(candidates: Iterable[Candidate]) -> list[tuple[str, Words]]:
     ]
 
 
-def candidates(view: LoopView) -> list[Candidate]:
+def look_for(request: StaffRequest, loop_id: str) -> None:
+    """Keep in the session for whose orders somebody looks, for this loop alone: it must be in no address."""
+    request.session[FIND] = [loop_id, patients.typed(request)]
+
+
+def sought(request: StaffRequest, loop_id: str) -> str:
+    """What was typed into the search on this loop's page last."""
+    found, words = request.session.get(FIND, ("", ""))
+    return str(words) if found == loop_id else ""
+
+
+def candidates(request: StaffRequest, view: LoopView) -> list[Candidate]:
     """The orders that the evidence of an unsolicited loop may belong to, best first; none once it is matched."""
     waiting = [one.row for one in view.handoffs if one.row.is_open and one.row.kind == "match-evidence"]
-    return [one for handoff in waiting for one in matching.candidates(handoff)]
+    words = sought(request, view.row.id) if waiting else ""
+    people = [hit.id for hit in directory.find_patients(request.actor, words)] if words else []
+    return [one for handoff in waiting for one in matching.candidates(handoff, people)]
 
 
 def shown(
-    actor: Actor, view: LoopView, proofs: Iterable[linked.Linked], found: Sequence[Candidate]
+    request: StaffRequest, view: LoopView, proofs: Iterable[linked.Linked], found: Sequence[Candidate]
 ) -> dict[str, Any] | None:
     """What the page of an unsolicited loop shows of its evidence; None for every other loop.
 
@@ -42,16 +58,19 @@ def shown(
         return None
     report = next((one for one in proofs if one.reference == view.row.about), None)
     body = report.body if report else {}
-    named = [one for one in found if one.is_named]
+    named, words_sought = [one for one in found if one.is_named], sought(request, view.row.id)
     differs = bool(body) and any(not same_patient(one.loop.patient_id, patient_of(body)) for one in named)
     told = [
-        (_("Sender"), _sender(actor, body)),
+        (_("Sender"), _sender(request.actor, body)),
         (_("Patient on the report"), _subject(body)),
         (_("Patient of the order"), "; ".join(map(_person, named))),
     ]
     return {
         "report": report,
         "differs": differs,
+        "is_open": any(one.row.is_open for one in view.handoffs),
+        "find": words_sought,
+        "is_missed": bool(words_sought) and not any(one.is_sought for one in found),
         "facts": [(label, value or _("Not known")) for label, value in told],
         "candidates": [
             {"id": one.loop.id, "title": _title(one), "patient": _person(one), "reasons": _reasons(one)}

@@ -58,7 +58,12 @@ def _deceased(body: Resource) -> str:
 
 def remember(request: StaffRequest) -> None:
     """Keep what was searched for in the session: it is about a person and must be in no address."""
-    request.session[FIND] = request.POST.get("find", "").strip()[:200]
+    request.session[FIND] = typed(request)
+
+
+def typed(request: StaffRequest) -> str:
+    """What stands in the form of the search."""
+    return request.POST.get("find", "").strip()[:200]
 
 
 def found(request: StaffRequest) -> dict[str, Any]:

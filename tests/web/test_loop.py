@@ -9,10 +9,9 @@ from django.utils import timezone
 
 from fhir_bridge.models import Link, Partner
 from records import clock, store
-from records.access import SYSTEM, Actor
+from records.access import SYSTEM
 from records.types import row_class
 from referrals import people
-from referrals.evidence import asking
 from referrals.models import Escalation, Handoff, Loop, User
 from referrals.pathways import REASONS
 from tests.web.conftest import Story, refer
@@ -264,43 +263,6 @@ def test_it_is_sent_to_several_services_by_ticking_them_with_their_waits(
         (hospital, True),
         (story.loop.performer, True),
     }
-
-
-def test_whoever_matches_a_report_reads_it_and_sees_that_its_patient_is_not_the_orders(
-    as_boris: Client, boris: User, story: Story, hospital: str
-) -> None:
-    boris.language = "en"
-    boris.save()
-    other = {"resourceType": "Patient", "id": "other", "name": [{"given": ["Ben"], "family": "Brown"}]}
-    store.write(other | {"birthDate": "1950-02-01"}, actor=SYSTEM)
-    lakeside = Actor(id="client:clinic", kind="client", display="Lakeside", organization="org-clinic")
-    report = {
-        "resourceType": "DiagnosticReport",
-        "id": "strange",
-        "status": "final",
-        "code": {"text": "Echocardiogram"},
-        "subject": {"reference": "Patient/other"},
-        "performer": [{"reference": "Organization/org-clinic"}],
-        "basedOn": [{"reference": f"ServiceRequest/{story.loop.request_id}"}],
-        "issued": clock.now().isoformat(),
-        "conclusion": "Ejection fraction 35 %.",
-    }
-    store.write(report, actor=SYSTEM, audience=["org-clinic"])
-    loop_id = asking.ask_for_match(report, story.loop.accountable, lakeside)
-
-    assert "Match a result to its order: Echocardiogram" in as_boris.get("/?scope=organisation").content.decode()
-    page = as_boris.get(f"/loops/{loop_id}/").content.decode()
-    for words in (
-        "Echocardiogram</h1>",
-        "Lakeside Clinic",
-        "Ben Brown · 1 Feb 1950",
-        "María José García · 12 Apr 1961 · MRN-4471",
-        "The request matches, the patient differs.",
-        "it names this order",
-    ):
-        assert words in page, words
-    document = as_boris.get(f"/loops/{loop_id}/evidence/DiagnosticReport/strange/")
-    assert "Ejection fraction 35 %." in document.content.decode()
 
 
 def test_after_the_end_the_report_can_still_be_declared_void_or_amended_on_the_page(

@@ -25,7 +25,10 @@ from web.workplace import StaffRequest, page
 
 @page
 def show(request: StaffRequest, loop_id: str) -> HttpResponse:
-    """The page of a loop."""
+    """The page of a loop; by POST, whose orders to look for among those that evidence may belong to."""
+    if request.method == "POST":
+        matches.look_for(request, loop_id)
+        return redirect("loop", loop_id)
     return _page(request, loop_id)
 
 
@@ -58,7 +61,7 @@ def _handoff(view: worklists.LoopView, handoff_id: str) -> Handoff:
 
 
 def _form(request: StaffRequest, view: worklists.LoopView, handoff: Handoff, offer: Offer) -> OfferForm:
-    choices = cards.known(request.actor, view, linked.of(request.actor, view), matches.candidates(view))
+    choices = cards.known(request.actor, view, linked.of(request.actor, view), matches.candidates(request, view))
     return offer_form(offer, choices, cards.prefix(handoff.id, offer.action, attested=offer.attested), request.POST)
 
 
@@ -173,7 +176,7 @@ def _page(
     now = clock.now()
     view = worklists.loop_view(request.actor, loop_id, now)
     proofs = linked.of(request.actor, view)
-    found = matches.candidates(view)
+    found = matches.candidates(request, view)
     choices = cards.known(request.actor, view, proofs, found)
     context: dict[str, Any] = {
         "banner": patients.banner(request.actor, view.row.patient_id) if view.row.patient_id else None,
@@ -183,7 +186,7 @@ def _page(
         "afterwards": cards.afterwards(request.actor, view, now, choices, forms or {}),
         "journal": cards.journal(request.actor, view, proofs),
         "evidence": proofs,
-        "matching": matches.shown(request.actor, view, proofs, found),
+        "matching": matches.shown(request, view, proofs, found),
         "request_facts": cards.request_facts(request.actor, view),
         "related": cards.related(view),
         "stale": cards.last_change(request.actor, view) if stale else "",
