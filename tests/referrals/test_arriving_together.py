@@ -1,16 +1,17 @@
 """Two at one moment leave what one after the other would: the second sees what the first has left (docs/decisions/0124)."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 
 from records import clock, store
 from records.access import Actor
 from records.errors import Stale
 from records.json import Resource
-from referrals import people, workflow
+from referrals import locking, people, workflow
 from referrals.models import Handoff, Loop
 from referrals.parties import held
 from referrals.pathways.handoffs import HL7_TASK_CODE
@@ -326,3 +327,29 @@ def test_who_matches_second_hears_that_somebody_else_has(commits: None) -> None:
     with pytest.raises(Stale, match="Somebody else"):
         overtaken(lambda: match(here.nina), lambda: match(other), NOW)
     assert Handoff.objects.filter(kind="review-report").count() == 1
+
+
+def test_whoever_works_on_an_order_holds_what_followed_it_too(commits: None, others: ThreadPoolExecutor) -> None:
+    here = come_to("tested")
+    read: dict[str, Any] = {"plan": "None", "question_answered": True}
+    with clock.at(NOW):
+        for does in (
+            reports("final"),
+            act("review-report", "acknowledge", **read),
+            act("notify-patient", "tell", "nina", channel="phone"),
+            reports("amended"),
+        ):
+            does(here)
+    first = the_loop()
+    later = Loop.objects.get(based_on=first)
+
+    def take_it() -> Loop:
+        try:
+            return Loop.objects.select_for_update(nowait=True).get(pk=later.pk)
+        finally:
+            connection.close()
+
+    with transaction.atomic():
+        locking.settled(lambda: [first], lambda loop: loop)
+        with pytest.raises(OperationalError, match="could not obtain lock"):
+            others.submit(transaction.atomic(take_it)).result()
