@@ -1,8 +1,8 @@
 """A report that somebody writes here, in a form, instead of in a record system of their own.
 
-It becomes a DocumentReference that names our request, and comes in through the one door like every other report; what
-it proves (`referrals.evidence`) moves the loop. Where somebody only writes down what a performer has told them, it proves
-nothing by itself: it is kept as their own note, and the attested action names it.
+It becomes a DocumentReference that names our request, and is kept beside what it is written for: it proves nothing by
+itself. The action of the form names it and says everything else, whoever does it: a performer, or somebody who
+writes down what a performer has told them.
 """
 
 import base64
@@ -20,16 +20,15 @@ STATES = {"interim-report": "preliminary", "preliminary-result": "preliminary", 
 CONSULT_NOTE = {"system": "http://loinc.org", "code": "11488-4", "display": "Consult note"}
 
 
-def take_in(loop: Loop, text: str, action: str, actor: Actor) -> str:
-    """Store what was written as the report of that loop's request; gives the reference of the document.
+def keep(loop: Loop, text: str, action: str, actor: Actor) -> str:
+    """Store what was written as a report of the loop's request; gives the reference of the document.
 
-    Raises `Incorrect` for a loop without a request.
+    Raises `Incorrect` for a loop that is about no request.
     """
-    if not loop.request_id:
+    if not loop.request_reference:
         raise Incorrect(_("There is no request that this report could answer."))
-    audience = {loop.placer, loop.performer, loop.accountable.organization} - {""}
-    received = intake.receive(_document(loop, text, action, actor), actor, audience=sorted(audience))
-    return f"DocumentReference/{received.written.id}"
+    audience = {loop.placer, loop.performer, loop.accountable.organization, actor.organization} - {""}
+    return intake.keep(_document(loop, text, action, actor), actor, audience=sorted(audience))
 
 
 def _document(loop: Loop, text: str, action: str, actor: Actor) -> Resource:
@@ -52,5 +51,5 @@ def _document(loop: Loop, text: str, action: str, actor: Actor) -> Resource:
                 }
             }
         ],
-        "context": {"related": [{"reference": f"ServiceRequest/{loop.request_id}"}]},
+        "context": {"related": [{"reference": loop.request_reference}]},
     }

@@ -51,6 +51,16 @@ def receive(
         return Received(written, loop_id)
 
 
+def keep(resource: Resource, actor: Actor, *, audience: Iterable[str] = ()) -> str:
+    """Keep a record that an action is about to name, in the same transaction; gives its reference.
+
+    It moves no loop: what it means is what the action says. Raises what `store.write` raises.
+    """
+    written = store.write(resource, actor=actor, audience=audience)
+    upheavals.merge.note(written.type, written.id, resource)
+    return f"{written.type}/{written.id}"
+
+
 def receive_together(
     resources: Sequence[Resource], actor: Actor, *, audience: Iterable[str] = (), opens: bool = True
 ) -> dict[str, Written]:

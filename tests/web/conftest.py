@@ -151,10 +151,13 @@ class Story:
 
 
 def refer(ana: User, patient: str, performer: str, title: str = "Cardiology", **more: Any) -> Loop:
-    """A referral that has been sent."""
+    """A referral, or what ``kind`` says, that has been sent."""
     actor = people.actor_for(ana)
-    facts: dict[str, Any] = {"title": title, "requester": ana.practitioner, "ordered_at": clock.now()} | more
-    order = workflow.Order("referral", clock.new_id(), patient, actor.organization, performer=performer, **facts)
+    said: dict[str, Any] = {"title": title, "requester": ana.practitioner, "ordered_at": clock.now()}
+    facts = {"kind": "referral"} | said | more
+    order = workflow.Order(
+        request=clock.new_id(), patient_id=patient, placer=actor.organization, performer=performer, **facts
+    )
     loop = workflow.open_loop(order, actor)
     dispatch = Handoff.objects.get(loop=loop, kind="dispatch")
     workflow.perform(dispatch.id, "send", actor)

@@ -136,21 +136,18 @@ def _attempt(request: StaffRequest, view: worklists.LoopView, handoff: Handoff, 
     """Do it; a refusal becomes errors of the form."""
     try:
         with transaction.atomic():
-            report = _take_in(request, view, offer, form)
-            # A performer's own report has moved the loop already; what somebody was told proves nothing by itself.
-            if not report or offer.attested:
-                _perform(request, handoff, offer, form, report)
+            _perform(request, handoff, offer, form, _written(request, view, offer, form))
     except (Incorrect, Forbidden) as error:
         form.refuse(error)
         return False
     return True
 
 
-def _take_in(request: StaffRequest, view: worklists.LoopView, offer: Offer, form: OfferForm) -> dict[str, str]:
+def _written(request: StaffRequest, view: worklists.LoopView, offer: Offer, form: OfferForm) -> dict[str, str]:
     """The field that names the report that was written into the form; empty for none."""
     if not form.is_written:
         return {}
-    return {"report": written.take_in(view.row, form.report_text, offer.action, request.actor)}
+    return {"report": written.keep(view.row, form.report_text, offer.action, request.actor)}
 
 
 def _perform(request: StaffRequest, handoff: Handoff, offer: Offer, form: OfferForm, report: dict[str, str]) -> None:
