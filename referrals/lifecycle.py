@@ -132,7 +132,8 @@ def fields_of(transition: Transition, *, attested: bool) -> tuple[Field, ...]:
 
 
 def _may(transition: Transition, situation: Situation, roles: frozenset[str], *, attested: bool) -> bool:
-    if attested and roles & ATTESTORS and is_told(transition, situation.loop):
+    is_heard = attested and not situation.handoff.owner.internal
+    if is_heard and roles & ATTESTORS and is_told(transition, situation.loop):
         return True
     return bool(roles & (PLACER if _is_of_another(transition, situation.loop) else transition.who))
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from records import clock, store
-from records.errors import Incorrect
+from records.errors import Forbidden, Incorrect
 from referrals import composer, workflow
 from referrals.models import Handoff, Loop
 from tests.referrals import region
@@ -82,13 +82,22 @@ def test_a_declined_proposal_leaves_the_question_with_the_performer(here: Region
     assert Loop.objects.get(pk=asked.pk).is_advice
 
 
-def test_after_a_declined_proposal_it_goes_on_where_it_was_though_nobody_but_us_had_said_so(
-    here: Region, asked: Loop
-) -> None:
-    told = {"channel": "phone", "spoken_to": "The front desk"}
-    workflow.perform(the(asked, "fulfil").id, "receive", here.nina, data=told, attested=True)
-    workflow.perform(proposed(asked).id, "decline-proposal", here.gp, data={"answer": "Advice is enough."})
-    assert the(asked, "fulfil").stage == "in-triage"
+def test_after_a_declined_proposal_it_goes_on_where_it_was_though_nobody_but_us_had_said_so(here: Region) -> None:
+    take(request(**ADVICE), here.ehr)
+    loop, told = the_loop(), {"channel": "phone", "spoken_to": "The front desk"}
+    workflow.perform(the(loop, "dispatch").id, "send", here.gp)
+    for action, more in (("receive", {}), ("propose-referral", {"proposal": "I should listen to it."})):
+        workflow.perform(the(loop, "fulfil").id, action, here.nina, data=told | more, attested=True)
+    decision = loop.handoffs.get(stage="proposal-to-decide")
+    workflow.perform(decision.id, "decline-proposal", here.gp, data={"answer": "Advice is enough."})
+    assert the(loop, "fulfil").stage == "in-triage"
+
+
+def test_nobody_enters_anything_for_a_performer_who_works_here(here: Region, asked: Loop) -> None:
+    told, fulfil = {"channel": "phone", "spoken_to": "The front desk"}, the(asked, "fulfil")
+    with pytest.raises(Forbidden):
+        workflow.perform(fulfil.id, "receive", here.nina, data=told, attested=True)
+    assert not [offer for offer in workflow.available(here.nina, fulfil) if offer.attested]
 
 
 def test_nobody_proposes_what_was_asked_for_already(here: Region) -> None:

@@ -8,6 +8,7 @@ from records import clock
 from records.errors import Incorrect
 from referrals import workflow
 from referrals.models import Handoff, Loop
+from tests.referrals import region
 from tests.referrals.exchange import answer, appointment, open_kinds, request, take, task_of, the, the_loop
 from tests.referrals.region import CLINIC, Region, build
 from tests.referrals.test_upheaval_death import ana, confirmed, now, ordered, started
@@ -100,9 +101,7 @@ def loser_at_work(here: Region) -> tuple[Loop, Handoff, Handoff]:
     both = ["Organization/hospital", f"Organization/{CLINIC}"]
     workflow.perform(the(loop, "dispatch").id, "send", here.gp, data={"performer": both, "bidding": True})
     offers = {one.owner.organization: one for one in loop.handoffs.select_related("owner").filter(kind="fulfil")}
-    workflow.perform(
-        offers[CLINIC].id, "accept", here.gp, attested=True, data={"channel": "phone", "spoken_to": "Ms Ray"}
-    )
+    workflow.perform(offers[CLINIC].id, "accept", region.client("clinic", CLINIC))
     with clock.at(hours(2)):
         take(answer(offers["hospital"], "in-progress", hours(2)), here.partner)
     return loop, offers[CLINIC], asked_to_stop(loop)
