@@ -38,7 +38,7 @@ def leave(user: User, organization: str, actor: Actor) -> None:
     with transaction.atomic():
         pools.hold_house(organization)
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
-        _close_list(user, organization)
+        _close_lists(user, organization)
         if found := left_with(user, organization):
             text = _("%(name)s can't leave yet: open work is theirs. Hand it over first.")
             raise Conflict(text % {"name": user.get_full_name() or user.username}, *found)
@@ -109,28 +109,35 @@ def _theirs(user: User, organization: str) -> Iterator[Issue]:
 
 def _unread(user: User, organization: str) -> Iterator[Issue]:
     """The lists with open work that nobody would read any more."""
-    for pool in Pool.objects.filter(organization=organization).order_by("name"):
-        if pools.has_work(pool) and not pools.is_read(pool, without=user):
-            yield _issue(_("The only one who reads the list of %(pool)s") % {"pool": pool.name}, f"CareTeam/{pool.id}")
-    others = Membership.objects.filter(organization=organization, user__is_active=True).exclude(user=user)
-    shared = Owner.objects.filter(organization=organization, internal=True, kind__in=["role", "organisation"])
-    if not others.filter(roles__overlap=["coordinator", "supervisor"]).exists():
-        for one in shared.filter(listed_handoffs__closed_at=None, listed_handoffs__isnull=False).distinct():
+    for one in _read_by_nobody_else(user, organization):
+        if pools.has_work(one.pk):
             text = _("The only one who reads the list of %(pool)s") % {"pool": one.name}
             yield _issue(text, f"{people.type_of(one.kind)}/{one.key}")
 
 
-def _close_list(user: User, organization: str) -> None:
-    """Wait for whoever is putting work on the list of this person, and let nobody do so until the transaction ends.
+def _read_by_nobody_else(user: User, organization: str) -> list[Owner]:
+    """The lists there that only this user reads: of pools, and those that several share."""
+    teams = Pool.objects.filter(organization=organization).select_related("owner").order_by("name")
+    found = [pool.owner for pool in teams if not pools.is_read(pool, without=user)]
+    others = Membership.objects.filter(organization=organization, user__is_active=True).exclude(user=user)
+    if others.filter(roles__overlap=["coordinator", "supervisor"]).exists():
+        return found
+    return found + list(
+        Owner.objects.filter(organization=organization, internal=True, kind__in=["role", "organisation"])
+    )
+
+
+def _close_lists(user: User, organization: str) -> None:
+    """Wait for whoever is putting work where only this person would read it, and let nobody do so until the transaction ends.
 
     An owner who isn't known yet is made, so that nobody makes it meanwhile (docs/decisions/0117).
     """
-    if not user.practitioner:
-        return
-    houses = user.memberships.order_by("pk").values_list("organization", flat=True)
-    stays_at = next((one for one in houses if one != organization), organization)
-    person = people.owner_for(Owner.Kind.PERSON, user.practitioner, organization=stays_at)
-    Owner.objects.select_for_update().get(pk=person.pk)
+    closing = [one.pk for one in _read_by_nobody_else(user, organization)]
+    if user.practitioner:
+        houses = user.memberships.order_by("pk").values_list("organization", flat=True)
+        stays_at = next((one for one in houses if one != organization), organization)
+        closing.append(people.owner_for(Owner.Kind.PERSON, user.practitioner, organization=stays_at).pk)
+    pools.hold_lists(closing)
 
 
 def _issue(text: str, reference: str) -> Issue:

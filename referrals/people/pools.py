@@ -84,6 +84,8 @@ def change_pool(
     with transaction.atomic():
         hold_house(pool.organization)
         pool = find_pool(pool.pk, pool.organization)
+        if supervisor is not None:
+            supervisor.refresh_from_db()
         _refuse_strangers(pool.organization, team or (), supervisor)
         if team is not None:
             pool.members.all().delete()
@@ -118,9 +120,14 @@ def colleague_named(named: str, organization: str, field: str) -> User:
     return membership.user
 
 
-def has_work(pool: Pool) -> bool:
-    """Whether anything open stands on the pool's list or behind it."""
-    on_it = Q(list=pool.owner_id) | Q(pool=pool.owner_id) | Q(accountable=pool.owner_id)
+def hold_lists(owners: Iterable[int]) -> None:
+    """Wait for whoever is putting work on these lists (by owner), and let nobody do so until the transaction ends (docs/decisions/0117)."""
+    list(Owner.objects.select_for_update().filter(pk__in=owners).order_by("pk"))
+
+
+def has_work(owner_id: int) -> bool:
+    """Whether anything open stands on the list of that owner or behind it."""
+    on_it = Q(list=owner_id) | Q(pool=owner_id) | Q(accountable=owner_id)
     return Handoff.objects.filter(on_it, closed_at=None).exists()
 
 
@@ -133,7 +140,10 @@ def is_read(pool: Pool, *, without: User | None = None) -> bool:
 
 
 def _refuse_to_strand(pool: Pool) -> None:
-    if not is_read(pool) and has_work(pool):
+    if is_read(pool):
+        return
+    hold_lists([pool.owner_id])
+    if has_work(pool.owner_id):
         raise Conflict(_("Nobody would read this pool's list any more, and open work stands on it."))
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from records import clock, store
-from records.access import SYSTEM
+from records.access import SYSTEM, Actor
 from records.errors import Conflict, Incorrect
 from referrals import leaving, people, workflow
 from referrals.models import Handoff, Loop, Membership, Owner, Pool, User
@@ -81,6 +81,51 @@ def test_of_two_last_readers_only_the_first_may_leave(town: Ward, others: Thread
     with pytest.raises(Conflict) as refused:
         second.result()
     assert [issue.expression for issue in refused.value.issues] == [f"CareTeam/{town.practice_pool.key}"]
+
+
+def the_only_reader(town: Ward) -> tuple[User, Actor]:
+    """Somebody who alone reads what comes to the practice, and whoever manages its people."""
+    chief = people.actor_for(hire("chief", "administrator").user)
+    ada = hire("ada", pool=town.practice_pool).user
+    overseers = Membership.objects.filter(organization="practice", roles__overlap=["coordinator", "supervisor"])
+    overseers.delete()
+    return ada, chief
+
+
+def test_the_only_one_who_reads_a_list_can_not_leave_while_work_comes_to_it(
+    town: Ward, others: ThreadPoolExecutor
+) -> None:
+    ada, chief = the_only_reader(town)
+    with transaction.atomic():
+        town.order()
+        gone = meanwhile(others, lambda: leaving.leave(ada, "practice", chief))
+    with pytest.raises(Conflict) as refused:
+        gone.result()
+    assert [issue.expression for issue in refused.value.issues] == [f"CareTeam/{town.practice_pool.key}"]
+
+
+def test_the_only_one_who_works_on_a_list_is_not_taken_from_it_while_work_comes(
+    town: Ward, others: ThreadPoolExecutor
+) -> None:
+    ada, chief = the_only_reader(town)
+    pool = Pool.objects.get(owner=town.practice_pool)
+    with transaction.atomic():
+        town.order()
+        emptied = meanwhile(others, lambda: people.change_pool(pool, chief, members=[]))
+    with pytest.raises(Conflict):
+        emptied.result()
+    assert pool.members.filter(user=ada).exists()
+
+
+def test_nobody_is_named_supervisor_who_is_leaving(town: Ward, others: ThreadPoolExecutor) -> None:
+    ada, pool = hire("ada", "supervisor"), Pool.objects.get(owner=town.practice_pool)
+    with transaction.atomic():
+        leaving.leave(ada.user, "practice", town.boss)
+        named = meanwhile(others, lambda: people.change_pool(pool, town.boss, supervisor=ada.owner))
+    with pytest.raises(Incorrect):
+        named.result()
+    pool.refresh_from_db()
+    assert pool.supervisor != ada.owner
 
 
 def test_postgresql_itself_lets_no_work_come_to_a_list_that_loses_its_reader(
