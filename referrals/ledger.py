@@ -13,7 +13,7 @@ from records import statements, store
 from records.access import Actor
 from records.errors import Conflict
 from records.json import Resource
-from referrals import placing, reactions
+from referrals import following, placing, reactions
 from referrals.models import Event, Handoff, Loop
 from referrals.people import PERFORMED
 from referrals.projection import handoff_task, loop_task
@@ -141,11 +141,12 @@ class Ledger:
         """The new requests of ours, before the Tasks that are about them."""
         for loop, request in self.placed:
             store.write(request, actor=self.actor, audience=audience(loop), validate=False)
+            following.keep_with(loop, request)
 
     def _settle_requests(self) -> None:
         """What has become of our own requests, by their reference; an EHR says so of its own (PATHWAYS §1)."""
         for loop, request, status in self.requests:
-            placing.settle(request, status, self.actor, loop.placer)
+            placing.settle(request, status, self.actor, loop)
 
 
 def audience(loop: Loop) -> frozenset[str]:

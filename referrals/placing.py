@@ -10,6 +10,7 @@ from django.conf import settings
 from records import clock, store
 from records.access import Actor, root
 from records.json import Resource
+from referrals import following
 from referrals.kinds import is_advice
 from referrals.models import Handoff, Loop, Owner
 from referrals.particulars import request_of
@@ -84,14 +85,15 @@ def names(request: Resource, performer: Owner) -> bool:
     return owner_of(performer)["reference"] in named or performer.organization == (organization and root(organization))
 
 
-def settle(reference: str, status: str, actor: Actor, placer: str) -> None:
-    """Give a request of ours the status that has come of it, where that follows on what it says now.
+def settle(reference: str, status: str, actor: Actor, loop: Loop) -> None:
+    """Give a request of ours in that loop the status that has come of it, where that follows on what it says now.
 
     Whoever could read it goes on doing so; nobody is shown it besides its placer.
     """
     request = ours(reference)
     if request.get("status") in FOLLOWS.get(status, ()):
-        store.write({**request, "status": status}, actor=actor, audience=(placer,), validate=False)
+        store.write({**request, "status": status}, actor=actor, audience=(loop.placer,), validate=False)
+        following.keep_with(loop, request)
 
 
 def replacement(request: Resource, performers: Collection[str]) -> Resource:

@@ -15,7 +15,7 @@ from records.access import Actor
 from records.json import Resource
 from records.store import Written
 from records.types import R4_TYPES
-from referrals import evidence, sharing, upheavals
+from referrals import evidence, following, sharing, upheavals
 from referrals.intake import order, persons, requests, staff, tasks, together
 from referrals.models import Handoff, Loop
 from referrals.parties import held, local
@@ -47,7 +47,7 @@ def receive(
         if handler is not tasks.receive and order.is_late(resource, actor):
             return Received(*_as_it_is(resource))
         written, loop_id = handler(resource, actor, if_match, audience)
-        upheavals.merge.note(written.type, written.id, resource)
+        following.note(written.type, written.id, resource)
         return Received(written, loop_id)
 
 
@@ -57,7 +57,7 @@ def keep(resource: Resource, actor: Actor, *, audience: Iterable[str] = ()) -> s
     It moves no loop: what it means is what the action says. Raises what `store.write` raises.
     """
     written = store.write(resource, actor=actor, audience=audience)
-    upheavals.merge.note(written.type, written.id, resource)
+    following.note(written.type, written.id, resource)
     return f"{written.type}/{written.id}"
 
 

@@ -17,12 +17,11 @@ from records.errors import BatonError
 from records.json import Resource
 from records.store import Written
 from records.types import row_class
-from referrals import evidence, sharing
+from referrals import evidence, following, sharing
 from referrals.intake import order
 from referrals.models import Event, Handoff, Loop
 from referrals.parties import local
 from referrals.subjects import patient_of
-from referrals.upheavals import merge
 
 Named = Mapping[str, Sequence[Loop]]
 """The loops that each resource names, by its id."""
@@ -51,7 +50,7 @@ def receive(
         sharing.share_many(
             [(named[one["id"]][0], one) for one in kept if one["id"] in changed and named.get(one["id"])], actor
         )
-        merge.note_many(kept)
+        following.note_many(kept)
     return {each.id: each for each in written}
 
 

@@ -16,7 +16,7 @@ from records import access, clock, dates, store
 from records.access import Actor
 from records.json import Resource
 from records.types import row_class
-from referrals import locking, people, sharing, workflow
+from referrals import following, locking, people, sharing, workflow
 from referrals.kinds import FOLLOW_UP, SNOMED
 from referrals.models import Handoff, Loop, Owner
 from referrals.parties import current_patient, held, local, practitioner_of, root_of
@@ -82,10 +82,10 @@ def _open_visit(encounter: Resource, patient: str, organization: str, ended: dat
     priority = {one.get("code") for one in encounter.get("priority", {}).get("coding", ())}
     needed_by = ended + (MODERATE if priority & PLANNED else HIGH)
     request = _request(encounter, patient, organization, ended, needed_by)
-    stored = store.write(request, actor=baton, audience=[organization])
+    store.write(request, actor=baton, audience=[organization])
     order = Order(
         kind="follow-up",
-        request=stored.id,
+        request=request["id"],
         patient_id=patient,
         placer=organization,
         performer=organization,
@@ -97,7 +97,8 @@ def _open_visit(encounter: Resource, patient: str, organization: str, ended: dat
         needed_by=needed_by,
     )
     loop = workflow.open_loop(order, baton)
-    sharing.share(loop, {**request, "id": stored.id}, baton, besides=frozenset({"Patient"}))
+    following.keep_with(loop, request)
+    sharing.share(loop, request, baton, besides=frozenset({"Patient"}))
 
 
 def _request(encounter: Resource, patient: str, organization: str, ended: datetime, needed_by: datetime) -> Resource:
@@ -115,7 +116,7 @@ def _request(encounter: Resource, patient: str, organization: str, ended: dateti
         "status": "active",
         "intent": "order",
         "code": {"coding": [{"system": SNOMED, "code": FOLLOW_UP}], "text": "Visit after discharge"},
-        "subject": {"reference": f"Patient/{patient}"},
+        "subject": {"reference": f"Patient/{local(encounter['subject'])[1]}"},
         "encounter": {"reference": f"Encounter/{encounter['id']}"},
         "occurrencePeriod": {"start": ended.isoformat(), "end": needed_by.isoformat()},
         "authoredOn": ended.isoformat(),

@@ -18,8 +18,8 @@ from records.errors import Conflict
 from records.json import Resource
 from records.models import Audience
 from records.types import TYPES, OtherResource, row_class
-from referrals import evidence, locking, mortality, workflow
-from referrals.models import Loop, Merge
+from referrals import evidence, following, locking, mortality, workflow
+from referrals.models import Handoff, Loop, Merge
 from referrals.parties import held, local, merged_along
 from referrals.upheavals import death
 
@@ -58,8 +58,8 @@ def merge(source: str, target: str, actor: Actor) -> Merge | None:
     for one in {target, survivor}:
         store.share("Patient", one, list(readers))
     moved += [[LOOP, key] for key in loops]
-    for later in _passed(target):
-        _remember(later, moved)
+    for later in following.passed(target):
+        following.remember(later, moved)
     merged = Merge.objects.create(
         source=source, target=target, moved=moved, merged_at=clock.now(), merged_by=actor.display
     )
@@ -76,25 +76,6 @@ def undo(source: str, actor: Actor) -> None:
         _undo(known, actor)
 
 
-def note(type_: str, key: str, resource: Resource) -> None:
-    """Let a resource that was written about a merged Patient follow as well."""
-    patient = row_class(type_).patient_of(resource) if type_ != "Patient" else ""
-    if not patient or not Merge.objects.filter(source=patient, undone_at=None).exists():
-        return
-    _bring(type_, key, patient)
-
-
-def note_many(resources: Sequence[Resource]) -> None:
-    """The same for several resources of any type but Patient; one statement where nobody of them was merged."""
-    patients = {id(one): row_class(one["resourceType"]).patient_of(one) for one in resources}
-    merged = set(
-        Merge.objects.filter(source__in=set(patients.values()) - {""}, undone_at=None).values_list("source", flat=True)
-    )
-    for one in resources:
-        if patients[id(one)] in merged:
-            note(one["resourceType"], one["id"], one)
-
-
 def sweep(now: datetime) -> int:
     """Let what was being written while its patient was merged follow; gives how much did.
 
@@ -104,16 +85,8 @@ def sweep(now: datetime) -> int:
     left = list(_rows_of(list(lately.values_list("source", flat=True))))
     for row in left:
         with transaction.atomic():
-            _bring(*row)
+            following.bring(*row)
     return len(left)
-
-
-def _bring(type_: str, key: str, patient: str) -> None:
-    """Let what is filed under a merged record be under the one that counts, and remember by which merges it came there."""
-    target = mortality.share(patient)
-    row_class(type_).rows(type_).filter(id=key, patient=patient).update(patient=target)
-    for known in _passed(patient):
-        _remember(known, [[type_, key]])
 
 
 def _undo(known: Merge, actor: Actor) -> None:
@@ -122,8 +95,9 @@ def _undo(known: Merge, actor: Actor) -> None:
     locking.hold_loops_of(known.target)
     mortality.hold(known.source)
     known = Merge.objects.select_for_update().get(pk=known.pk)
-    _follow([pair for pair in known.moved if pair[0] != LOOP], known.target, known.source)
-    workflow.change_loops(_loops_to_go_back(known), actor, "unmerge-patient", patient_id=known.source)
+    loops = _loops_to_go_back(known)
+    _follow([*(pair for pair in known.moved if pair[0] != LOOP), *_tasks_of(loops)], known.target, known.source)
+    workflow.change_loops(loops, actor, "unmerge-patient", patient_id=known.source)
     known.undone_at, known.undone_by = clock.now(), actor.display
     known.save(update_fields=["undone_at", "undone_by"])
     evidence.sort_out({known.source, known.target}, known.merged_at, actor)
@@ -138,17 +112,12 @@ def _loops_to_go_back(known: Merge) -> list[str]:
     return list(Loop.objects.filter(of_requests | followed, patient_id=known.target).values_list("id", flat=True))
 
 
-def _passed(record: str) -> list[Merge]:
-    """The merges by which something of that record comes to the one that counts, locked, in their order."""
-    sources = merged_along(record)[:-1]
-    found = Merge.objects.select_for_update().filter(source__in=sources, undone_at=None)
-    return sorted(found, key=lambda one: sources.index(one.source))
-
-
-def _remember(known: Merge, pairs: list[list[str]]) -> None:
-    """What came with it later goes back with it, too."""
-    known.moved += [pair for pair in pairs if pair not in known.moved]
-    known.save(update_fields=["moved"])
+def _tasks_of(loops: Sequence[str]) -> Iterator[list[str]]:
+    """The Tasks of these loops, and those about their requests: Baton has written some of them since the merge."""
+    handoffs = Handoff.objects.filter(loop__in=loops).values_list("id", flat=True)
+    requests = {loop.request_reference for loop in Loop.objects.filter(pk__in=loops)} - {""}
+    about = row_class("Task").rows("Task").filter(based_on__overlap=list(requests)).values_list("id", flat=True)
+    yield from (["Task", key] for key in {*loops, *handoffs, *about})
 
 
 def _rows_of(patients: Sequence[str]) -> Iterator[tuple[str, str, str]]:

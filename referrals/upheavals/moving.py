@@ -3,7 +3,7 @@
 Both open the decision beside `fulfil` in every open loop that it concerns; nothing ends by itself (PATHWAYS §7).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from django.db.models import Case, Q, When
@@ -14,7 +14,7 @@ from records.json import Resource
 from referrals import locking, workflow
 from referrals.lifecycle import WITH_REQUEST
 from referrals.models import Handoff
-from referrals.parties import local
+from referrals.parties import current_patient, local
 from referrals.workflow import Act
 
 REGION = ("country", "state")
@@ -29,28 +29,34 @@ def has_moved(before: Resource, now: Resource) -> bool:
 
 
 def ask(patient_id: str, actor: Actor) -> None:
-    """Let whoever is accountable decide about each open loop, however far it has come: another performer, keep, or end."""
-    concerned = Q(loop__patient_id=patient_id) & ~Q(kind__in=["decide-next-step", "propose-change"])
+    """Let whoever is accountable decide about each open loop of theirs, or of whoever they were merged into, however far it has come: another performer, keep, or end."""
+
+    def concerned() -> Q:
+        return Q(loop__patient_id=current_patient(patient_id)) & ~Q(kind__in=["decide-next-step", "propose-change"])
+
     _beside("patient-moves", concerned, actor, evidence=f"Patient/{patient_id}")
 
 
 def lose_endpoint(organization: str, actor: Actor, *, evidence: str = "") -> None:
     """Let the referrers decide about everything that is with that organisation's system, which can't be reached for good."""
     owned = Q(owner__organization=access.root(organization), owner__internal=False, kind="fulfil")
-    _beside("lose-endpoint", owned, actor, evidence=evidence)
+    _beside("lose-endpoint", lambda: owned, actor, evidence=evidence)
 
 
 def lose_service(service_id: str, actor: Actor, *, evidence: str = "") -> None:
     """The same for everything that was sent to a service which no longer exists."""
-    _beside("lose-endpoint", Q(loop__service_id=service_id, kind="fulfil"), actor, evidence=evidence)
+    _beside("lose-endpoint", lambda: Q(loop__service_id=service_id, kind="fulfil"), actor, evidence=evidence)
 
 
-def _beside(action: str, concerned: Q, actor: Actor, *, evidence: str) -> None:
-    open_ones = Handoff.objects.filter(concerned, closed_at=None, loop__kind__in=WITH_REQUEST).select_related("loop")
-    first_performed = open_ones.annotate(rank=Case(When(kind="fulfil", then=0), default=1)).order_by(
-        "rank", "opened_at", "id"
-    )
-    anchors = locking.settled(lambda: _one_of_each_loop(first_performed.all()), lambda anchor: anchor.loop)
+def _beside(action: str, concerned: Callable[[], Q], actor: Actor, *, evidence: str) -> None:
+    """Do it once in each open loop that is concerned, also after what others were doing to them (a merge, an end)."""
+
+    def first_of_each() -> list[Handoff]:
+        open_ones = Handoff.objects.filter(concerned(), closed_at=None, loop__kind__in=WITH_REQUEST)
+        performed_first = Case(When(kind="fulfil", then=0), default=1)
+        return _one_of_each_loop(open_ones.select_related("loop").order_by(performed_first, "opened_at", "id"))
+
+    anchors = locking.settled(first_of_each, lambda anchor: anchor.loop)
     acts = [Act(anchor.id, action, evidence=evidence) for anchor in anchors]
     workflow.perform_many(acts, replace(actor, kind="system"))
 

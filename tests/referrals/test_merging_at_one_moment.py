@@ -8,15 +8,17 @@ from threading import Barrier
 import pytest
 from django.db import connection, transaction
 
-from records import clock
+from records import clock, store
 from records.errors import BatonError
 from records.types import row_class
 from referrals import mortality, workflow
 from referrals.models import Handoff, Loop, Merge
 from referrals.upheavals import death, merge
+from tests.referrals import region
 from tests.referrals.exchange import concept, request, result, take, the, the_loop
 from tests.referrals.meanwhile import meanwhile
-from tests.referrals.region import Region, build, keep
+from tests.referrals.region import CLINIC, Region, build, keep
+from tests.referrals.test_upheaval_discharge import stay
 from tests.referrals.ward import MONDAY
 
 LAB = {"code": {"text": "CBC"}, "category": [concept("108252007")]}
@@ -197,6 +199,38 @@ def test_whoever_merges_orders_answers_and_takes_back_at_once_waits_in_one_order
         assert patients() == {"ben"}
         at_once(pool, lambda: death.refute("ana", here.nina), lambda: parts(here), lambda: dies(here))
     assert set(Loop.objects.filter(kind="referral").values_list("patient_id", flat=True)) == {"ana"}
+
+
+def stay_ends(here: Region) -> None:
+    take(stay(), region.client("clinic", CLINIC))
+
+
+def moves(here: Region) -> None:
+    take({**store.get("Patient", "ana"), "address": [{"country": "ES", "state": "B"}]}, here.ehr)
+
+
+def whose(type_: str, key: str) -> str:
+    return str(row_class(type_).rows(type_).get(id=key).patient)
+
+
+@pytest.mark.parametrize(("first", "second"), in_either_order(stay_ends, merges))
+def test_the_visit_after_a_stay_follows_with_its_request_and_goes_back(
+    here: Region, others: ThreadPoolExecutor, first: Deed, second: Deed
+) -> None:
+    both(here, others, first, second)
+    visit = Loop.objects.get(kind="follow-up")
+    assert (visit.patient_id, whose("ServiceRequest", str(visit.request_id))) == ("ben", "ben")
+    parts(here)
+    visit.refresh_from_db()
+    assert (visit.patient_id, whose("ServiceRequest", str(visit.request_id))) == ("ana", "ana")
+    assert {whose("Task", each.id) for each in visit.handoffs.all()} == {"ana"}
+
+
+def test_whoever_moves_while_they_are_merged_is_asked_about(here: Region, others: ThreadPoolExecutor) -> None:
+    take({**store.get("Patient", "ana"), "address": [{"country": "ES", "state": "M"}]}, here.ehr)
+    orders(here)
+    both(here, others, merges, moves)
+    assert the(the_loop("new"), "decide-next-step").opened_by_id == the(the_loop("new"), "dispatch").id
 
 
 def test_two_who_merge_the_same_records_the_other_way_round_merge_once(

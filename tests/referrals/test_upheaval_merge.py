@@ -8,11 +8,13 @@ import pytest
 from records import access, clock, store
 from records.errors import Conflict
 from records.json import Resource
+from records.types import row_class
 from referrals import workflow
 from referrals.models import Event, Loop, PossibleDuplicate
 from referrals.parties import same_patient
+from referrals.placing import REQUEST_IDENTIFIER
 from tests.referrals import region
-from tests.referrals.exchange import concept, request, result, take, the, the_loop
+from tests.referrals.exchange import answer, concept, request, result, take, the, the_loop
 from tests.referrals.region import PRACTICE, Region
 
 MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -44,6 +46,16 @@ def merged(here: Region, source: str, target: str) -> None:
 def apart(here: Region, source: str) -> None:
     body = {name: value for name, value in store.get("Patient", source).items() if name != "link"}
     take({**body, "active": True}, here.ehr)
+
+
+def own(key: str, **elements: object) -> Resource:
+    """A request that is placed in Baton itself."""
+    return request(key, identifier=[{"system": REQUEST_IDENTIFIER, "value": key}], **elements)
+
+
+def of_type(type_: str) -> set[str]:
+    """Whose all of that type are."""
+    return set(row_class(type_).rows(type_).values_list("patient", flat=True))
 
 
 def body_of(key: str) -> Resource:
@@ -83,6 +95,34 @@ def test_evidence_of_either_record_counts_once_they_are_one(here: Region) -> Non
     take({**result("final", MONDAY), **ANA2}, here.partner)
     assert the(loop, "fulfil").stage == "final"
     assert not Loop.objects.filter(kind="unsolicited").exists()
+
+
+def test_what_baton_writes_itself_stays_with_the_record_that_counts_and_goes_back(here: Region) -> None:
+    take(own("sr", **LAB, **ANA2), here.gp)
+    take(own("visit", **ANA2), here.gp)
+    merged(here, "ana2", "ana")
+    for key in ("sr", "visit"):
+        workflow.perform(the(the_loop(key), "dispatch").id, "send", here.gp)
+    take({**result("final", MONDAY), **ANA2}, here.partner)
+    fulfil = the(the_loop("visit"), "fulfil")
+    take(answer(fulfil, "rejected", MONDAY, statusReason={"text": "Full"}), here.partner)
+    decision = the(the_loop("visit"), "decide-next-step")
+    workflow.perform(decision.id, "redirect", here.gp, data={"performer": ["Organization/clinic"]})
+    assert body_of("sr")["status"] == "completed"
+    assert of_type("ServiceRequest") == {"ana"}
+    assert of_type("Task") == {"ana"}
+    apart(here, "ana2")
+    assert of_type("ServiceRequest") == {"ana2"}
+    assert of_type("Task") == {"ana2"}
+
+
+def test_a_record_that_is_gone_still_says_where_its_patient_lives(here: Region) -> None:
+    address = {"country": "ES", "state": "M"}
+    take({**store.get("Patient", "ana2"), "address": [address]}, here.ehr)
+    loop = ordered(here, "sr", **ANA2)
+    merged(here, "ana2", "ana")
+    take({**store.get("Patient", "ana2"), "address": [{**address, "state": "B"}]}, here.ehr)
+    assert the(loop, "decide-next-step").stage
 
 
 def test_a_chain_is_undone_from_its_end(here: Region) -> None:
