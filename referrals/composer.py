@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from records import access, clock
 from records.access import Actor
+from records.deadlocks import tried_again
 from records.errors import Incorrect, Issue
 from records.json import Resource
 from referrals import intake, mortality, workflow
@@ -127,6 +128,7 @@ def findings(request: Resource, actor: Actor) -> list[Finding]:
     ]
 
 
+@tried_again
 def submit(request: Resource, actor: Actor, *, send: bool = True) -> Loop:
     """Take the request in, and send it to its performer when ``send`` is set and it has one; gives its loop.
 

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from records import clock
 from records.access import Actor
+from records.deadlocks import tried_again
 from records.errors import Incorrect, Issue, NotFound
 from records.json import Resource
 from referrals import lifecycle, people, performing, placing
@@ -96,6 +97,7 @@ def perform(  # noqa: PLR0913 (what an action may carry; see `Act`)
     return perform_many([act], actor)[0]
 
 
+@tried_again
 def perform_many(acts: Sequence[Act], actor: Actor) -> list[Outcome]:
     """Do several actions in one transaction, in their order: all of them or none."""
     with transaction.atomic():

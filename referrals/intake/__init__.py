@@ -4,7 +4,7 @@
 says of a resource after it has said something newer changes nothing (`order`, law 7); a Task has an order of its own.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -12,6 +12,7 @@ from django.db.models import Q
 
 from records import clock, references, store, validation
 from records.access import Actor
+from records.deadlocks import tried_again
 from records.json import Resource
 from records.store import Written
 from records.types import R4_TYPES
@@ -31,8 +32,9 @@ class Received:
     loop_id: str | None
 
 
+@tried_again
 def receive(
-    resource: Resource, actor: Actor, *, if_match: int | None = None, audience: Iterable[str] = (), opens: bool = True
+    resource: Resource, actor: Actor, *, if_match: int | None = None, audience: Collection[str] = (), opens: bool = True
 ) -> Received:
     """Take one resource in; ``if_match`` and ``audience`` as in `store.write`.
 

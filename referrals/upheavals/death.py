@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy
 
 from records import clock
 from records.access import Actor
+from records.deadlocks import tried_again
 from records.errors import Conflict, Incorrect, Issue
 from records.json import Resource
 from referrals import fields, locking, people, workflow
@@ -46,12 +47,14 @@ def is_silenced(patient_id: str) -> bool:
     return bool(known_of(patient_id))
 
 
+@tried_again
 @transaction.atomic
 def report(patient_id: str, actor: Actor) -> Loop | None:
     """Ask a person to confirm that the patient has died, once; None when nobody here has anything to do with it."""
     return _ask(hold(patient_id), actor)
 
 
+@tried_again
 @transaction.atomic
 def tell(patient_id: str, actor: Actor, said: Mapping[str, Any]) -> Loop:
     """Let a colleague confirm what somebody was told: that the patient has died; ``said`` holds the fields of `TOLD`.
@@ -70,6 +73,7 @@ def tell(patient_id: str, actor: Actor, said: Mapping[str, Any]) -> Loop:
     return _open(patient, pool, actor, details=fields.as_details(told))
 
 
+@tried_again
 @transaction.atomic
 def refute(patient_id: str, actor: Actor, note: str = "") -> None:
     """It was not so: refute what waits for a person; if it was confirmed, take up again what ended by it.

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy
 
 from records import access, audit, clock, search
 from records.access import Actor
+from records.deadlocks import tried_again
 from records.errors import Conflict, Forbidden, NotFound
 from records.json import Resource, loads
 from records.types import row_class
@@ -88,6 +89,7 @@ def may_decide(actor: Actor) -> bool:
     return actor.kind == "person" and bool(actor.organization and actor.roles & OVERSEEING)
 
 
+@tried_again
 @transaction.atomic
 def unite(pair_id: int, keep: str, actor: Actor) -> None:
     """They are one person, and from now on the record ``keep`` counts.
@@ -113,6 +115,7 @@ def part(pair_id: int, actor: Actor) -> None:
     _note(actor, one.first, "Two people: not asked again.", {"other": one.second})
 
 
+@tried_again
 @transaction.atomic
 def undo(source: str, actor: Actor) -> None:
     """They were not one person: what followed goes back, and the pair is asked about again. Raises as `unite` does."""

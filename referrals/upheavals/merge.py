@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from records import clock, store
 from records.access import Actor
+from records.deadlocks import tried_again
 from records.errors import Conflict
 from records.json import Resource
 from records.models import Audience
@@ -34,6 +35,7 @@ def replaced_by(patient: Resource) -> str:
     return found if patient.get("active") is False else ""
 
 
+@tried_again
 @transaction.atomic
 def merge(source: str, target: str, actor: Actor) -> Merge | None:
     """Let everything of ``source`` count as of ``target``; None where that is so already, or would lead in a circle.
@@ -67,6 +69,7 @@ def merge(source: str, target: str, actor: Actor) -> Merge | None:
     return merged
 
 
+@tried_again
 @transaction.atomic
 def undo(source: str, actor: Actor) -> None:
     """Let what followed go back to ``source``. `Conflict` while the surviving record is merged itself."""

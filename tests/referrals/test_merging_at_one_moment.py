@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import timedelta
+from functools import partial
 from threading import Barrier
 
 import pytest
@@ -15,7 +17,7 @@ from referrals import mortality, workflow
 from referrals.models import Handoff, Loop, Merge
 from referrals.upheavals import death, merge
 from tests.referrals import region
-from tests.referrals.exchange import concept, request, result, take, the, the_loop
+from tests.referrals.exchange import concept, request, result, said, take, the, the_loop
 from tests.referrals.meanwhile import meanwhile
 from tests.referrals.region import CLINIC, Region, build, keep
 from tests.referrals.test_upheaval_discharge import stay
@@ -231,6 +233,42 @@ def test_whoever_moves_while_they_are_merged_is_asked_about(here: Region, others
     orders(here)
     both(here, others, merges, moves)
     assert the(the_loop("new"), "decide-next-step").opened_by_id == the(the_loop("new"), "dispatch").id
+
+
+def is_written_again(here: Region) -> None:
+    take(said({**PRESSURE, "note": [{"text": "Sitting"}]}, MONDAY + timedelta(hours=1)), here.partner)
+
+
+PRESSURE = {
+    "resourceType": "Observation",
+    "id": "pressure",
+    "status": "final",
+    "code": {"text": "Blood pressure"},
+    "subject": {"reference": "Patient/ana"},
+}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(merges, orders), (merges, stay_ends), (parts, is_written_again)],
+    ids=lambda deed: deed.__name__,
+)
+def test_of_two_who_wait_for_each_other_nobody_is_refused(
+    here: Region, others: ThreadPoolExecutor, first: Deed, second: Deed
+) -> None:
+    take(request("new", status="draft"), here.ehr)
+    take(stay("in-progress"), region.client("clinic", CLINIC))
+    take(said(PRESSURE, MONDAY), here.partner)
+    if first is parts:
+        merges(here)
+    with transaction.atomic():
+        mortality.hold("ana")  # the second holds its record, then both wait for the patient: the first comes first
+        begun = [meanwhile(others, partial(deed, here)) for deed in (first, second)]
+    for one in begun:
+        one.result()
+    merge.sweep(MONDAY)
+    everything = [("Observation", "pressure"), ("ServiceRequest", "new"), ("Encounter", "stay")]
+    assert {whose(*each) for each in everything} == {"ana" if first is parts else "ben"}
 
 
 def test_two_who_merge_the_same_records_the_other_way_round_merge_once(

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 
 from fhir_bridge import status
 from records import clock
+from records.deadlocks import tried_again
 from records.errors import Conflict, Forbidden, Incorrect, NotFound, Stale
 from referrals import workflow, worklists
 from referrals.models import Handoff
@@ -132,6 +133,7 @@ def _is_attested(request: StaffRequest) -> bool:
     return request.POST.get("attested") == "yes"
 
 
+@tried_again
 def _attempt(request: StaffRequest, view: worklists.LoopView, handoff: Handoff, offer: Offer, form: OfferForm) -> bool:
     """Do it; a refusal becomes errors of the form."""
     try:
