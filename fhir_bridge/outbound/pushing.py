@@ -103,7 +103,7 @@ def run_once(
 ) -> Counter[str]:
     """Send what is due to one partner, at most ``limit`` links; give how many ended in each state."""
     outcome: Counter[str] = Counter()
-    _look_again(Q(partner=partner, due_at__lte=clock.now()))
+    _look_again(_to_be_judged(partner))
     connected = server or partners.connect(partner)
     for claimed in _claims(partner, limit):
         for link, state in _carry_all(connected, claimed):
@@ -115,8 +115,8 @@ def run_once(
 
 
 def due(partner: Partner) -> int:
-    """How many links could be claimed now."""
-    return Link.objects.filter(_due(partner)).count()
+    """How many links could be claimed now, or are to be judged again."""
+    return sum(Link.objects.filter(which).count() for which in (_due(partner), _to_be_judged(partner)))
 
 
 def _claims(partner: Partner, limit: int) -> Iterator[list[Claim]]:
@@ -136,6 +136,11 @@ def _due(partner: Partner) -> Q:
     now = clock.now()
     waiting = Q(state__in=(Link.State.WANTED, Link.State.UNKNOWN), due_at__lte=now)
     return Q(partner=partner) & (waiting | Q(state=Link.State.INFLIGHT, lease_until__lte=now))
+
+
+def _to_be_judged(partner: Partner) -> Q:
+    """What a consent holds back since a while ago: the consent may have ended by its own period."""
+    return Q(partner=partner, state=Link.State.HELD, due_at__lte=clock.now())
 
 
 def claim(partner: Partner) -> Claim | None:

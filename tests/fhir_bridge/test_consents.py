@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bench.fake_ehr import FakeEhr
-from fhir_bridge import operations, status
+from fhir_bridge import operations, status, tasks
 from fhir_bridge.models import Link, Partner
 from fhir_bridge.outbound import pushing
 from fhir_bridge.sharing import consents
@@ -134,6 +134,25 @@ def test_a_denial_ends_with_its_time_without_anybody_touching_it(
 
     assert sent(ehr) == {"Patient", "ServiceRequest", "Task"}
     assert Loop.objects.filter(kind="upkeep", closed_at=None).count() == 0
+
+
+def test_what_is_held_back_alone_is_judged_again_each_day_by_itself(
+    story: Story, hospital: Partner, ehr: FakeEhr, now: datetime
+) -> None:
+    of_tasks = {"class": [{"system": TYPES, "code": "Task"}]}
+    keep(consent(type="deny", period={"end": (now + timedelta(days=1)).isoformat()}, **of_tasks))
+    story.refer()
+    tasks.push(hospital.pk)
+    assert set(states().items()) - {("Task", "held")} == {(type_, "clean") for type_ in states() if type_ != "Task"}
+
+    with clock.at(now + timedelta(hours=12)):
+        tasks.push_due(clock.now())
+        assert (states()["Task"], pushing.due(hospital)) == ("held", 0)
+    with clock.at(now + timedelta(days=2)):
+        tasks.push_due(clock.now())
+
+    assert sent(ehr) == {"Patient", "ServiceRequest", "Task"}
+    assert not Loop.objects.filter(kind="upkeep", closed_at=None).exists()
 
 
 def test_trying_again_by_hand_asks_the_consent_again_and_not_the_partner(
