@@ -63,14 +63,18 @@ def pull_due(_now: datetime) -> None:
 
 
 def reconcile_due(now: datetime) -> None:
-    """Read by id what is linked with every partner, where it is time (`fhir_bridge.inbound.reconciling`)."""
+    """Read by id what is linked with every partner, where it is time (`fhir_bridge.inbound.reconciling`).
+
+    Before, our Subscriptions are looked after; one that can't be had keeps nothing from being read.
+    """
 
     def reconcile(partner: Partner) -> None:
-        subscribing.keep(partner)
         for scope in reconciling.due(partner, now):
             reconciling.run(partner, scope, seconds=RECONCILING_SECONDS)
 
-    _each("reconcile", filter(circuit.is_good, Partner.objects.select_related("steward_pool")), reconcile)
+    everybody = Partner.objects.select_related("steward_pool")
+    _each("subscribe", filter(circuit.is_good, everybody.all()), subscribing.keep)
+    _each("reconcile", filter(circuit.is_good, everybody.all()), reconcile)
 
 
 def discover_due(now: datetime) -> None:

@@ -16,6 +16,7 @@ from fhir_bridge.capabilities.choices import Hear
 from fhir_bridge.connecting import partners, secrets
 from fhir_bridge.connecting.client import Server
 from fhir_bridge.connecting.discovery import BACKPORT
+from fhir_bridge.connecting.retries import AWAY
 from fhir_bridge.models import Partner, Subscription
 from fhir_bridge.notifying.hints import SECRET_HEADER
 from records import clock, errors
@@ -32,7 +33,7 @@ _STATES = {"requested": State.REQUESTED, "active": State.ACTIVE, "error": State.
 def keep(partner: Partner, *, server: Server | None = None) -> None:
     """Have every Subscription that we want, and look at those that weren't looked at for an hour.
 
-    Raises what says that the partner can't be asked now; what it refuses is kept in the row.
+    Raises what may say that the partner can't be asked now; what fails or is refused is kept in the row.
     """
     if not partner.is_active or not _can_be_reached():
         return
@@ -85,6 +86,7 @@ def _wanted(partner: Partner) -> Iterator[Subscription]:
 
 def _keep(server: Server, row: Subscription) -> None:
     """Create, find or look at one, and note how it stands."""
+    failure: errors.BatonError | None = None
     try:
         there = _there(server, row)
         if there is not None and there.get("status") in ("error", "off"):
@@ -92,14 +94,16 @@ def _keep(server: Server, row: Subscription) -> None:
             there = _read(server.update({**_body(row), "id": str(there["id"])}).resource) or there
         row.remote_id = str(there["id"]) if there else None
         row.state = _STATES.get(str((there or {}).get("status")), State.ERROR)
-    except (errors.Unavailable, errors.Throttled, errors.Unauthenticated):
+    except AWAY:
         raise
     except errors.BatonError as error:
-        row.state, row.error_text = State.ERROR, error.message
+        failure, row.state, row.error_text = error, State.ERROR, error.message
     row.checked_at = clock.now()
     if row.state == State.ACTIVE:
         row.error_text = ""
     row.save(update_fields=["remote_id", "state", "error_text", "checked_at"])
+    if isinstance(failure, errors.Unavailable):  # the next one would fail as well, each perhaps after a minute
+        raise failure
 
 
 def _there(server: Server, row: Subscription) -> Resource | None:

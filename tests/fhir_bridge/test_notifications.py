@@ -267,6 +267,24 @@ def test_a_partner_that_refuses_is_shown_and_asked_again_later(subscribable: Par
     assert set(Subscription.objects.values_list("state", flat=True)) == {Subscription.State.REQUESTED}
 
 
+def test_an_end_point_for_subscriptions_that_fails_is_shown_and_keeps_nothing_from_being_read_by_id(
+    handoff: Handoff, subscribable: Partner, ehr: FakeEhr
+) -> None:
+    ehr.remove("Task", ehr.all("Task")[0]["id"])
+
+    with ehr.refusing(Answer(500), kind="Subscription"):
+        tasks.reconcile_due(clock.now())
+
+    assert Link.objects.get(type="Task").state == Link.State.GONE
+    assert [one.error for one in status.subscriptions(subscribable.pk) if one.state == "error"] == [
+        "The partner answered 500."
+    ]
+    for _round in subscribing.SUBSCRIBED:
+        tasks.reconcile_due(clock.now())
+    assert Subscription.objects.filter(state=Subscription.State.ERROR).count() == 1, "it is left alone for a while"
+    assert handoff.is_open
+
+
 def test_topics_are_asked_for_with_ids_alone(subscribable: Partner, ehr: FakeEhr) -> None:
     subscribable.abilities = {**subscribable.abilities, "subscriptions": "backport", "topics": [TOPIC]}
     subscribable.save()
