@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
@@ -29,7 +30,7 @@ from fhir_bridge.outbound.sending import DIRECTORY, Copy, side_of
 from fhir_bridge.pending import inbox, mending
 from fhir_bridge.sharing import references
 from fhir_bridge.sharing.routing import RANKS
-from records import clock, errors, json, store
+from records import access, clock, errors, json, store
 from records.json import Resource
 from referrals import intake
 from referrals.models import Handoff
@@ -212,12 +213,12 @@ class _Application:
 
     def _first(self, row: Inbox, body: Resource, translated: Resource) -> None:
         """A resource that is not linked yet: one that we know by its identifiers, or a new one."""
-        ours, held = own_id(translated), self._known(translated)
+        held = self._known(translated)
         link = Link(
             partner=self.partner,
             type=row.type,
             local_id=held or clock.new_id(),
-            origin=Link.Origin.OURS if held and held == ours else Link.Origin.THEIRS,
+            origin=_origin(self.partner, translated, held),
             follows=held is None,
             rank=RANKS.get(row.type, 0),
             applied_last_updated=row.last_updated,
@@ -323,6 +324,8 @@ def recognise(partner: Partner, resource: Resource) -> str | None:
     """
     type_ = resource["resourceType"]
     found = {own_id(resource)} - {""}
+    if type_ == "Task":  # of theirs too there are elements that we send
+        found = {id_ for id_ in found if _takes_part(partner, type_, id_)}
     if not found and type_ in DIRECTORY | {"Location"}:
         for each in resource.get("identifier", []):
             if each.get("system") and each.get("value") and each.get("use") not in {"old", "temp"}:
@@ -330,6 +333,22 @@ def recognise(partner: Partner, resource: Resource) -> str | None:
     if len(found) != 1 or Link.objects.filter(partner=partner, type=type_, local_id__in=found).exists():
         return None
     return found.pop()
+
+
+def _origin(partner: Partner, resource: Resource, held: str | None) -> Link.Origin:
+    """Whose a resource is that was not linked yet; ours, which we keep in step there, is only what the partner may see.
+
+    Our identifiers are told to partners for what they don't get, so that one of them is no proof of having had it.
+    """
+    is_own = held is not None and held == own_id(resource)
+    is_shared = is_own and _takes_part(partner, resource["resourceType"], str(held))
+    return Link.Origin.OURS if is_shared else Link.Origin.THEIRS
+
+
+def _takes_part(partner: Partner, type_: str, id_: str) -> bool:
+    """Whether a resource of ours is shared with the partner's organisation, or in the directory."""
+    actor = replace(partners.actor(partner), organization=access.root(partner.organization))
+    return access.visible(actor, type_).filter(id=id_).exists()
 
 
 def _is_here(type_: str, id_: str) -> bool:

@@ -319,6 +319,8 @@ def _update(server: Server, link: Link, ours: Resource, version: int, theirs: Re
         theirs = server.read(link.type, str(link.remote_id)).resource or {}
         if inbox.content_hash(theirs) != link.remote_hash:
             inbox.put(link.partner, [theirs])
+    if link.origin == Link.Origin.THEIRS and not link.follows and link.type != "Task":
+        return Sent(Copy.of(theirs), Link.Origin.THEIRS, version)  # only recognised there: it is left as it is
     return _write(server, link, ours, version, theirs)
 
 
