@@ -30,6 +30,9 @@ TASK: Mapping[str, Writer] = {
 }
 OWNED: Mapping[str, Mapping[str, Writer]] = {"Task": TASK, "ServiceRequest": {}}
 
+# What every server may write of itself into what it was sent
+_ADDED = frozenset({"text", "lastModified"})
+
 # What a placer may say of a Task that the performer has not started; then `cancelled` is a request (PATHWAYS §1)
 UNSTARTED = frozenset({"draft", "requested", "received", "accepted", "ready"})
 
@@ -121,6 +124,29 @@ def says_nothing_new(body: Resource, theirs: Resource) -> bool:
         same(body.get(element, _MISSING), theirs.get(element, _MISSING))
         for element in {*body, *theirs} - {"id", "meta"}
     )
+
+
+def news(written: Resource, answer: Resource, side: Side) -> frozenset[str]:
+    """The elements of which the answer to our own write of a shared Task says more than was written, as the ``side`` we are on.
+
+    What is ours to say is none, nor what every server adds, leaves out or puts into another order.
+    """
+    names = answer.keys() - _SERVER - _ADDED
+    return frozenset(name for name in names if _is_news(name, written.get(name), answer[name], side))
+
+
+def before_answer(written: Resource, answer: Resource, news_of: frozenset[str]) -> Resource:
+    """What the partner had before it said more, for the base: that is still to be heard. Its lists see `shared`."""
+    replaced = news_of - UNION
+    kept = {name: value for name, value in answer.items() if name not in replaced}
+    return kept | {name: written[name] for name in replaced & written.keys()}
+
+
+def _is_news(name: str, before: Any, after: Any, side: Side) -> bool:
+    if name in UNION:
+        return isinstance(after, list) and len(after) > len(before or ())
+    is_theirs = name == "status" or TASK.get(name.removeprefix("_"), "placer") != side
+    return is_theirs and not same(before, after)
 
 
 def _element(name: str, base: Resource, ours: Resource, theirs: Resource, side: Side) -> tuple[Any, bool]:

@@ -15,7 +15,7 @@ at the partner, stale   read first: unknown outcome, 409 or 412 before, or a par
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.conf import settings
@@ -100,7 +100,7 @@ def send(server: Server, link: Link, *, is_doubtful: bool) -> Sent:
         found = _look_up(server, link, ours, is_doubtful=is_doubtful) or _create(server, link, ours)
         if not isinstance(found, Reply):
             return _adopt(server, link, ours, version, found)
-        return Sent(Copy.of(_body(server, link, found)), Link.Origin.OURS, version)
+        return Sent(_answered(server, link, found, ours, ours), Link.Origin.OURS, version)
     return _update(server, link, ours, version, None if is_doubtful else _known(link))
 
 
@@ -267,12 +267,23 @@ def draft(link: Link, material: Material) -> Draft | None:
 
 def finish(server: Server, link: Link, written: Draft, reply: Reply) -> Sent:
     """What follows from the successful answer to a draft; it is read anew where the answer doesn't show it."""
+    if written.verb == "POST" and reply.status != 201:  # noqa: PLR2004 (201 Created)
+        return _adopt(server, link, written.ours, written.version, _body(server, link, reply))
+    copy = _answered(server, link, reply, written.body, written.ours)
+    return Sent(copy, Link.Origin(link.origin), written.version, written.is_complete)
+
+
+def _answered(server: Server, link: Link, reply: Reply, written: Resource, ours: Resource) -> Copy:
+    """The partner's copy after our write, as its answer shows it. What its own rules have said in that moment is heard
+    like any word of theirs: no poll would bring it, since the version is known then.
+    """
     found = _body(server, link, reply)
-    if written.verb == "PUT":
-        return Sent(Copy.of(found, written.ours), Link.Origin(link.origin), written.version, written.is_complete)
-    if reply.status == 201:  # noqa: PLR2004 (201 Created)
-        return Sent(Copy.of(found), Link.Origin.OURS, written.version)
-    return _adopt(server, link, written.ours, written.version, found)
+    news = conflicts.news(written, found, side_of(link)) if link.type == "Task" else frozenset[str]()
+    if not news:
+        return Copy.of(found, ours)
+    inbox.put(link.partner, [found])
+    before = conflicts.before_answer(written, found, news)
+    return replace(Copy.of(found), text=Copy.of(before, ours).text)
 
 
 def _body(server: Server, link: Link, reply: Reply) -> Resource:
@@ -344,7 +355,7 @@ def _write(server: Server, link: Link, ours: Resource, version: int, theirs: Res
         return Sent(Copy.of(theirs, ours), Link.Origin(link.origin), version)
     _hear_first(link, theirs)
     reply = server.update(_addressed(body, theirs), inbox.version_of(theirs))
-    copy = Copy.of(_body(server, link, reply), ours)
+    copy = _answered(server, link, reply, body, ours)
     return Sent(copy, Link.Origin(link.origin), version, is_complete=is_complete)
 
 

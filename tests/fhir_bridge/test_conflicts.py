@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fhir_bridge.outbound.conflicts import merge, says_nothing_new, shared
+from fhir_bridge.outbound.conflicts import before_answer, merge, news, says_nothing_new, shared, with_word_of_placer
 
 BASE = {"resourceType": "Task", "id": "9", "meta": {"versionId": "1"}, "status": "requested", "priority": "routine"}
 
@@ -77,3 +77,26 @@ def test_a_note_that_we_have_not_taken_in_yet_is_not_removed_by_our_next_write()
     again = merge(shared(written, ours), ours | {"priority": "urgent"}, written, "placer")
 
     assert again.body["note"] == [{"text": "theirs"}, {"text": "mine"}]
+
+
+def test_an_answer_says_more_by_what_is_the_other_sides_to_say() -> None:
+    answer = BASE | {"status": "rejected", "priority": "stat", "note": [{"text": "theirs"}], "lastModified": "2026"}
+
+    assert news(BASE, answer, "placer") == {"status", "note"}
+    assert news(BASE, answer, "performer") == {"status", "priority", "note"}
+
+
+def test_what_an_answer_orders_otherwise_or_leaves_out_is_no_news() -> None:
+    written = BASE | {"note": [{"text": "a"}, {"text": "b"}], "description": "By the door"}
+    answer = BASE | {"note": [{"text": "b"}, {"text": "a"}], "text": {"status": "generated"}}
+
+    assert news(written, answer, "placer") == frozenset()
+
+
+def test_a_withdrawal_that_answers_our_own_write_is_still_a_withdrawal_when_it_is_heard() -> None:
+    written, answer = BASE | {"status": "accepted"}, BASE | {"status": "cancelled"}
+    base = before_answer(written, answer, news(written, answer, "performer"))
+
+    heard = with_word_of_placer(merge(base, written, answer, "performer").body, base, written, answer)
+
+    assert (base["status"], heard["status"]) == ("accepted", "cancelled")
