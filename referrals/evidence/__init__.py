@@ -13,7 +13,7 @@ undoes nothing: the record is kept, the loop stays as it is.
 from referrals.evidence.applying import apply
 from referrals.evidence.asking import ask_for_match
 from referrals.evidence.matches import apply_matches, release
-from referrals.evidence.naming import line_of, named_loops, references_of
+from referrals.evidence.naming import named_loops, references_of
 from referrals.evidence.parting import sort_out
 from referrals.evidence.saying import happened_at
 from referrals.evidence.table import EVIDENCE, OUTPUTS, RECORDED, TYPES
@@ -27,7 +27,6 @@ __all__ = [
     "apply_matches",
     "ask_for_match",
     "happened_at",
-    "line_of",
     "named_loops",
     "references_of",
     "release",

@@ -14,20 +14,22 @@ from referrals.conditions import Situation, holds
 from referrals.evidence import appointments, messages, specimens
 from referrals.evidence.asking import ask_for_match, is_news, receiver
 from referrals.evidence.letters import is_letter
-from referrals.evidence.naming import Named, line_of, performers_of, succeeded
-from referrals.evidence.parting import acting_for, is_of_its_patient, part
+from referrals.evidence.naming import Named, performers_of, succeeded
+from referrals.evidence.parting import acting_for, is_of_its_patient, part, said_of
 from referrals.evidence.saying import happened_at, told
 from referrals.evidence.table import AGAIN, ANYWAY, EVIDENCE, OUTPUTS, REPORTS, TYPES, Rule, is_finished, status_of
 from referrals.models import Event, Handoff, Loop
 from referrals.pathways import STAGES, transitions_from
 from referrals.pathways.stages import OUTCOMES
 from referrals.people import default_pool, roles_in
+from referrals.readings import VOIDING, line_of
 from referrals.reports import STATES, state_of, was_rewritten
 from referrals.vocabulary import Transition
 from referrals.workflow import Act
 
 # What an action without a field for it has said of the state of its report.
 STATED = {"withdraw-report": "entered-in-error", "void": "final", "cancel-test": "cancelled"}
+REPORTING = frozenset({"report", "complete", "result", "amend"})
 ASKING = frozenset({"requester", "coordinator", "supervisor", "patient"})
 NOT_DONE = frozenset({"cancelled", "noshow", "entered-in-error"})
 Path = tuple[Transition, ...]
@@ -57,7 +59,7 @@ def _apply_to(named: Named, resource: Resource, previous: Resource, actor: Actor
     if resource["resourceType"] == "Communication":
         return messages.apply(loop, resource, actor)
     again = specimens.awaiting(loop, resource, actor.organization) if resource["resourceType"] == "Specimen" else None
-    handoff = again or performing(loop, actor)
+    handoff = again or performing(loop, resource, actor)
     at = happened_at(resource, actor)
     if resource["resourceType"] == "Appointment":
         resource = appointments.deciding(loop, resource, actor)
@@ -120,12 +122,12 @@ def _voids_nothing(handoff: Handoff, path: Path, reference: str) -> bool:
     return not Handoff.objects.filter(line_of(handoff.loop), kind="review-report", focus__in=("", reference)).exists()
 
 
-def performing(loop: Loop, actor: Actor) -> Handoff | None:
-    """The `fulfil` that evidence is about: the own one of a performer, although it has ended and others go on; else an open one.
+def performing(loop: Loop, resource: Resource, actor: Actor) -> Handoff | None:
+    """The `fulfil` that evidence is about: the one that it has reported, else a performer's own, else an open one.
 
-    After the end of the loop a following one may hold it.
+    A performer's own it is although it has ended and others go on. After the end of the loop a following one may hold it.
     """
-    return min(
+    return _reported_by(loop, resource) or min(
         Handoff.objects.filter(line_of(loop), kind="fulfil").select_related("owner", "loop__accountable"),
         key=lambda one: (
             one.owner.organization != actor.organization or (actor.organization == loop.placer and not one.is_open),
@@ -135,6 +137,17 @@ def performing(loop: Loop, actor: Actor) -> Handoff | None:
         ),
         default=None,
     )
+
+
+def _reported_by(loop: Loop, resource: Resource) -> Handoff | None:
+    """Whose outcome a report is, until it is void: what it says next is not the right result that another was asked for."""
+    if resource["resourceType"] not in STATES:
+        return None
+    said = said_of(loop, f"{resource['resourceType']}/{resource['id']}")
+    last, moved = said.last(), said.filter(handoff__kind="fulfil", action__in=REPORTING).last()
+    if moved is None or last is None or last.action in VOIDING:
+        return None
+    return Handoff.objects.select_related("loop__accountable", "owner").get(pk=moved.handoff_id)
 
 
 def _path(handoff: Handoff, rule: Rule, resource: Resource) -> Path:

@@ -43,7 +43,7 @@ def _apply_match(unsolicited: Loop, request: str, actor: Actor) -> None:
         text = _("There is no such order of this organisation.")
         raise Incorrect(text, Issue(text, "request", "not-found"))
     resource = store.get(*local({"reference": unsolicited.about}))
-    handoff = performing(loop, actor)
+    handoff = performing(loop, resource, actor)
     at = happened_at(resource, actor)
     path = proven(handoff, resource, {}, at, actor) if handoff else ()
     if handoff is None or not path:

@@ -16,14 +16,6 @@ from referrals.people import roles_in
 from referrals.reports import SUCCESSIONS
 
 
-def line_of(loop: Loop) -> Q:
-    """The rows of the loop and of those that follow the same request after its end."""
-    request = loop.request_reference
-    if not request:
-        return Q(loop=loop)
-    return Q(loop=loop) | Q(loop__about=request) | Q(loop__request_id=request.removeprefix("ServiceRequest/"))
-
-
 @dataclass(frozen=True, slots=True)
 class Named:
     """A loop that a resource names. ``is_applied``: it has moved something there; ``is_output``: a Task of it names it."""

@@ -15,13 +15,13 @@ from records.json import Resource
 from referrals import workflow
 from referrals.conditions import Situation
 from referrals.evidence.asking import ask_for_match
-from referrals.evidence.naming import line_of
 from referrals.evidence.saying import said_at
 from referrals.evidence.table import TYPES
 from referrals.lifecycle import possible
 from referrals.models import Event, Handoff, Loop
 from referrals.parties import held, local, same_patient
 from referrals.people import roles_in
+from referrals.readings import VOIDING, line_of
 from referrals.reports import STATES
 from referrals.subjects import patient_of
 from referrals.vocabulary import Role
@@ -29,7 +29,7 @@ from referrals.workflow import Act
 
 BATON: frozenset[Role] = frozenset({"system"})
 REASONS = {"withdraw-report": "wrong-patient", "cancel-appointment": "entered-in-error"}
-TAKEN_BACK = frozenset({"withdraw-report", "void", "cancel-appointment", "contradict"})
+TAKEN_BACK = VOIDING | {"cancel-appointment", "contradict"}
 
 
 def is_of_its_patient(loop: Loop, resource: Resource, previous: Resource | None = None) -> bool:
@@ -40,7 +40,7 @@ def is_of_its_patient(loop: Loop, resource: Resource, previous: Resource | None 
     named, reference = patient_of(resource), f"{resource['resourceType']}/{resource['id']}"
     if same_patient(loop.patient_id, named):
         return True
-    said = _said_of(loop, reference)
+    said = said_of(loop, reference)
     last = said.last()
     if not named and last is not None:
         return last.action not in TAKEN_BACK
@@ -78,7 +78,7 @@ def acting_for(actor: Actor, handoff: Handoff) -> Actor:
 def _taking_back(loop: Loop, resource: Resource, actor: Actor) -> Act | None:
     """A report is withdrawn; a visit on which the stage stands is cancelled; else the referrer decides."""
     reference = f"{resource['resourceType']}/{resource['id']}"
-    said = _said_of(loop, reference)
+    said = said_of(loop, reference)
     last, moved = said.last(), said.filter(handoff__kind="fulfil").last()
     if last is None or last.action in TAKEN_BACK or moved is None:
         return None
@@ -97,7 +97,7 @@ def _taking_back(loop: Loop, resource: Resource, actor: Actor) -> Act | None:
     return Act(handoff.id, action, at=said_at(resource, actor), data=data, evidence=reference) if action else None
 
 
-def _said_of(loop: Loop, reference: str) -> QuerySet[Event]:
+def said_of(loop: Loop, reference: str) -> QuerySet[Event]:
     """What the journals of the loop and of those that followed it say of a resource, in their order."""
     about = Q(evidence=reference) | Q(details__report=reference)
     return Event.objects.filter(line_of(loop), about).order_by("id")

@@ -4,8 +4,8 @@ from datetime import datetime
 
 from records import clock, dates
 from records.json import Resource
-from referrals.evidence.naming import line_of
 from referrals.models import Event, Handoff, Loop
+from referrals.readings import line_of
 
 USABLE = frozenset({"available"})
 

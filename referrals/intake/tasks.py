@@ -33,6 +33,7 @@ from referrals.parties import held, local, root_of, same_patient
 from referrals.pathways import RECIPIENT, transitions_from
 from referrals.pathways.handoffs import HL7_TASK_CODE
 from referrals.people import roles_in
+from referrals.readings import line_of
 from referrals.receipts import is_receipt
 from referrals.subjects import patient_of
 from referrals.workflow import Act
@@ -211,7 +212,7 @@ def _is_new(handoff: Handoff, step: Step, actor: Actor) -> bool:
     if report and not same_patient(handoff.loop.patient_id, patient_of(report)):
         evidence.ask_for_match(report, handoff.loop.accountable, actor)
         return False
-    known = Event.objects.filter(evidence.line_of(handoff.loop), evidence=step.evidence)
+    known = Event.objects.filter(line_of(handoff.loop), evidence=step.evidence)
     # A report that came with a contradiction was read, and has completed nothing.
     return not (known if step.action == "contradict" else known.exclude(action="contradict")).exists()
 
