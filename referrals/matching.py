@@ -16,7 +16,8 @@ from referrals.parties import current_patient, held, identifiers_of, local
 from referrals.subjects import patient_of
 from referrals.vocabulary import Words
 
-MOST = 20
+MOST = 100
+"""† More than a patient has in a year; whoever knows the order must find it among them."""
 LATELY = timedelta(days=365)
 """† How long after its end a loop is still proposed."""
 GRACE = timedelta(days=30)
@@ -116,7 +117,7 @@ def _possible(handoff: Handoff, clue: _Clue) -> list[Loop]:
     ours = Loop.objects.filter(recent, accountable__organization=handoff.loop.accountable.organization)
     wanted = Q(request_id__in=clue.named | clue.numbered) | Q(patient_id__in=clue.patients | clue.sought)
     orders = ours.exclude(request_id=None).filter(wanted).select_related("accountable")
-    return list(orders.order_by("-ordered_at")[: MOST * 5])
+    return list(orders.order_by("-ordered_at")[: MOST * 2])
 
 
 def _judge(loop: Loop, clue: _Clue) -> Candidate:

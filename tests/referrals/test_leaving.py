@@ -51,6 +51,20 @@ def test_the_only_reader_of_a_list_with_open_work_can_not_leave(ward: Ward) -> N
     leaving.leave(nina.user, "practice", ward.boss)
 
 
+def test_what_somebody_had_read_before_they_left_may_be_void_all_the_same(
+    ward: Ward, ada: Colleague, bea: Colleague
+) -> None:
+    loop, review = review_for(ward, ada)
+    ward.does(ada.actor, review, "acknowledge", plan="Continue.", question_answered=True)
+    reassigning.hand_over(ada.owner, ward.coordinator, to=bea.owner)
+    leaving.leave(ada.user, "practice", ward.boss)
+    ward.does(
+        ward.referrer, Handoff.objects.select_related("loop", "owner").get(pk=review.pk), "void", reason="wrong-patient"
+    )
+    asked = ward.only(loop, "decide-next-step")
+    assert (asked.stage, asked.owner) == ("right-result", bea.owner)
+
+
 def test_all_of_it_goes_to_a_colleague_in_one_go_and_then_they_may_leave(
     ward: Ward, ada: Colleague, bea: Colleague
 ) -> None:
