@@ -14,8 +14,10 @@ from django.utils.translation import gettext as _
 
 from records import access, audit, clock
 from records.access import Actor
+from records.deadlocks import tried_again
 from records.errors import BatonError, Conflict, Forbidden, Incorrect, Issue, NotFound
 from records.json import Resource
+from records.types import row_class
 from referrals import sharing, workflow
 from referrals.intake.orders import order_of
 from referrals.models import Adoptable, Loop
@@ -154,10 +156,14 @@ def _each(actor: Actor, requests: Sequence[str], do: Callable[[Adoptable], str])
     return [_one(actor, key, do) for key in dict.fromkeys(requests)]
 
 
+@tried_again
 def _one(actor: Actor, key: str, do: Callable[[Adoptable], str]) -> Done:
-    """One order in a transaction of its own."""
+    """One order in a transaction of its own, once nobody else is writing it: its EHR may be opening the loop."""
     try:
         with transaction.atomic():
+            list(
+                row_class("ServiceRequest").rows("ServiceRequest").select_for_update().filter(pk=key).values_list("pk")
+            )
             row = Adoptable.objects.select_for_update().filter(pk=key, organization=actor.organization).first()
             if row is None:
                 raise NotFound(_("There is no such order on the list."))

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from records import audit, clock, store
 from records.access import SYSTEM, Actor
+from records.deadlocks import tried_again
 from records.errors import Conflict, Forbidden, Issue
 from referrals import escalation, people, reassigning
 from referrals.models import Escalation, Handoff, Loop, Membership, Owner, Pool, PoolMember, User
@@ -27,6 +28,7 @@ def left_with(user: User, organization: str) -> list[Issue]:
     return [*_theirs(user, organization), *_unread(user, organization)]
 
 
+@tried_again
 def leave(user: User, organization: str, actor: Actor) -> None:
     """End somebody's work for an organisation; without any other to work for they can't sign in any more.
 

@@ -11,7 +11,7 @@ from records import clock, store
 from records.access import Actor
 from records.errors import Stale
 from records.json import Resource
-from referrals import locking, people, workflow
+from referrals import adoption, intake, locking, people, workflow
 from referrals.models import Handoff, Loop
 from referrals.parties import held
 from referrals.pathways.handoffs import HL7_TASK_CODE
@@ -327,6 +327,15 @@ def test_who_matches_second_hears_that_somebody_else_has(commits: None) -> None:
     with pytest.raises(Stale, match="Somebody else"):
         overtaken(lambda: match(here.nina), lambda: match(other), NOW)
     assert Handoff.objects.filter(kind="review-report").count() == 1
+
+
+def test_an_order_that_its_ehr_sends_again_while_it_is_adopted_has_one_loop(commits: None) -> None:
+    with clock.at(MONDAY):
+        here = region.build()
+        intake.receive(request("old"), here.ehr, opens=False)
+    again = request("old", note=[{"text": "Still wanted"}])
+    (done,) = overtaken(lambda: take(again, here.ehr), lambda: adoption.adopt(here.nina, ["old"]), NOW)
+    assert (done.loop, done.refused) == (the_loop("old").id, "")
 
 
 def test_whoever_works_on_an_order_holds_what_followed_it_too(commits: None, others: ThreadPoolExecutor) -> None:
