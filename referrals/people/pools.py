@@ -39,7 +39,11 @@ def create_pool(
     is_default: bool = False,
     actor: Actor = SYSTEM,
 ) -> Pool:
-    """A new pool of that root Organization with its Owner, its members and the CareTeam of the same id."""
+    """A new pool of that root Organization with its Owner, its members and the CareTeam of the same id.
+
+    Raises `Forbidden` for who doesn't manage the organisation's people.
+    """
+    _refuse_others(actor, organization)
     key, people = clock.new_id(), list(members)
     with transaction.atomic():
         owner = Owner.objects.create(
@@ -78,8 +82,7 @@ def change_pool(
     Raises `Forbidden` for who doesn't manage the organisation's people, `Conflict` where work would be left on a list that nobody reads, and `Incorrect` for members or a supervisor
     who don't work there.
     """
-    if not may_manage(actor, pool.organization):
-        raise Forbidden(_("Only the organisation's supervisors and administrators can do this."))
+    _refuse_others(actor, pool.organization)
     team = list(members) if members is not None else None
     with transaction.atomic():
         hold_house(pool.organization)
@@ -137,6 +140,11 @@ def is_read(pool: Pool, *, without: User | None = None) -> bool:
     if without is not None:
         staff = staff.exclude(user=without)
     return staff.filter(Q(user__pools__pool=pool) | Q(roles__overlap=OVERSEERS)).exists()
+
+
+def _refuse_others(actor: Actor, organization: str) -> None:
+    if not may_manage(actor, organization):
+        raise Forbidden(_("Only the organisation's supervisors and administrators can do this."))
 
 
 def _refuse_to_strand(pool: Pool) -> None:

@@ -97,6 +97,13 @@ def test_a_pool_is_a_care_team_of_the_same_id(here: Region) -> None:
     assert team["participant"] == [{"member": {"reference": "Practitioner/nina"}}]
 
 
+def test_only_who_manages_the_people_of_an_organisation_makes_a_pool_there(here: Region) -> None:
+    for actor, organization in ((here.gp, PRACTICE), (region.client("ehr", PRACTICE), CLINIC)):
+        with pytest.raises(Forbidden):
+            people.create_pool(organization, "Desk", actor=actor)
+    assert people.create_pool(PRACTICE, "Desk", actor=region.client("ehr", PRACTICE)).name == "Desk"
+
+
 def test_what_is_sent_to_an_organisation_here_goes_to_its_pool_and_else_to_itself(here: Region) -> None:
     assert people.performing_owner(PRACTICE) == here.pool.owner
     assert people.performing_owner(CARDIOLOGY) == people.owner_for("organisation", CARDIOLOGY)
