@@ -11,8 +11,8 @@ from django.db import InterfaceError, OperationalError
 from django.db.models import Q
 
 from fhir_bridge.connecting import circuit, partners
-from fhir_bridge.connecting.retries import Unreadable
-from fhir_bridge.inbound import applying, polling, reconciling
+from fhir_bridge.connecting.retries import AWAY, Unreadable
+from fhir_bridge.inbound import applying, polling, reconciling, rewinding
 from fhir_bridge.models import Partner
 from fhir_bridge.notifying import hints, subscribing
 from fhir_bridge.outbound import pushing
@@ -45,9 +45,18 @@ def pull(partner_id: int) -> None:
     """Read what one partner has changed, and apply it."""
     for partner in _active(partner_id):
         with suppress(BatonError):  # a partner that can't be read has that on its row by now
-            is_told = hints.follow(partner).is_to_poll
-            polling.poll(partner, unless_read_since=READ_AGAIN_AFTER, up_to_now=is_told)
+            _read(partner, is_told=hints.follow(partner).is_to_poll)
             applying.apply_pending(partner, seconds=APPLYING_SECONDS)
+
+
+def _read(partner: Partner, *, is_told: bool) -> None:
+    """Poll; one type that can't be read, which is noted, keeps nothing that came from being applied (law 9)."""
+    try:
+        polling.poll(partner, unless_read_since=READ_AGAIN_AFTER, up_to_now=is_told)
+    except (*AWAY, rewinding.Rewound):
+        raise
+    except BatonError as error:
+        log.info("exchange: not all of Partner/%s could be read (%s)", partner.pk, type(error).__name__)
 
 
 def push_due(_now: datetime) -> None:

@@ -21,14 +21,14 @@ from fhir_bridge import profiles
 from fhir_bridge.connecting import partners
 from fhir_bridge.connecting.client import Server
 from fhir_bridge.connecting.retries import AWAY, MERGE_TRIES, Unreadable, Waiting
-from fhir_bridge.inbound import together
+from fhir_bridge.inbound import rewinding, together
 from fhir_bridge.inbound.items import OPEN, TAKEN, batches, close, lock
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import comparing, conflicts
 from fhir_bridge.outbound.pushing import release
 from fhir_bridge.outbound.sending import DIRECTORY, Copy, side_of
 from fhir_bridge.pending import inbox, mending
-from fhir_bridge.sharing import references
+from fhir_bridge.sharing import references, relevance
 from fhir_bridge.sharing.routing import RANKS
 from records import access, clock, errors, json, store
 from records.json import Resource
@@ -121,16 +121,24 @@ class _Application:
         return self._apply(item, body)
 
     def _read_anew(self, item: Inbox) -> str:
-        """Of what could not be read only the name is kept: ask for it once more."""
+        """Of what could not be read only the name is kept: ask for it once more. What waits for that goes on waiting."""
+        found, told = list[Resource](), "It can be read now."
         try:
-            found = self.server.read(item.type, item.remote_id).resource or {}
-        except Unreadable as error:
-            return _set_aside(item, Inbox.State.QUARANTINED, error)
+            found.append(self.server.read(item.type, item.remote_id).resource or {})
+            rewinding.look(self.partner, self.server, found)
+        except (errors.NotFound, errors.Gone):  # what is linked and was deleted is found by the reading by id
+            told = "It is not there any more."
+        except AWAY:
+            raise
+        except errors.BatonError as error:
+            waits = item.state == Inbox.State.WAITING
+            state = Inbox.State.WAITING if waits else Inbox.State.QUARANTINED
+            return _set_aside(item, state, Unreadable(error.message))
         with transaction.atomic():
-            inbox.put(self.partner, [found])
+            inbox.put(self.partner, relevance.relevant(self.partner, relevance.fresh(self.partner, found)))
             row = Inbox.objects.select_for_update().get(pk=item.pk)
             mending.mended(row)
-            return close([row], Inbox.State.DISCARDED, "It can be read now.")
+            return close([row], Inbox.State.DISCARDED, told)
 
     def _take_over(self, body: Resource, depth: int) -> None:
         """Read and apply what the item refers to and what is not here yet."""

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from django.db import connection
 from django.db.models import Q
 
-from fhir_bridge.connecting import partners, secrets
+from fhir_bridge.connecting import circuit, partners, secrets
 from fhir_bridge.connecting.client import Server
-from fhir_bridge.inbound import rewinding
+from fhir_bridge.connecting.retries import AWAY
+from fhir_bridge.inbound import polling, rewinding
 from fhir_bridge.models import Hint, Partner, Subscription, Watermark
 from fhir_bridge.notifying import notices
 from fhir_bridge.pending import inbox, wakeups
@@ -84,10 +85,19 @@ class Followed:
 def follow(partner: Partner, *, server: Server | None = None) -> Followed:
     """Read what the hints name and store what is new. Types are made due for the next poll.
 
-    A hint is forgotten once it was followed, unless it came again meanwhile.
+    A hint is forgotten once it was followed, unless it came again meanwhile; of what can't be read the name is kept. They
+    wait while the partner is not to be asked: raises what says so, which is on its row then.
     """
-    if not partner.is_active:
+    if not (partner.is_active and circuit.is_good(partner)):
         return Followed()
+    try:
+        return _follow(partner, server)
+    except errors.BatonError as error:
+        polling.note_failure(partner, error)
+        raise
+
+
+def _follow(partner: Partner, server: Server | None) -> Followed:
     connected, stored, is_to_poll = server, 0, False
     for hint in Hint.objects.filter(partner=partner).order_by("received_at")[:BATCH]:
         if hint.remote_id:
@@ -104,7 +114,12 @@ def follow(partner: Partner, *, server: Server | None = None) -> Followed:
 def _read(partner: Partner, server: Server, hint: Hint) -> int:
     try:
         found = server.read(hint.type, hint.remote_id).resource or {}
+        rewinding.look(partner, server, [found])
     except (errors.NotFound, errors.Gone, errors.Forbidden):
         return 0  # what is linked and was deleted is found by the reading by id
-    rewinding.look(partner, server, [found])
+    except (*AWAY, rewinding.Rewound):
+        raise
+    except errors.BatonError as error:
+        inbox.put_name(partner, hint.type, hint.remote_id, error)
+        return 0
     return inbox.put(partner, relevant(partner, fresh(partner, [found])))

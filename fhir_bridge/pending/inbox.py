@@ -7,9 +7,12 @@ from datetime import MAXYEAR, MINYEAR, datetime
 from typing import Any
 
 import orjson
+from django.db import transaction
 
+from fhir_bridge.connecting.retries import Unreadable
 from fhir_bridge.models import Inbox, Partner
 from records import clock, statements
+from records.errors import BatonError
 from records.json import Resource, dumps
 
 LONGEST = 256
@@ -31,6 +34,25 @@ def put(partner: Partner, resources: Iterable[Resource]) -> int:
     if rows:
         statements.insert_rows(Inbox, list(rows.values()), "ON CONFLICT DO NOTHING")
     return len(rows)
+
+
+@transaction.atomic
+def put_name(partner: Partner, type_: str, remote_id: str, error: BatonError) -> None:
+    """Keep the name of what can't be read now: it waits to be read, and becomes visible by its age.
+
+    What a person looks at already stays with that person.
+    """
+    name = {"resourceType": type_, "id": remote_id}
+    put(partner, [name])
+    known = Inbox.objects.filter(partner=partner, type=type_, remote_id=remote_id, version_id="")
+    known = known.filter(content_hash=content_hash(name))
+    known.exclude(state__in=(Inbox.State.WAITING, Inbox.State.QUARANTINED)).update(
+        state=Inbox.State.WAITING,
+        received_at=clock.now(),
+        settled_at=None,
+        error_category=Unreadable.__name__,
+        error_text=error.message,
+    )
 
 
 def _row(partner: Partner, resource: Resource, now: datetime) -> Inbox:

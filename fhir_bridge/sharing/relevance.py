@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from django.conf import settings
 
+from fhir_bridge.connecting.retries import Unreadable
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.pending import inbox
 from fhir_bridge.sharing import references
@@ -68,10 +69,13 @@ def relevant(partner: Partner, page: list[Resource]) -> list[Resource]:
 
 
 def _known(partner: Partner, ids: set[str]) -> Mapping[Target, str]:
-    """What is linked of these, with our id, and with none what has come and is still to be applied."""
+    """What is linked of these, with our id, and with none what has come and is still to be applied.
+
+    Of what couldn't be read nothing has come but its name.
+    """
     waiting = Inbox.objects.filter(
         partner=partner, remote_id__in=ids, type__in=NAMED, state__in=(Inbox.State.PENDING, Inbox.State.WAITING)
-    )
+    ).exclude(error_category=Unreadable.__name__)
     rows = Link.objects.filter(partner=partner, remote_id__in=ids).values_list("type", "remote_id", "local_id")
     known = dict.fromkeys(waiting.values_list("type", "remote_id"), "")
     return known | {(type_, str(id_)): local for type_, id_, local in rows}

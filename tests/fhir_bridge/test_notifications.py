@@ -18,8 +18,9 @@ from fhir_bridge.inbound import applying
 from fhir_bridge.models import Hint, Inbox, Link, Partner, Subscription, Watermark
 from fhir_bridge.notifying import hints, subscribing
 from fhir_bridge.outbound import pushing
+from fhir_bridge.pending import ageing
 from records import clock
-from referrals.models import Handoff
+from referrals.models import Handoff, Loop
 from tests.fhir_bridge.story import Story
 
 TOPIC = "https://hospital.example/topics/tasks"
@@ -213,6 +214,86 @@ def test_a_word_without_content_makes_the_type_due_at_once(
     tasks.pull(hospital.pk)
     assert Handoff.objects.get(pk=handoff.pk).stage == "awaiting-booking"
     assert Watermark.objects.get(type="Task").read_at is not None
+
+
+OUTCOME = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "exception"}]}
+POISON = {
+    "an error": Answer(500),
+    "a page of HTML": Answer(200, text="<html>", headers={"Content-Type": "text/html"}),
+    "an outcome": Answer(200, OUTCOME),
+    "a refusal": Answer(400),
+    "another resource": Answer(200, {"resourceType": "Basic", "id": "poison"}),
+}
+
+
+@pytest.mark.parametrize("poison", POISON)
+def test_what_is_named_and_can_not_be_read_holds_nothing_up_and_is_shown_by_its_age(
+    poison: str, handoff: Handoff, hospital: Partner, ehr: FakeEhr, tell: Tell
+) -> None:
+    tell({"resourceType": "Task", "id": "poison"})
+    ehr.put(ehr.all("Task")[0] | {"status": "accepted"})
+
+    with ehr.refusing(POISON[poison], "GET", "Task/poison"):
+        tasks.pull(hospital.pk)
+        assert Handoff.objects.get(pk=handoff.pk).stage == "awaiting-booking"
+        assert not Hint.objects.exists()
+        assert status.of(hospital).inbox == {"applied": 1, "waiting": 1}
+        with clock.at(clock.now() + timedelta(hours=2)):
+            tasks.pull(hospital.pk)
+            assert ageing.sweep(clock.now()) == 1
+            (trouble,) = status.troubles(hospital.pk)
+            assert (trouble.type, trouble.remote_id, trouble.category) == ("Task", "poison", "Unreadable")
+
+    with clock.at(clock.now() + timedelta(hours=3)):
+        tasks.pull(hospital.pk)
+        assert status.troubles(hospital.pk) == [], "it is not there"
+    assert not Loop.objects.filter(kind="upkeep", closed_at=None).exists()
+
+
+def test_what_was_named_is_read_as_soon_as_it_can_be(
+    handoff: Handoff, hospital: Partner, ehr: FakeEhr, tell: Tell
+) -> None:
+    for status_, stage in (("accepted", "awaiting-booking"), ("in-progress", "in-progress")):
+        tell(ehr.put(ehr.all("Task")[0] | {"status": status_}))
+        with ehr.refusing(Answer(500), "GET", "Task"):
+            hints.follow(hospital)
+            applying.apply_pending(hospital)
+        assert status.of(hospital).inbox["waiting"] == 1
+
+        applying.apply_pending(hospital)
+
+        assert Handoff.objects.get(pk=handoff.pk).stage == stage
+    assert "waiting" not in status.of(hospital).inbox
+
+
+def test_what_was_named_and_does_not_concern_us_is_not_kept_for_having_been_unreadable(
+    handoff: Handoff, hospital: Partner, ehr: FakeEhr, tell: Tell
+) -> None:
+    other = ehr.put({"resourceType": "Task", "status": "draft", "intent": "plan"})
+    tell({"resourceType": "Task", "id": other["id"]})
+    with ehr.refusing(Answer(500), "GET", "Task"):
+        hints.follow(hospital)
+    assert applying.apply_pending(hospital) == {"discarded": 1}
+    assert "draft" not in "".join(Inbox.objects.values_list("body", flat=True))
+    assert handoff.is_open
+
+
+def test_a_partner_that_asks_us_to_wait_is_not_asked_for_the_next_that_it_named(
+    handoff: Handoff, hospital: Partner, ehr: FakeEhr, tell: Tell
+) -> None:
+    for number in range(3):
+        tell({"resourceType": "Task", "id": str(number)})
+    ehr.requests.clear()
+
+    with ehr.refusing(Answer(429, headers={"Retry-After": "600"})):
+        tasks.pull(hospital.pk)
+        tasks.pull(hospital.pk)
+
+    assert len(ehr.requests) == 1
+    assert len(left()) == 3
+    hospital.refresh_from_db()
+    assert hospital.not_before_at is not None
+    assert handoff.is_open
 
 
 @pytest.fixture

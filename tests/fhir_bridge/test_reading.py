@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bench.fake_ehr import Answer, FakeEhr, Request
-from fhir_bridge import operations
+from fhir_bridge import operations, tasks
 from fhir_bridge.inbound import applying, polling, watermarks
 from fhir_bridge.models import Inbox, Link, Partner, Watermark
 from fhir_bridge.outbound import pushing
@@ -124,6 +124,17 @@ def test_a_type_that_can_not_be_read_holds_up_no_other(put: Put, hospital: Partn
             polling.poll(hospital)
     assert taken() == ["o1"]
     assert Watermark.objects.get(type="Encounter").read_at is None
+
+
+def test_a_type_that_can_not_be_read_keeps_nothing_that_came_from_being_applied(
+    put: Put, hospital: Partner, ehr: FakeEhr
+) -> None:
+    put("o1")
+    with ehr.refusing(Answer(500), "GET", "Encounter"):
+        tasks.pull(hospital.pk)
+    assert Inbox.objects.get(type="Observation").state == Inbox.State.APPLIED
+    hospital.refresh_from_db()
+    assert hospital.last_error == "The partner answered 500."
 
 
 @pytest.mark.parametrize("minutes", [-5, 5])
