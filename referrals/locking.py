@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from django.db import connection
 from django.db.models import BooleanField, ExpressionWrapper, Model, Q
 
+from records import statements
 from referrals.models import Handoff, Loop, Owner
 
 T = TypeVar("T")
@@ -57,6 +58,16 @@ def _lines(loops: Sequence[Loop]) -> set[str]:
     return set(
         Loop.objects.select_for_update().filter(wanted).order_by(_HAS_REQUEST, "id").values_list("id", flat=True)
     )
+
+
+def hold_outputs(references: Iterable[str]) -> None:
+    """Let whoever writes a resource, and whoever's Task names it as its output, come one after the other.
+
+    Each would look for what the other is about to write. It comes before the loops (docs/decisions/0124).
+    """
+    words = [f"{reference}?output" for reference in references]
+    if words:
+        statements.hold(words)
 
 
 def hold_loops_of(patient_id: str) -> list[str]:

@@ -16,7 +16,7 @@ from records.deadlocks import tried_again
 from records.json import Resource
 from records.store import Written
 from records.types import R4_TYPES
-from referrals import evidence, following, sharing, upheavals
+from referrals import evidence, following, locking, sharing, upheavals
 from referrals.intake import order, persons, requests, staff, tasks, together
 from referrals.models import Handoff, Loop
 from referrals.parties import held, local
@@ -103,6 +103,7 @@ def _prove(
     resource: Resource, actor: Actor, if_match: int | None, audience: Iterable[str]
 ) -> tuple[Written, str | None]:
     """A record that may belong to a loop and prove a step of it; whoever sees the loop may then see its evidence."""
+    locking.hold_outputs([f"{resource['resourceType']}/{key}" for key in [resource.get("id")] if key])
     resource = {**resource, "id": resource.get("id") or clock.new_id()}
     validation.check(resource, lenient=actor.kind == "partner")
     loops = evidence.named_loops(resource, actor)  # locked before the record is (docs/decisions/0124)

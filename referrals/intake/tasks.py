@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from records import clock, dates, store
+from records import clock, dates, references, store
 from records.access import Actor
 from records.errors import Forbidden, Incorrect, Issue, NotFound, Stale
 from records.json import Resource, loads
@@ -49,6 +49,7 @@ def receive(task: Resource, actor: Actor, if_match: int | None, audience: Iterab
 
     Raises `Incorrect` for a difference that is no legal step, `Forbidden` for the Task of a loop itself.
     """
+    locking.hold_outputs(_outputs(task))
     handoff = _handoff_of(task)
     if handoff is not None:
         return _hear(handoff, {**task, "id": handoff.id}, actor, if_match), handoff.loop_id
@@ -61,6 +62,12 @@ def receive(task: Resource, actor: Actor, if_match: int | None, audience: Iterab
     sent = {**task, "id": written.id}
     workflow.perform(dispatch.id, "send", actor, at=_said_at(task, dispatch.loop, actor), data=_sending(sent))
     return _written(store.read("Task", written.id), changed=True), dispatch.loop_id
+
+
+def _outputs(task: Resource) -> list[str]:
+    """What its outputs name here; it isn't validated yet."""
+    named = (local(one) for _path, one in references.iter({"output": task.get("output")}))
+    return ["/".join(one) for one in named if all(one)]
 
 
 def _handoff_of(task: Resource) -> Handoff | None:

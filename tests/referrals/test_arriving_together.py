@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from records import clock, store
+from records import access, clock, store
 from records.access import Actor
 from records.errors import Stale
 from records.json import Resource
@@ -327,6 +328,17 @@ def test_who_matches_second_hears_that_somebody_else_has(commits: None) -> None:
     with pytest.raises(Stale, match="Somebody else"):
         overtaken(lambda: match(here.nina), lambda: match(other), NOW)
     assert Handoff.objects.filter(kind="review-report").count() == 1
+
+
+@pytest.mark.parametrize("is_named_first", [True, False])
+def test_a_report_and_the_task_that_names_it_find_each_other(commits: None, is_named_first: bool) -> None:
+    here = come_to("sent")
+    naming = partial(answers("completed", output=output("DocumentReference/note")), here)
+    coming = partial(take, document(NOW), here.partner)
+    first, second = (naming, coming) if is_named_first else (coming, naming)
+    overtaken(first, second, NOW)
+    assert the(the_loop(), "review-report").focus == "DocumentReference/note"
+    assert access.visible(here.gp, "DocumentReference").filter(pk="note").exists()
 
 
 def test_an_order_that_its_ehr_sends_again_while_it_is_adopted_has_one_loop(commits: None) -> None:
