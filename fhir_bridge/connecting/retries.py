@@ -29,6 +29,10 @@ class Unreadable(errors.Unavailable):
     """An answer came that is not FHIR, is too big, or is for something else; what happened there is unknown."""
 
 
+class Mistaken(Unreadable):
+    """A creation was answered with something that isn't what was created."""
+
+
 class Waiting(errors.BatonError):
     """What this one refers to has to exist first; not a failure."""
 

@@ -115,7 +115,7 @@ class _Application:
         if item.error_category == Unreadable.__name__:
             return self._read_anew(item)
         body = store.parse(item.body.encode())
-        if str(body.get("id")) != item.remote_id:
+        if body.get("id") != item.remote_id or not references.is_id(item.remote_id):
             raise errors.Incorrect("Its id is none that FHIR allows.")
         self._take_over(body, depth)
         return self._apply(item, body)

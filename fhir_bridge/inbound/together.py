@@ -86,10 +86,10 @@ def _free(rows: Sequence[Inbox]) -> set[int]:
 
 
 def _parsed(partner: Partner, row: Inbox) -> _Item | None:
-    """None for what can't be read, and for what says that it is ours."""
+    """None for what can't be read, or has no id, and for what says that it is ours."""
     try:
         body = store.parse(row.body.encode())
-        if references.is_named_by_us(body, settings.BATON_BASE_URL):
+        if references.is_named_by_us(body, settings.BATON_BASE_URL) or not references.is_id(body.get("id")):
             return None
         link = Link(
             partner=partner,

@@ -23,7 +23,7 @@ from django.conf import settings
 from fhir_bridge import profiles
 from fhir_bridge.capabilities.choices import Create, Update
 from fhir_bridge.connecting.client import Reply, Server, condition, token
-from fhir_bridge.connecting.retries import Clash, Unreadable, Waiting
+from fhir_bridge.connecting.retries import Clash, Mistaken, Unreadable, Waiting
 from fhir_bridge.models import Inbox, Link
 from fhir_bridge.outbound import conflicts
 from fhir_bridge.outbound.material import Key, Material, gather, linked, our_base
@@ -54,9 +54,14 @@ class Copy:
 
     @classmethod
     def of(cls, resource: Resource, ours: Resource | None = None) -> "Copy":
-        """What a resource of the partner's says of itself; its text is the base of the next merge with ``ours``."""
+        """What a resource of the partner's says of itself; its text is the base of the next merge with ``ours``.
+
+        Raises `Unreadable` for an id that FHIR doesn't allow: it becomes a part of addresses.
+        """
+        if not references.is_id(resource.get("id")):
+            raise Unreadable("The partner's id of it is none that FHIR allows.")
         return cls(
-            str(resource["id"])[: inbox.LONGEST],
+            resource["id"],
             inbox.version_of(resource),
             inbox.last_updated(resource),
             inbox.content_hash(resource),
@@ -96,12 +101,22 @@ class Draft:
 def send(server: Server, link: Link, *, is_doubtful: bool) -> Sent:
     """Bring the partner's copy to our version. Raise `Waiting`, `Clash`, or the category of the failure."""
     version, ours = compose(link)
-    if link.remote_id is None:
-        found = _look_up(server, link, ours, is_doubtful=is_doubtful) or _create(server, link, ours)
-        if not isinstance(found, Reply):
-            return _adopt(server, link, ours, version, found)
-        return Sent(_answered(server, link, found, ours, ours), Link.Origin.OURS, version)
-    return _update(server, link, ours, version, None if is_doubtful else _known(link))
+    if link.remote_id is not None:
+        return _update(server, link, ours, version, None if is_doubtful else _known(link))
+    try:
+        return _introduce(server, link, ours, version, is_doubtful=is_doubtful)
+    except Mistaken as error:
+        if not is_doubtful:
+            raise
+        raise errors.Incorrect(error.message) from error  # it was looked for: it would get one after another
+
+
+def _introduce(server: Server, link: Link, ours: Resource, version: int, *, is_doubtful: bool) -> Sent:
+    """What is not linked with anything there yet: found, or created."""
+    found = _look_up(server, link, ours, is_doubtful=is_doubtful) or _create(server, link, ours)
+    if not isinstance(found, Reply):
+        return _adopt(server, link, ours, version, found)
+    return Sent(_answered(server, link, found, ours, ours), Link.Origin.OURS, version)
 
 
 def _known(link: Link) -> Resource | None:
@@ -154,13 +169,6 @@ def _with_contents(body: Resource, our_base: str) -> Resource:
 
     filled: Resource = references.with_attachments(body, fill, our_base)
     return filled
-
-
-def _has(resource: Resource, system: str, value: str) -> bool:
-    """Whether it bears that identifier; a server that overlooks a parameter answers a search with strangers."""
-    named = resource.get("identifier")
-    wanted = {"system": system, "value": value}
-    return any(isinstance(each, dict) and _is(each, wanted) for each in (named if isinstance(named, list) else []))
 
 
 def _is(identifier: Resource, own: Mapping[str, str]) -> bool:
@@ -217,7 +225,7 @@ def _bearing(server: Server, type_: str, identifiers: Sequence[tuple[str, str]])
     found: dict[str, Resource] = {}
     for system, value in identifiers:
         for _reply, matches in server.search(type_, [("identifier", token(system, value)), ("_count", "2")]):
-            found |= {str(match.get("id")): match for match in matches if _has(match, system, value)}
+            found |= {str(match.get("id")): match for match in matches if references.bears(match, system, value)}
     return found
 
 
@@ -227,7 +235,7 @@ def _create(server: Server, link: Link, ours: Resource) -> Reply | Resource:
         reply = server.create(_new(link, ours), condition(*identities(link, ours)[0]))
     except errors.BatonError as error:
         raise refused_creation(error) from error
-    return reply if reply.status == 201 else _body(server, link, reply)  # noqa: PLR2004 (201 Created)
+    return reply if reply.status == 201 else _body(server, link, reply, ours)  # noqa: PLR2004 (201 Created)
 
 
 def _new(link: Link, ours: Resource) -> Resource:
@@ -268,7 +276,7 @@ def draft(link: Link, material: Material) -> Draft | None:
 def finish(server: Server, link: Link, written: Draft, reply: Reply) -> Sent:
     """What follows from the successful answer to a draft; it is read anew where the answer doesn't show it."""
     if written.verb == "POST" and reply.status != 201:  # noqa: PLR2004 (201 Created)
-        return _adopt(server, link, written.ours, written.version, _body(server, link, reply))
+        return _adopt(server, link, written.ours, written.version, _body(server, link, reply, written.ours))
     copy = _answered(server, link, reply, written.body, written.ours)
     return Sent(copy, Link.Origin(link.origin), written.version, written.is_complete)
 
@@ -277,7 +285,7 @@ def _answered(server: Server, link: Link, reply: Reply, written: Resource, ours:
     """The partner's copy after our write, as its answer shows it. What its own rules have said in that moment is heard
     like any word of theirs: no poll would bring it, since the version is known then.
     """
-    found = _body(server, link, reply)
+    found = _body(server, link, reply, ours)
     news = conflicts.news(written, found, side_of(link)) if link.type == "Task" else frozenset[str]()
     if not news:
         return Copy.of(found, ours)
@@ -286,23 +294,31 @@ def _answered(server: Server, link: Link, reply: Reply, written: Resource, ours:
     return replace(Copy.of(found), text=Copy.of(before, ours).text)
 
 
-def _body(server: Server, link: Link, reply: Reply) -> Resource:
-    """The resource that a write is answered with, read anew where the answer is none.
+def _body(server: Server, link: Link, reply: Reply, ours: Resource) -> Resource:
+    """The resource that a write is answered with, read anew where the answer is none, or doesn't say that it is ours.
 
     What is read anew may be a version that others have made of it since: it is heard like any of theirs.
     """
-    remote_id = link.remote_id or _located(reply, link.type)
-    resource = reply.resource
-    if resource is None or "id" not in resource:
-        if not remote_id:
-            raise Unreadable("The partner's answer doesn't say what it created.")
-        found = server.read(link.type, remote_id).resource or {}
-        if found and inbox.version_of(found) != reply.headers.get("ETag", "").removeprefix("W/").strip('"'):
-            inbox.put(link.partner, [found])
-        return found
-    if resource.get("resourceType") != link.type or remote_id not in {"", resource["id"]}:
+    told = reply.resource or {}
+    remote_id = link.remote_id or _located(reply, link.type) or told.get("id", "")
+    if not references.is_id(remote_id):
+        raise Unreadable("The partner's answer doesn't say what it created.")
+    if "id" in told and (told.get("resourceType"), told["id"]) != (link.type, remote_id):
         raise Unreadable("The partner answered a write with another resource.")
-    return resource
+    if "id" in told and (link.remote_id or _is_known_by(told, link, ours)):
+        return told
+    found = server.read(link.type, remote_id).resource or {}
+    if not link.remote_id and not _is_known_by(found, link, ours):
+        raise Mistaken("The partner answered a creation with another resource.")
+    seen = reply.headers.get("ETag", "").removeprefix("W/").strip('"') or inbox.version_of(told)
+    if inbox.version_of(found) != seen:
+        inbox.put(link.partner, [found])
+    return found
+
+
+def _is_known_by(resource: Resource, link: Link, ours: Resource) -> bool:
+    """Whether it bears an identity of what we have sent, as what a search finds must."""
+    return link.type in _WITHOUT_IDENTIFIER or any(references.bears(resource, *each) for each in identities(link, ours))
 
 
 def _located(reply: Reply, type_: str) -> str:
@@ -317,7 +333,7 @@ def _adopt(server: Server, link: Link, ours: Resource, version: int, theirs: Res
     Our own may have been written to by others since: that is heard before anything else is sent.
     """
     own = references.identifier(settings.BATON_BASE_URL, link.type, link.local_id)
-    if any(_is(each, own) for each in theirs.get("identifier", []) if isinstance(each, dict)):
+    if references.bears(theirs, **own):
         is_as_sent = conflicts.says_nothing_new(ours, theirs)
         if not is_as_sent:
             inbox.put(link.partner, [theirs])

@@ -17,12 +17,18 @@ FHIR R4 §2.3.0, https://hl7.org/fhir/R4/references.html.
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from records.json import Resource
 
 Find = Callable[[str, str], str | None]
+_ID = re.compile(r"[A-Za-z0-9.\-]{1,64}")
 _RELATIVE = re.compile(r"([A-Z][A-Za-z]{2,63})/([A-Za-z0-9.\-]{1,64})(?:/_history/[A-Za-z0-9.\-]{1,64})?")
+
+
+def is_id(value: object) -> TypeGuard[str]:
+    """Whether it is an id (FHIR R4 §2.24.0.1), and no step of a path: it becomes a part of addresses."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None and value not in {".", ".."}
 
 
 def parse(reference: str, *bases: str) -> tuple[str, str] | None:
@@ -38,6 +44,15 @@ def parse(reference: str, *bases: str) -> tuple[str, str] | None:
 def identifier(origin: str, type_: str, local_id: str) -> dict[str, str]:
     """Our identifier of a resource of ours; ``origin`` is this installation's public address."""
     return {"system": f"{origin}/id/{type_.lower()}", "value": local_id}
+
+
+def bears(resource: Resource, system: str, value: str) -> bool:
+    """Whether it bears that identifier; a server that overlooks a parameter answers a search with strangers."""
+    named = resource.get("identifier")
+    return any(
+        isinstance(each, dict) and (each.get("system"), each.get("value")) == (system, value)
+        for each in (named if isinstance(named, list) else [])
+    )
 
 
 def is_named_by_us(body: Resource, origin: str) -> bool:

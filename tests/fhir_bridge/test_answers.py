@@ -1,121 +1,136 @@
-"""What the partner's answer to our own write says beyond what we wrote: it is heard, and what every server adds is not."""
+"""What a creation is answered with is believed only if it is what was to be created."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from bench.fake_ehr import Answer, FakeEhr, Request
-from fhir_bridge.capabilities.choices import Send
-from fhir_bridge.inbound import applying, polling
-from fhir_bridge.models import Inbox, Link, Partner
+from fhir_bridge.inbound import applying
+from fhir_bridge.models import Link, Partner
 from fhir_bridge.outbound import pushing
-from records import store
+from records import clock, store
 from records.access import SYSTEM
+from records.json import Resource
 from referrals.models import Handoff
 from tests.fhir_bridge.story import Story
 
-DECLINED = {"status": "rejected", "statusReason": {"text": "Not our field"}}
-ADDED: dict[str, Any] = {
-    "text": {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">A task</div>'}
+ABOUT: dict[str, Resource] = {
+    "Patient": {"name": [{"family": "Stranger"}], "birthDate": "1901-01-01"},
+    "ServiceRequest": {"status": "active", "intent": "order", "subject": {"reference": "Patient/x"}},
+    "Task": {"status": "requested", "intent": "order", "for": {"reference": "Patient/x"}},
 }
-ADDED |= {"lastModified": "2026-11-22T12:00:00Z"}
 
 
-def answering(ehr: FakeEhr, verb: str, said: dict[str, Any]) -> None:
-    """From now on what is written to a Task there becomes, in the same moment, what their rules make of it."""
-
-    def ruled(request: Request) -> Answer | None:
-        if request.verb != verb or request.kind != "Task" or request.body is None:
-            return None
-        return ehr.answer(replace(request, body={**request.body, **said}))
-
-    ehr.refusal = ruled
+def push(partner: Partner) -> None:
+    """Now, and once each pause is over."""
+    for minutes in (0, 20, 60, 120):
+        partner.refresh_from_db()
+        with clock.at(datetime.now(UTC) + timedelta(minutes=minutes)):
+            pushing.run_once(partner)
+            applying.apply_pending(partner)
 
 
-def exchange(partner: Partner) -> None:
-    pushing.run_once(partner)
-    polling.poll(partner)
-    applying.apply_pending(partner)
+def put_stranger(ehr: FakeEhr, kind: str) -> Resource:
+    named = [{"system": "urn:x", "value": "stranger"}]
+    return ehr.put({"resourceType": kind, "id": "stranger", "identifier": named, **ABOUT[kind]})
 
 
-@pytest.mark.parametrize(
-    ("said", "stage"),
-    [
-        ({"status": "received"}, "in-triage"),
-        ({"status": "accepted"}, "awaiting-booking"),
-        (DECLINED, "declined"),
-    ],
-)
-def test_what_their_rules_say_of_an_order_in_the_moment_of_its_arrival_is_heard(
-    story: Story, hospital: Partner, ehr: FakeEhr, said: dict[str, Any], stage: str
+def named(ehr: FakeEhr) -> set[str]:
+    """What the order that the hospital has is about."""
+    [task], [request] = (
+        [each for each in ehr.all(kind) if each["id"] != "stranger"] for kind in ("Task", "ServiceRequest")
+    )
+    return {task["for"]["reference"], task["focus"]["reference"], request["subject"]["reference"]}
+
+
+@pytest.mark.parametrize("status", [200, 201])
+@pytest.mark.parametrize("kind", ABOUT)
+def test_a_stranger_is_not_taken_for_what_was_created(
+    kind: str, status: int, story: Story, hospital: Partner, ehr: FakeEhr
 ) -> None:
-    handoff = story.refer()
-    answering(ehr, "POST", said)
+    stranger, done = put_stranger(ehr, kind), list[Request]()
 
-    exchange(hospital)
-    exchange(hospital)
+    def once(asked: Request, honest: Answer) -> Answer:
+        if (asked.verb, asked.path) != ("POST", kind) or done:
+            return honest
+        done.append(asked)
+        return Answer(status, stranger, {"ETag": 'W/"1"'})
 
-    handoff.refresh_from_db()
-    assert (handoff.stage, store.get("Task", handoff.id)["status"]) == (stage, said["status"])
-    assert Link.objects.get(type="Task").state == Link.State.CLEAN
-    assert len([each for each in ehr.requests if each.verb == "PUT"]) == 0
+    ehr.fault = once
+    story.refer()
+    push(hospital)
 
-
-def test_it_is_heard_where_many_writes_went_in_one_request(story: Story, hospital: Partner, ehr: FakeEhr) -> None:
-    hospital.chosen = {"send": Send.TRANSACTION}
-    hospital.save()
-    handoffs = [story.refer(), story.refer()]
-    answering(ehr, "POST", DECLINED)
-
-    exchange(hospital)
-
-    assert any(request.path == "" for request in ehr.requests)
-    assert set(Handoff.objects.filter(pk__in=[each.pk for each in handoffs]).values_list("stage", flat=True)) == {
-        "declined"
-    }
+    link = Link.objects.get(type=kind)
+    assert (link.state, link.origin) == (Link.State.CLEAN, Link.Origin.OURS)
+    assert len(ehr.all(kind)) == 2
+    assert f"{kind}/stranger" not in named(ehr) | {f"{kind}/{link.remote_id}"}
 
 
-def test_a_declining_that_answers_a_change_of_ours_is_heard(story: Story, hospital: Partner, ehr: FakeEhr) -> None:
-    handoff = story.refer()
-    exchange(hospital)
-    answering(ehr, "PUT", DECLINED)
-    store.write(store.get("Task", handoff.id) | {"note": [{"text": "Please hurry"}]}, actor=SYSTEM)
-
-    exchange(hospital)
-
-    handoff.refresh_from_db()
-    assert handoff.stage == "declined"
-    assert store.get("Task", handoff.id)["note"] == [{"text": "Please hurry"}]
-
-
-def test_a_note_that_they_added_to_what_we_sent_outlives_our_next_write(
+def test_a_server_that_always_answers_with_a_stranger_is_somebodys_work(
     story: Story, hospital: Partner, ehr: FakeEhr
 ) -> None:
-    handoff = story.refer()
-    answering(ehr, "POST", {"note": [{"text": "Queue 4"}]})
+    stranger = put_stranger(ehr, "Patient")
+    story.refer()
+    with ehr.refusing(Answer(200, stranger), "POST", "Patient"):
+        push(hospital)
+
+    link = Link.objects.get(type="Patient")
+    assert (link.state, link.remote_id) == (Link.State.STUCK, None)
+    assert Handoff.objects.filter(kind="mend-exchange", loop=link.mend_loop, closed_at=None).exists()
+    assert ehr.all("ServiceRequest") == ehr.all("Task") == []
+
+
+def test_a_server_that_keeps_no_identifiers_does_not_get_one_after_another(
+    story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    def forgets(asked: Request, honest: Answer) -> Answer:
+        for (type_, id_), versions in list(ehr.store.items()):
+            if type_ == "Task" and versions[-1] and "identifier" in versions[-1]:
+                ehr.put({name: value for name, value in versions[-1].items() if name != "identifier"} | {"id": id_})
+        if honest.body and honest.body["resourceType"] == "Task":
+            return replace(honest, body={name: value for name, value in honest.body.items() if name != "identifier"})
+        return honest
+
+    ehr.fault = forgets
+    story.refer()
+    push(hospital)
+
+    assert Link.objects.get(type="Task").state == Link.State.STUCK
+    assert len(ehr.all("Task")) <= 2
+
+
+def test_an_answer_that_says_little_is_read(story: Story, hospital: Partner, ehr: FakeEhr) -> None:
+    def minimal(asked: Request, honest: Answer) -> Answer:
+        if asked.verb != "POST" or not honest.body:
+            return honest
+        return replace(honest, body={name: honest.body[name] for name in ("resourceType", "id", "meta")})
+
+    ehr.fault = minimal
+    story.refer()
     pushing.run_once(hospital)
-    ehr.refusal = None
-    store.write(store.get("Task", handoff.id) | {"description": "By the front door"}, actor=SYSTEM)
 
-    exchange(hospital)
-    Link.objects.filter(state=Link.State.WANTED).update(due_at="2026-01-01T00:00:00Z")
-    exchange(hospital)
-
-    assert store.get("Task", handoff.id)["note"] == [{"text": "Queue 4"}]
-    assert [(each["note"], each["description"]) for each in ehr.all("Task")] == [
-        ([{"text": "Queue 4"}], "By the front door")
-    ]
+    assert set(Link.objects.values_list("state", flat=True)) == {Link.State.CLEAN}
+    assert (len(ehr.all("Patient")), len(ehr.all("Task"))) == (1, 1)
 
 
-def test_what_every_server_adds_to_a_resource_is_no_news(story: Story, hospital: Partner, ehr: FakeEhr) -> None:
+@pytest.mark.parametrize("id_", ["../../admin", "..", "x?y=1", "a/b", "", 7, None, "x" * 65])
+def test_an_id_that_fhir_does_not_know_is_never_a_part_of_an_address(
+    id_: Any, story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    def odd(asked: Request, honest: Answer) -> Answer:
+        if (asked.verb, asked.path) != ("POST", "Task") or not honest.body:
+            return honest
+        return Answer(201, {**honest.body, "id": id_})
+
     handoff = story.refer()
-    sent = store.get("Task", handoff.id)
-    answering(ehr, "POST", ADDED | {"identifier": [*reversed(sent["identifier"])], "priority": "routine"})
-    exchange(hospital)
-    before = len([each for each in ehr.requests if each.verb != "GET"])
+    with ehr.faulty(odd):
+        pushing.run_once(hospital)
+    store.write(store.get("Task", handoff.pk) | {"note": [{"text": "More"}]}, actor=SYSTEM)
+    push(hospital)
 
-    exchange(hospital)
-
-    assert not Inbox.objects.exists()
-    assert len([each for each in ehr.requests if each.verb != "GET"]) == before
+    [theirs] = ehr.all("Task")
+    assert theirs["note"] == [{"text": "More"}]
+    assert Link.objects.get(type="Task").remote_id == theirs["id"]
+    assert {each.path for each in ehr.requests if each.verb == "PUT"} <= {f"Task/{theirs['id']}"}

@@ -1,6 +1,7 @@
 """Several writes in one request: fewer requests, and still each exactly once, whatever becomes of the request."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -124,6 +125,25 @@ def test_an_answer_that_is_lost_is_looked_up_entry_by_entry(
 
     assert counts(ehr) == (1, ORDERS, ORDERS)
     assert states() == {"clean"}
+
+
+def test_answers_in_another_order_are_not_taken_for_each_others(story: Story, bundled: Partner, ehr: FakeEhr) -> None:
+    def turned(request: Request, honest: Answer) -> Answer:
+        if request.verb == "POST" and not request.path and honest.body:
+            return replace(honest, body={**honest.body, "entry": honest.body["entry"][::-1]})
+        return honest
+
+    order(story)
+    with ehr.faulty(turned):
+        push(bundled)
+    for minutes in (20, 40, 60):
+        push(bundled, minutes)
+
+    assert counts(ehr) == (1, ORDERS, ORDERS)
+    assert states() == {"clean"}
+    theirs = {each["id"]: each["identifier"][-1]["value"] for each in [*ehr.all("ServiceRequest"), *ehr.all("Task")]}
+    links = Link.objects.filter(type__in=["ServiceRequest", "Task"])
+    assert dict(links.values_list("remote_id", "local_id")) == theirs
 
 
 def test_a_partner_that_takes_no_bundles_after_all_gets_one_by_one(
