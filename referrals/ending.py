@@ -5,7 +5,7 @@ Pure, like `referrals.lifecycle`, which asks it.
 
 from referrals.conditions import Situation, holds, is_theirs_to_end, outlives, stands_alone
 from referrals.models import Handoff
-from referrals.pathways import RESUMES, STAGES
+from referrals.pathways import REASONS, RESUMES, STAGES
 from referrals.performing import root_of
 from referrals.vocabulary import Move, Transition
 
@@ -57,10 +57,17 @@ _PERFORMING = frozenset({"dispatch", "fulfil", "recollect"})
 def is_known(telling: Handoff, situation: Situation) -> bool:
     """Whether the reason of the end says that the patient knows it: not what is to be told today of another performer.
 
-    A patient who doesn't know yet must still be told (law 4).
+    A patient who doesn't know yet must still be told (law 4), also of what was read before they declined the rest.
     """
     is_anothers = telling.stage == "to-tell-today" and not situation.is_related(telling)
-    return holds("patient-knows", situation) and not is_anothers
+    return holds("patient-knows", situation) and not is_anothers and not leaves_unheard(situation)
+
+
+def leaves_unheard(situation: Situation) -> bool:
+    """Whether the patient is still to hear of what was read, and the reason of the end doesn't say why they can't."""
+    why = REASONS.get(situation.reason)
+    is_unheard = situation.loop.acknowledged_at is not None and not situation.loop.told_by
+    return is_unheard and not (why is not None and "not-reached" in why.groups)
 
 
 def leaves_unread(transition: Transition, situation: Situation) -> bool:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from records.errors import Forbidden, Incorrect, Stale
 from referrals import bidding, fields, plausible
 from referrals.conditions import UNMET, Situation, holds, is_of_the_dead, is_theirs_to_end
-from referrals.ending import ends_loop, is_known, is_overtaken, leaves_unread, moved
+from referrals.ending import ends_loop, is_known, is_overtaken, leaves_unheard, leaves_unread, moved
 from referrals.models import Handoff, Loop
 from referrals.pathways import ATTESTATION, DEPENDENTS, HANDOFFS, REASONS, STAGES, transitions_from
 from referrals.pathways.parts import REVOKE
@@ -298,7 +298,7 @@ def _end_reason(situation: Situation) -> str:
 def _has_its_outcome(situation: Situation) -> bool:
     """Whether what was reported was read and the patient told, or about to be: the reason then ends what is left, not that."""
     read, told = situation.loop.acknowledged_at is not None, situation.loop.told_at is not None
-    return read and (told or not holds("patient-knows", situation))
+    return read and (told or leaves_unheard(situation) or not holds("patient-knows", situation))
 
 
 def _by_death(transition: Transition, situation: Situation, ask: Ask) -> dict[str, Any]:

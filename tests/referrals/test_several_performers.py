@@ -289,3 +289,29 @@ def test_cancelling_one_leaves_the_decision_about_another_whichever_comes_first(
     assert (decision.opened_by_id, Loop.objects.get(pk=loop.pk).closed_at) == (elsewhere.id, None)
     ward.does(ward.referrer, decision, "close", reason="withdrawn")
     assert Loop.objects.get(pk=loop.pk).stage == "plan-to-patient", "the patient is still to be told"
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_who_declines_the_second_still_hears_what_the_first_has_reported(ward: Ward, is_first: bool) -> None:
+    loop, clinic, elsewhere = split(ward)
+    if not is_first:
+        ward.does(ward.partner, elsewhere, "decline", reason="no-capacity", reason_text="Full.")
+    ward.report(clinic)
+    ward.acknowledge(loop)
+    if is_first:
+        ward.does(ward.partner, elsewhere, "decline", reason="no-capacity", reason_text="Full.")
+    ward.does(ward.referrer, ward.only(loop, "decide-next-step"), "close", reason="patient-declined")
+    still = Loop.objects.get(pk=loop.pk)
+    assert (still.stage, still.acknowledged_by, still.acknowledged_reason) == ("plan-to-patient", "Referrer", "")
+    for telling in Handoff.objects.filter(loop=loop, kind="notify-patient", closed_at=None):
+        ward.does(ward.coordinator, telling, "tell", channel="phone")
+    assert Loop.objects.get(pk=loop.pk).stage == "closed"
+
+
+def test_who_has_died_or_is_not_to_be_found_is_not_told_what_was_reported(ward: Ward) -> None:
+    loop, clinic, elsewhere = split(ward)
+    ward.report(clinic)
+    ward.acknowledge(loop)
+    ward.does(ward.partner, elsewhere, "decline", reason="patient-declined", reason_text="By telephone.")
+    ward.does(ward.referrer, ward.only(loop, "decide-next-step"), "close", reason="lost-after-attempts")
+    assert Loop.objects.get(pk=loop.pk).stage == "closed-lost-after-attempts"
