@@ -224,8 +224,10 @@ class Work:
         self._ledger.put_handoff(handoff)
 
     def revise(self, loop_id: str, wanted: Mapping[str, Any], *, evidence: str) -> None:
-        """Let an open loop be as urgent as its placer wants it now; nothing is written where that is no news."""
+        """Let a loop be as urgent as its placer wants it now; nothing is written where it has ended, or that is no news."""
         everything = [each for each in self._handoffs.values() if each.loop_id == loop_id and each.is_open]
+        if not everything:
+            return
         loop = everything[0].loop
         wished = wishes_of(loop)
         before = {name: wished[name] for name in wanted}

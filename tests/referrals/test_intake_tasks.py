@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from records import clock, store
+from records.access import Actor
 from records.errors import Forbidden, Incorrect, NotFound, Stale
 from referrals import intake, workflow
 from referrals.models import Event, Handoff, Loop
@@ -17,12 +18,13 @@ from tests.referrals.exchange import (
     open_kinds,
     output,
     request,
+    said,
     take,
     task_of,
     the,
     the_loop,
 )
-from tests.referrals.region import CLINIC, Region
+from tests.referrals.region import CLINIC, PRACTICE, Region
 from tests.referrals.ward import MONDAY
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("here")]
@@ -275,3 +277,13 @@ def test_nobody_else_touches_the_task_and_nobody_at_all_the_loops(here: Region, 
 def test_a_task_of_nobody_is_a_record(here: Region) -> None:
     task = {"resourceType": "Task", "id": "chore", "status": "requested", "intent": "order"}
     assert take(task, here.ehr).loop_id is None
+
+
+def test_how_urgent_its_placer_finds_what_has_ended_is_kept_and_moves_nothing(here: Region) -> None:
+    ehr = Actor(id="partner:ehr", kind="partner", display="EHR", organization=PRACTICE)
+    ended = sent(here, request())
+    workflow.perform(ended.id, "cancel", here.gp, data={"reason": "withdrawn"})
+    workflow.perform(the(the_loop(), "notify-patient").id, "tell", here.nina, data={"channel": "phone"})
+    with clock.at(after(hours=1)):
+        take(said({**task_of(ended), "priority": "urgent"}, after(hours=1)), ehr)
+    assert (the_loop().stage, the_loop().priority) == ("cancelled", "routine")
