@@ -24,6 +24,7 @@ from referrals.opening import Order, new_loop, new_loop_for, successor_of
 from referrals.parties import held, local, same_patient
 from referrals.pathways import transitions_from
 from referrals.pathways.parts import STAFF
+from referrals.readings import Readings, readings_of
 from referrals.subjects import patient_of
 from referrals.vocabulary import Data, Offer, Opening, Transition
 from referrals.work import Work
@@ -275,9 +276,11 @@ def _perform(work: Work, act: Act) -> Outcome:
     _check_report(loop, act)
     _check_second(work.actor, decision)
     is_void = "withdrawn" in decision.transition.sets
-    is_to_tell = (is_new or is_void) and not {"contradicted", "resumed"} & decision.transition.sets
-    is_to_tell = is_to_tell and not is_of_the_dead(loop) and _was_told(handoff.loop)
-    if is_void and (is_to_tell or not _has_read_another(loop, handoff, act)):
+    void = str(act.data.get("report") or handoff.focus)
+    readings = readings_of(handoff.loop) if is_void else Readings()
+    is_to_tell = readings.was_told_of(void) if is_void else is_new and _is_to_hear(handoff.loop, decision)
+    is_to_tell = is_to_tell and not is_of_the_dead(loop) and not is_of_the_dead(handoff.loop)
+    if is_void and (is_to_tell or not readings.has_untold_beside(void)):
         decision = _retold(decision, work.open_handoffs(loop), "to-tell-today" if is_to_tell else "overtaken")
     before = handoff.stage
     is_placers = _may_propose(act.action, standing.roles)
@@ -329,25 +332,10 @@ def _loop_for(work: Work, handoff: Handoff, act: Act) -> tuple[Loop, bool]:
     return fresh, True
 
 
-def _was_told(before: Loop) -> bool:
-    """Whether a living patient was told, in that loop or the one that it follows, of a report that has changed since."""
-    if is_of_the_dead(before):
-        return False
-    told = before.handoffs.filter(kind="notify-patient", stage="told")
-    if before.told_reason == "told-by-performer" or before.told_at or (before.closed_at is None and told.exists()):
-        return True
-    return before.closed_at is None and before.based_on is not None and _was_told(before.based_on)
-
-
-def _has_read_another(loop: Loop, handoff: Handoff, act: Act) -> bool:
-    """Whether a report was read besides the one that is void: the patient is still to be told of that.
-
-    Here, or in the ``loop`` that has come after the handoff's own.
-    """
-    void = handoff.focus if handoff.kind == "review-report" else act.data.get("report", "")
-    read = Handoff.objects.filter(loop__in={loop.id, handoff.loop_id}, kind="review-report", stage="acknowledged")
-    read = read.exclude(pk=handoff.pk)
-    return read.exclude(focus=void).exists()
+def _is_to_hear(before: Loop, decision: lifecycle.Decision) -> bool:
+    """Whether what comes after a loop's end is a report, and the patient was told there of what has changed since."""
+    is_report = not {"contradicted", "resumed"} & decision.transition.sets
+    return is_report and (before.told_at is not None or before.told_reason == "told-by-performer")
 
 
 def _retold(decision: lifecycle.Decision, others: Sequence[Handoff], stage: str) -> lifecycle.Decision:

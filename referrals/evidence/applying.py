@@ -114,11 +114,14 @@ def take(handoff: Handoff, path: Path, resource: Resource, actor: Actor, at: dat
 
 
 def _voids_nothing(handoff: Handoff, path: Path, reference: str) -> bool:
-    """Whether it takes back a report that was never to be read here, nor given to the placer elsewhere who reads it."""
+    """Whether it takes back what is void already, or was never to be read here, nor given to a placer who reads it elsewhere."""
     if path[-1].action != "withdraw-report":
         return False
     if handoff.loop.answer_only:
         return handoff.stage not in OUTCOMES
+    last = said_of(handoff.loop, reference).last()
+    if last is not None and last.action in VOIDING:
+        return True
     return not Handoff.objects.filter(line_of(handoff.loop), kind="review-report", focus__in=("", reference)).exists()
 
 

@@ -81,3 +81,49 @@ def test_a_new_version_of_one_report_is_not_the_right_result_of_another(here: Re
 def test_the_right_result_may_come_under_the_name_of_the_one_in_error(here: Region, loop: Loop) -> None:
     says(here, 5, "r1 final", "r1 entered-in-error", "r1 corrected")
     assert (waiting("fulfil"), waiting("review-report")) == ([], ["r1"])
+
+
+def test_what_its_reader_has_found_void_is_not_void_once_more_when_the_laboratory_says_so(
+    here: Region, loop: Loop
+) -> None:
+    says(here, 5, "r1 final")
+    with clock.at(hours(6)):
+        workflow.perform(the(loop, "review-report").id, "void", here.gp, data={"reason": "entered-in-error"})
+        workflow.perform(the(loop, "decide-next-step").id, "keep", here.gp)
+    says(here, 7, "r2 final")
+    read(here, 8)
+    tell(here, 9)
+    says(here, 10, "r1 entered-in-error")
+    assert (Loop.objects.count(), Loop.objects.get().stage) == (1, "closed")
+    assert list(loop.events.filter(evidence="DiagnosticReport/r1").values_list("action", flat=True)) == [
+        *("result", "void", "withdraw-report")
+    ]
+
+
+def test_nobody_is_told_that_a_report_is_void_of_which_they_never_heard(here: Region, loop: Loop) -> None:
+    says(here, 5, "r1 final")
+    read(here, 6)
+    tell(here, 6)
+    says(here, 7, "r2 final", "r2 entered-in-error")
+    assert waiting("notify-patient") == []
+
+
+def test_who_was_called_before_a_report_was_read_may_have_heard_of_it(here: Region, loop: Loop) -> None:
+    says(here, 5, "r1 final")
+    read(here, 6)
+    tell(here, 6)
+    says(here, 7, "r2 final")
+    tell(here, 8)
+    says(here, 9, "r2 entered-in-error")
+    assert waiting("notify-patient") == ["to-tell-today"]
+
+
+def test_when_one_report_after_the_other_is_void_nothing_is_left_to_be_told(here: Region, loop: Loop) -> None:
+    says(here, 5, "r1 final")
+    read(here, 6)
+    with clock.at(hours(6)):
+        workflow.perform(the(loop, "review-report").id, "void", here.gp, data={"reason": "entered-in-error"})
+    says(here, 7, "r2 final")
+    read(here, 8)
+    says(here, 9, "r2 entered-in-error")
+    assert waiting("notify-patient") == []
