@@ -28,7 +28,7 @@ from referrals.vocabulary import Transition
 from referrals.workflow import Act
 
 # What an action without a field for it has said of the state of its report.
-STATED = {"withdraw-report": "entered-in-error", "void": "final", "cancel-test": "cancelled"}
+STATED = {"withdraw-report": "entered-in-error", "cancel-test": "cancelled"}
 REPORTING = frozenset({"report", "complete", "result", "amend"})
 ASKING = frozenset({"requester", "coordinator", "supervisor", "patient"})
 NOT_DONE = frozenset({"cancelled", "noshow", "entered-in-error"})
@@ -257,7 +257,7 @@ def _is_known(handoff: Handoff, rule: Rule, resource: Resource, previous: Resour
     if last is None or last.action in ("interim-report", "preliminary-result", "seen-elsewhere"):
         # What was never read here is not missed when another has taken its place.
         return last is None and state_of(resource) == "superseded"
-    said = STATED.get(last.action) or last.details.get("state", "final")
+    said = STATED.get(last.action) or (state_of(previous) if previous else last.details.get("state", "final"))
     return bool(said == state_of(resource) and not was_rewritten(resource, previous))
 
 

@@ -127,3 +127,20 @@ def test_when_one_report_after_the_other_is_void_nothing_is_left_to_be_told(here
     read(here, 8)
     says(here, 9, "r2 entered-in-error")
     assert waiting("notify-patient") == []
+
+
+@pytest.mark.parametrize("state", ["final", "corrected", "amended", "appended"])
+@pytest.mark.parametrize("is_void", [False, True])
+def test_a_report_that_is_the_same_but_for_its_number_is_not_read_again(
+    here: Region, loop: Loop, state: str, *, is_void: bool
+) -> None:
+    says(here, 5, f"r1 {state}")
+    if is_void:
+        workflow.perform(the(loop, "review-report").id, "void", here.gp, data={"reason": "entered-in-error"})
+    else:
+        read(here, 6)
+        tell(here, 6)
+    body = result(state, hours(7), "r1", conclusion=f"as of {state}", identifier=[{"system": "urn:x", "value": "1"}])
+    with clock.at(hours(7)):
+        take({**body, "issued": hours(5).isoformat()}, here.partner)
+    assert (Loop.objects.count(), Handoff.objects.filter(kind="review-report").count()) == (1, 1)
