@@ -50,13 +50,16 @@ def day(text: str) -> str:
 
 
 def moment(text: str) -> str:
-    """A FHIR dateTime or instant in the reader's time zone; a date alone stays a date."""
-    instant = parse_datetime(text) if "T" in text else None
-    if instant is None:
-        return day(text)
-    return formats.date_format(
-        timezone.localtime(instant) if timezone.is_aware(instant) else instant, "DATETIME_FORMAT"
-    )
+    """A FHIR dateTime or instant in the reader's time zone; a date alone stays a date.
+
+    What no calendar has, or the reader's zone would push beyond the end of time, stays as it was written.
+    """
+    try:
+        instant = parse_datetime(text) if "T" in text else None
+        known = timezone.localtime(instant) if instant is not None and timezone.is_aware(instant) else instant
+    except (OverflowError, ValueError):
+        return text
+    return day(text) if known is None else formats.date_format(known, "DATETIME_FORMAT")
 
 
 def period(value: Any) -> str:
@@ -67,9 +70,9 @@ def period(value: Any) -> str:
 
 
 def age(born: str, today: date) -> str:
-    """Completed years ("46 years"), or completed months below two years; empty when the date is not full."""
+    """Completed years ("46 years"), or completed months below two years; empty when the date is not full, or to come."""
     known = _date(born)
-    if known is None:
+    if known is None or known > today:
         return ""
     months = (today.year - known.year) * 12 + today.month - known.month - (today.day < known.day)
     if months < 24:  # noqa: PLR2004

@@ -1,7 +1,7 @@
 """One loop's page: whom it is about, how far it is, what may be done, and what happened."""
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from django.test import Client
@@ -288,6 +288,13 @@ def test_after_the_end_the_report_can_still_be_declared_void_or_amended_on_the_p
     said = {"version": str(review.version), f"{review.id}-void-reason": "wrong-patient"}
     assert as_ana.post(f"/loops/{story.loop.id}/handoffs/{review.id}/void/", said).status_code == 302
     assert later.handoffs.filter(kind="decide-next-step", stage="right-result", closed_at=None).exists()
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "9999-12-31T23:00:00-05:00", "2026-02-30T10:00:00Z"])
+def test_a_time_that_no_calendar_of_the_reader_has_is_shown_as_it_came(at: str) -> None:
+    with timezone.override("America/New_York" if at.startswith("0") else "Asia/Tokyo"):
+        assert reading.moment(at) == at
+    assert reading.age("2030-01-01", date(2026, 11, 22)) == ""
 
 
 def test_a_day_beyond_every_calendar_is_an_error_at_its_field(as_clara: Client, story: Story) -> None:
