@@ -57,7 +57,7 @@ def _end_words(view: LoopView) -> str:
         return ""
     reason = str(REASONS[loop.end_reason].label) if loop.end_reason in REASONS else ""
     ended = {"stage": capfirst(str(view.stage_label)), "at": reading.when(loop.closed_at), "who": loop.closed_by}
-    return ". ".join(part for part in (_("%(stage)s on %(at)s by %(who)s") % ended, reason) if part)
+    return ". ".join(part for part in (_("%(stage)s; the last step on %(at)s by %(who)s") % ended, reason) if part)
 
 
 def cards(
