@@ -135,6 +135,9 @@ def _read(partner: Partner, server: Server, mark: Watermark) -> int:
             rewinding.look(partner, server, stretch.resources)
             stored += _store(partner, mark, stretch)
         watermarks.finish(mark, mark.upper)
+    except bypatient.Partly:  # of whom it can be read it was, and the others are asked for with them
+        watermarks.finish(mark, mark.upper)
+        raise
     finally:
         watermarks.let_go(mark)
     return stored

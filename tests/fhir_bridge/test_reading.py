@@ -16,9 +16,10 @@ from fhir_bridge.outbound import pushing
 from fhir_bridge.sharing import relevance
 from records import clock, errors, store
 from records.access import SYSTEM
+from referrals import workflow
 from referrals.models import Loop
 from tests.fhir_bridge.shelf import put_at
-from tests.fhir_bridge.story import Story
+from tests.fhir_bridge.story import GP, HOSPITAL, MRN, PRACTICE, Story, keep, request_for_ana
 
 Put = Callable[..., dict[str, Any]]
 
@@ -219,6 +220,55 @@ def test_a_partner_that_can_not_be_searched_by_time_is_asked_for_each_patient_no
     with clock.at(clock.now() + timedelta(minutes=6)):
         polling.poll(hospital)
     assert taken() == ["o1", "o2"]
+
+
+@pytest.mark.parametrize("status", [403, 400, 500])
+def test_a_patient_of_whom_nothing_can_be_read_keeps_no_other_from_being_read(
+    status: int, put: Put, story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    hospital.chosen = {"hear": "poll-by-patient"}
+    hospital.save()
+    put("of-ana")
+    ana = Link.objects.get(type="Patient").remote_id
+    order_for_ben(story)
+    pushing.run_once(hospital)
+    ben = Link.objects.get(type="Patient", local_id="ben").remote_id
+    order = Link.objects.filter(type="ServiceRequest").latest("pk").remote_id
+    about = {"subject": {"reference": f"Patient/{ben}"}, "basedOn": [{"reference": f"ServiceRequest/{order}"}]}
+    ehr.put({"resourceType": "Observation", "id": "of-ben", "status": "final", "code": {"text": "first"}, **about})
+
+    ehr.refusal = lambda asked: Answer(status) if ("patient", str(ana)) in asked.query else None
+    for _round in range(2):
+        tasks.pull(hospital.pk)
+
+    assert Inbox.objects.get(type="Observation", remote_id="of-ben").state == Inbox.State.APPLIED
+    assert taken() == ["of-ben"]
+    assert [query["patient"] for query in searches(ehr)] == [ana, ben], "each once in a while"
+    hospital.refresh_from_db()
+    assert hospital.last_error == f"Patients of whom no ServiceRequest can be read: 1. The partner answered {status}."
+    ehr.refusal = None
+    with clock.at(clock.now() + timedelta(minutes=6)):
+        tasks.pull(hospital.pk)
+    assert taken() == ["of-ana", "of-ben"]
+
+
+def order_for_ben(story: Story) -> None:
+    """The GP refers a second patient to the hospital."""
+    named = {"system": MRN, "value": f"4712-{story.run}"}
+    keep({"resourceType": "Patient", "id": "ben", "identifier": [named], "name": [{"family": "Ben"}]}, PRACTICE)
+    workflow.open_loop(
+        workflow.Order(
+            kind="referral",
+            request=keep(request_for_ana(story.run) | {"subject": {"reference": "Patient/ben"}}),
+            patient_id="ben",
+            placer=PRACTICE,
+            performer=HOSPITAL,
+            requester=GP,
+            title="Cardiology",
+            is_sent=True,
+        ),
+        story.gp,
+    )
 
 
 def test_what_nobody_can_read_is_quarantined_once_and_blocks_nothing(put: Put, hospital: Partner, ehr: FakeEhr) -> None:
