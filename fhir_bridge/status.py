@@ -70,6 +70,7 @@ class Reconciled:
     changed: int
     missing: int
     differing: int
+    unreadable: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,9 @@ A run goes through the links in their order, some at once (``_id=1,2,3``) where 
 batch how far it is; it goes on there after a death. One worker at a time has a run's lease.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, time, timedelta
 from time import monotonic
 
@@ -13,7 +15,7 @@ from django.db.models import F, Q, QuerySet
 
 from fhir_bridge.connecting import partners
 from fhir_bridge.connecting.client import TOTAL_SECONDS, Server
-from fhir_bridge.connecting.retries import Unreadable
+from fhir_bridge.connecting.retries import AWAY
 from fhir_bridge.inbound import directory, rewinding
 from fhir_bridge.models import Link, Partner, Reconciliation
 from fhir_bridge.pending import inbox, mending
@@ -26,6 +28,8 @@ Scope = Reconciliation.Scope
 Key = tuple[str, str]
 
 BATCH = 50
+# So many that can't be read, one after the other, are rather the server's state
+MOST_IN_A_ROW = 5
 LEASE_SECONDS = TOTAL_SECONDS * 3
 OPEN_EVERY = timedelta(hours=1)
 NIGHTLY_AT = time(2, tzinfo=UTC)
@@ -79,7 +83,7 @@ def run(
 def _read_all(server: Server, taken: Reconciliation, until: float) -> bool:
     """Whether everything was read before the monotonic instant ``until``."""
     for links in _batches(taken):
-        _read(server, taken, links)
+        _read(server, taken, links, until)
         if monotonic() > until:
             return False
     return True
@@ -122,46 +126,87 @@ def _links(partner: Partner, scope: str) -> QuerySet[Link]:
     return rows.filter((_LINKED | _LOST) & is_open)
 
 
-def _read(server: Server, taken: Reconciliation, links: list[Link]) -> None:
-    """Read a batch, do with each what follows, and note how far the run is and what it has found."""
-    partner, found, missing = taken.partner, dict[Key, Resource](), 0
+def _read(server: Server, taken: Reconciliation, links: list[Link], until: float) -> None:
+    """Read a batch, do with each what follows, and note how far the run is and what it has found.
+
+    Where `MOST_IN_A_ROW` can't be read the round is over, and says so; the next one goes on behind them.
+    """
+    found, counts, failures, done = dict[Key, Resource](), Counter[str](), list[errors.BatonError](), list[Link]()
     for type_ in sorted({link.type for link in links}):
         found |= _together(server, type_, [str(link.remote_id) for link in links if link.type == type_])
     for link in links:
-        key = (link.type, str(link.remote_id))
-        if key not in found:
-            try:
-                found[key] = server.read(*key).resource or {}
-            except (errors.Gone, errors.NotFound) as error:
-                missing += 1
-                _lose(server, taken, link, error)
-            except errors.Forbidden:
-                missing += 1
-    counts = _compare(server, taken, partner, links, found)
-    _note(taken, reached=links[-1].pk, read=len(links), missing=missing, **counts)
+        done.append(link)
+        if _key(link) not in found:
+            with _one(taken, link, counts, failures):
+                found |= _singly(server, taken, link, counts)
+        if len(failures) >= MOST_IN_A_ROW or (failures and monotonic() > until):  # each may have taken a minute
+            break
+    _compare(server, taken, done, found, counts)
+    _note(taken, reached=done[-1].pk, read=len(done) - counts["unreadable"], **counts)
+    if len(failures) >= MOST_IN_A_ROW:
+        raise failures[-1]
+
+
+@contextmanager
+def _one(taken: Reconciliation, link: Link, counts: Counter[str], failures: list[errors.BatonError]) -> Iterator[None]:
+    """What can't be read of one resource is counted, and keeps no other from being read (law 9)."""
+    try:
+        yield
+    except (*AWAY, rewinding.Rewound):
+        raise
+    except errors.BatonError as error:
+        counts["unreadable"] += 1
+        failures.append(error)
+        if taken.scope == Scope.REWOUND:
+            rewinding.unread(link)
+    else:
+        failures.clear()
+
+
+def _singly(server: Server, taken: Reconciliation, link: Link, counts: Counter[str]) -> dict[Key, Resource]:
+    """One resource by its id; nothing where it is missing."""
+    try:
+        return {_key(link): server.read(link.type, str(link.remote_id)).resource or {}}
+    except (errors.Gone, errors.NotFound) as error:
+        _lose(server, taken, link, error)
+    except errors.Forbidden:
+        pass
+    counts["missing"] += 1
+    return {}
+
+
+def _key(link: Link) -> Key:
+    return link.type, str(link.remote_id)
 
 
 def _together(server: Server, type_: str, ids: Sequence[str]) -> dict[Key, Resource]:
-    """Those of these ids that one search shows; none from a partner that doesn't search by them."""
+    """Those of these ids that one search shows; none where it can't, or not by them."""
     if len(ids) == 1:
         return {}
     params = [("_id", ",".join(ids)), ("_count", str(len(ids)))]
     try:
         _reply, page = next(server.search(type_, params))
-    except (errors.Malformed, errors.Incorrect, errors.Unsupported, errors.NotFound, errors.Forbidden, Unreadable):
+    except AWAY:
+        raise
+    except errors.BatonError:
         return {}
     return {(type_, str(each.get("id"))): each for each in page if each.get("id") in ids}
 
 
 def _compare(
-    server: Server, taken: Reconciliation, partner: Partner, links: Sequence[Link], found: Mapping[Key, Resource]
-) -> dict[str, int]:
+    server: Server, taken: Reconciliation, links: Sequence[Link], found: dict[Key, Resource], counts: Counter[str]
+) -> None:
     """What is there against what we last saw of it."""
     if taken.scope == Scope.REWOUND:
-        both = ((link, found.get((link.type, str(link.remote_id)))) for link in links)
-        return {"differing": sum(rewinding.differ(link, there) for link, there in both if there is not None)}
-    rewinding.look(partner, server, found.values())
-    return {"changed": inbox.put(partner, fresh(partner, list(found.values())))}
+        both = ((link, found.get(_key(link))) for link in links)
+        counts["differing"] += sum(rewinding.differ(link, there) for link, there in both if there is not None)
+        return
+    for link in rewinding.suspects(taken.partner, found.values()):
+        theirs = found.pop(_key(link))
+        with _one(taken, link, counts, []):
+            rewinding.confirm(taken.partner, server, link)
+            found[_key(link)] = theirs
+    counts["changed"] += inbox.put(taken.partner, fresh(taken.partner, list(found.values())))
 
 
 def _lose(server: Server, taken: Reconciliation, link: Link, error: errors.BatonError) -> None:

@@ -44,11 +44,18 @@ WITNESSES = 5
 
 def look(partner: Partner, server: Server, page: Iterable[Resource]) -> None:
     """Look for signs in what a partner shows; raise `Rewound` once that is certain (its state is set then)."""
-    held = _held(partner, page)
+    for link in suspects(partner, page):
+        confirm(partner, server, link)
+
+
+def suspects(partner: Partner, page: Iterable[Resource]) -> list[Link]:
+    """The links of what a partner shows otherwise than it can be if it was not restored; `confirm` tells."""
+    held, found = _held(partner, page), list[Link]()
     for resource in page:
         link = held.get((resource["resourceType"], str(resource.get("id"))))
         if link is not None and _is_sign(partner, link, resource):
-            confirm(partner, server, link)
+            found.append(link)
+    return found
 
 
 def confirm(partner: Partner, server: Server, link: Link) -> None:
@@ -121,12 +128,24 @@ def differ(link: Link, found: Resource | None) -> bool:
         row.remote_last_updated = None
     else:
         row.state, told = Link.State.GONE, _("After a restore the partner does not have it, and it was made there.")
+    _stop(row, told)
+    return True
+
+
+@transaction.atomic
+def unread(link: Link) -> None:
+    """Make work of what can't be read at a rewound partner: whether it differs is not known."""
+    row = Link.objects.select_for_update().get(pk=link.pk)
+    row.state, row.remote_version, row.remote_last_updated = Link.State.CONFLICT, "", None
+    _stop(row, _("After a restore it can't be read at the partner."))
+
+
+def _stop(row: Link, told: str) -> None:
     row.due_at, row.lease_until, row.fence = None, None, row.fence + 1
     row.error_category, row.error_text = "Rewound", told
     row.first_failed_at = row.first_failed_at or clock.now()
     row.save()
     mending.open_for(row)
-    return True
 
 
 def _keep(partner: Partner, found: Resource) -> None:

@@ -177,7 +177,7 @@ class Reconciliation(models.Model):
 
     ``reached`` is the last link that was read; whoever takes a dead reader's lease over goes on there. ``read`` counts what was
     read, ``changed`` versions that no poll had brought, ``missing`` what is not there any more, ``differing`` what a rewound
-    partner has otherwise than we last saw it.
+    partner has otherwise than we last saw it, ``unreadable`` what could not be read, and will be tried by the next one.
     """
 
     class Scope(models.TextChoices):
@@ -194,6 +194,7 @@ class Reconciliation(models.Model):
     changed = models.PositiveIntegerField(default=0)
     missing = models.PositiveIntegerField(default=0)
     differing = models.PositiveIntegerField(default=0)
+    unreadable = models.PositiveIntegerField(default=0, db_default=0)
     lease_until = models.DateTimeField(null=True)
     fence = models.PositiveIntegerField(default=0)
 

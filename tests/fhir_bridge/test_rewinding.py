@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from bench.fake_ehr import Answer, FakeEhr
+from bench.fake_ehr import Answer, FakeEhr, Request
 from bench.fake_ehr.shelf import Shelf
 from fhir_bridge import operations, status, tasks
 from fhir_bridge.inbound import applying, polling, reconciling, rewinding
@@ -73,6 +73,100 @@ def test_what_a_server_without_410_has_deleted_is_no_sign_of_a_restore(
     practitioner.refresh_from_db()
     hospital.refresh_from_db()
     assert (practitioner.state, hospital.state) == (Link.State.GONE, Partner.State.ACTIVE)
+    assert handoff.is_open
+
+
+POISON = {
+    "an error": Answer(500),
+    "a page of HTML": Answer(200, text="<html>", headers={"Content-Type": "text/html"}),
+    "a refusal": Answer(400),
+    "another resource": Answer(200, {"resourceType": "Basic", "id": "poison"}),
+}
+
+
+@pytest.mark.parametrize("poison", POISON)
+def test_one_that_can_not_be_read_is_counted_and_keeps_no_other_from_being_read(
+    poison: str, story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    for _number in range(3):
+        story.refer()
+    pushing.run_once(hospital)
+    first, *others = Link.objects.filter(type="Task").order_by("pk")
+    for other in others:
+        ehr.remove("Task", str(other.remote_id))
+
+    def refusal(request: Request) -> Answer | None:
+        is_it = request.path == f"Task/{first.remote_id}" or (request.path == "Task" and "_id" in dict(request.query))
+        return POISON[poison] if is_it else None
+
+    ehr.refusal = refusal
+    tasks.reconcile_due(clock.now())
+
+    assert set(Link.objects.filter(type="Task", state=Link.State.GONE)) == set(others)
+    found = {one.scope: one for one in status.reconciled(hospital.pk)}
+    assert (found["open"].read, found["open"].missing, found["open"].unreadable) == (5, 2, 1)
+    assert found["open"].finished_at is not None
+    said = StringIO()
+    call_command("partner", "show", "Hospital", stdout=said)
+    assert "unreadable 1" in said.getvalue()
+    ehr.refusal = None
+    assert reconcile(hospital).unreadable == 0
+
+
+def test_where_one_after_the_other_can_not_be_read_the_round_ends_and_the_next_goes_on_behind(
+    story: Story, hospital: Partner, ehr: FakeEhr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciling, "MOST_IN_A_ROW", 2)
+    for _number in range(3):
+        story.refer()
+    pushing.run_once(hospital)
+
+    with ehr.refusing(Answer(500), "GET"):
+        tasks.reconcile_due(clock.now())
+    hospital.refresh_from_db()
+    begun = Reconciliation.objects.get(scope=Scope.OPEN)
+    assert (begun.read, begun.unreadable, begun.finished_at) == (0, 2, None)
+    assert hospital.last_error == "The partner answered 500."
+
+    done = reconcile(hospital)
+    assert (done.pk, done.read, done.unreadable) == (begun.pk, 4, 2)
+    assert reconcile(hospital).read == 6
+
+
+def test_a_partner_that_asks_us_to_wait_is_read_by_id_no_further(
+    handoff: Handoff, hospital: Partner, ehr: FakeEhr
+) -> None:
+    ehr.requests.clear()
+    with ehr.refusing(Answer(429, headers={"Retry-After": "60"})):
+        tasks.reconcile_due(clock.now())
+    (begun,) = Reconciliation.objects.all()
+    assert (begun.reached, begun.unreadable, len(ehr.requests)) == (0, 0, 1)
+    assert handoff.is_open
+
+
+def test_what_can_not_be_read_after_a_restore_is_a_persons_work_and_the_exchange_goes_on(
+    story: Story, handoff: Handoff, hospital: Partner, ehr: FakeEhr, backup: Shelf
+) -> None:
+    ehr.put(ehr.all("Task")[0] | {"status": "accepted"})
+    take(hospital)
+    ehr.shelf.rewind(backup)
+
+    with clock.at(clock.now() + LATER):
+        tasks.reconcile_due(clock.now())
+        with ehr.refusing(Answer(500), "GET", "ServiceRequest"):
+            tasks.reconcile_due(clock.now())
+        (unread, other) = status.troubles(hospital.pk)
+        assert {unread.type, other.type} == {"ServiceRequest", "Task"}
+        assert {unread.category, other.category} == {"Rewound"}
+
+        operations.resume(hospital, SYSTEM)
+        operations.retry_all(status.Filter(partner=hospital.name), story.nina)
+        tasks.push(hospital.pk)
+        tasks.reconcile_due(clock.now() + timedelta(days=1))
+
+    hospital.refresh_from_db()
+    assert hospital.is_active
+    assert status.troubles(hospital.pk) == []
     assert handoff.is_open
 
 

@@ -131,10 +131,11 @@ class Command(BaseCommand):
         self, runs: list[status.Reconciled], subscriptions: list[status.Told], troubles: list[status.Trouble]
     ) -> None:
         for run in runs:
-            self.stdout.write(_("Read by id (%(scope)s) at %(at)s: %(read)d, changed %(changed)d, missing %(missing)d") % {
-                "scope": run.scope, "at": f"{run.started_at:%Y-%m-%d %H:%M} UTC",
-                "read": run.read, "changed": run.changed, "missing": run.missing,
-            })  # fmt: skip
+            line = _(
+                "Read by id (%(scope)s) at %(at)s: %(read)d, changed %(changed)d, missing %(missing)d, "
+                "unreadable %(unreadable)d"
+            )
+            self.stdout.write(line % {**asdict(run), "at": f"{run.started_at:%Y-%m-%d %H:%M} UTC"})
         for told in subscriptions:
             self.stdout.write(_("Subscription to %(what)s: %(state)s %(error)s") % {
                 "what": told.what, "state": told.state, "error": told.error,
@@ -218,7 +219,7 @@ class Command(BaseCommand):
             done = reconciling.run(partner, reconciling.Scope.REWOUND)
         if done is None:
             raise Conflict(_("Somebody reads this partner's resources now; try it again later."))
-        counts = {name: getattr(done, name) for name in ("read", "changed", "missing", "differing")}
+        counts = {name: getattr(done, name) for name in ("read", "changed", "missing", "differing", "unreadable")}
         if options["json"]:
             self._say(counts)
         else:

@@ -119,10 +119,11 @@ def _standing(shown: list[status.PartnerStatus]) -> Table:
 
 def _read_again(shown: list[status.PartnerStatus]) -> Table:
     """What was read by id, and what that has found which no poll had brought."""
-    table = Table("", _("read by id"), _("begun"), _("ended"), _("read"), _("changed"), _("missing"), _("differing"))
+    counted = (_("read"), _("changed"), _("missing"), _("differing"), _("unreadable"))
+    table = Table("", _("read by id"), _("begun"), _("ended"), *counted)
     for each in shown:
         for run in status.reconciled(each.id):
-            counts = (run.read, run.changed, run.missing, run.differing)
+            counts = (run.read, run.changed, run.missing, run.differing, run.unreadable)
             ends = (_instant(run.started_at), _instant(run.finished_at))
             table.add_row(each.name, run.scope, *ends, *map(str, counts))
     return table
