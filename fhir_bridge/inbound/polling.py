@@ -15,7 +15,7 @@ from fhir_bridge.capabilities.choices import Hear
 from fhir_bridge.connecting import circuit, partners
 from fhir_bridge.connecting.client import Server
 from fhir_bridge.connecting.retries import AWAY
-from fhir_bridge.inbound import bypatient, directory, rewinding, watermarks, windows
+from fhir_bridge.inbound import addressing, bypatient, directory, rewinding, watermarks, windows
 from fhir_bridge.models import Partner, Watermark
 from fhir_bridge.pending import inbox, mending
 from fhir_bridge.sharing.relevance import DIRECTORY, fresh, polled, relevant
@@ -133,7 +133,7 @@ def _read(partner: Partner, server: Server, mark: Watermark) -> int:
     try:
         for stretch in _stretches(partner, server, mark, mark.reached, mark.upper):
             rewinding.look(partner, server, stretch.resources)
-            stored += _store(partner, mark, stretch)
+            stored += _store(partner, mark, stretch, addressing.ours(partner, server, stretch.resources))
         watermarks.finish(mark, mark.upper)
     except bypatient.Partly:  # of whom it can be read it was, and the others are asked for with them
         watermarks.finish(mark, mark.upper)
@@ -156,9 +156,9 @@ def _stretches(
 
 
 @transaction.atomic
-def _store(partner: Partner, mark: Watermark, stretch: windows.Stretch) -> int:
+def _store(partner: Partner, mark: Watermark, stretch: windows.Stretch, ours: frozenset[str]) -> int:
     watermarks.advance(mark, stretch.until, is_linked=stretch.is_linked)
-    stored = inbox.put(partner, relevant(partner, fresh(partner, stretch.resources)))
+    stored = inbox.put(partner, relevant(partner, fresh(partner, stretch.resources), ours))
     for resource in stretch.unreadable:
         mending.unreadable(partner, resource)
     return stored

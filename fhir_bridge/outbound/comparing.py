@@ -8,7 +8,7 @@ from django.conf import settings
 
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import conflicts, sending
-from fhir_bridge.sharing import references
+from fhir_bridge.sharing import addressees, references
 from records import errors, json, store
 from records.access import Actor
 from records.json import Resource
@@ -95,9 +95,10 @@ def inward(partner: Partner, body: Resource) -> Resource:
     targets = references.pointed(body, partner.base_url)
     rows = Link.objects.filter(partner=partner, remote_id__in={id_ for _type, id_ in targets})
     known = {(type_, id_): local for type_, id_, local in rows.values_list("type", "remote_id", "local_id")}
-    return references.inward(
+    translated = references.inward(
         body, lambda type_, id_: known.get((type_, id_)), settings.BATON_BASE_URL, partner.base_url
     )
+    return addressees.with_references(translated)
 
 
 def _would_send(link: Link, held: Resource) -> Resource:

@@ -1,13 +1,13 @@
 """Of what a partner shows, what concerns us (minimum necessary), and what we know already (docs/decisions/0005)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from django.conf import settings
 
 from fhir_bridge.connecting.retries import Unreadable
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.pending import inbox
-from fhir_bridge.sharing import references
+from fhir_bridge.sharing import addressees, references
 from records import access
 from records.json import Resource
 from referrals.intake import orders
@@ -33,9 +33,6 @@ POLLED: Mapping[str, str] = {
 # What a directory has is kept here in whole (IHE mCSD)
 DIRECTORY = ("Organization", "Location", "Practitioner", "HealthcareService", "PractitionerRole", "Endpoint")
 NAMED = frozenset({"ServiceRequest", "Task", "Appointment", "Encounter", "DiagnosticReport", "DocumentReference"})
-# A request of a partner's for one of our organisations concerns us before anything of it is linked; of a tenant's own
-# EHR every order does, as it may name nobody but a clinician
-ADDRESSED = {"Task": ("owner",), "ServiceRequest": ("performer", "requester")}
 
 
 def polled(partner: Partner) -> tuple[str, ...]:
@@ -60,12 +57,15 @@ def _is_known(resource: Resource, seen: tuple[str, str] | None) -> bool:
     return seen[1] == inbox.content_hash(resource)
 
 
-def relevant(partner: Partner, page: list[Resource]) -> list[Resource]:
-    """Of a page, what has to do with anything that we exchange with this partner (minimum necessary)."""
+def relevant(partner: Partner, page: list[Resource], ours: Collection[str] = ()) -> list[Resource]:
+    """Of a page, what has to do with anything that we exchange with this partner (minimum necessary).
+
+    ``ours``: the partner's ids of Organizations that are ours, though nothing of them is linked yet.
+    """
     named = {_key(resource) for resource in page}
     named |= {target for resource in page for target in references.targets(resource, partner.base_url)}
     known = _known(partner, {id_ for _type, id_ in named})
-    return [resource for resource in page if _concerns(partner, resource, known)]
+    return [each for each in page if _concerns(partner, each, known) or _is_for_us(partner, each, known, ours)]
 
 
 def _known(partner: Partner, ids: set[str]) -> Mapping[Target, str]:
@@ -94,15 +94,21 @@ def _concerns(partner: Partner, resource: Resource, linked: Mapping[Target, str]
     if partner.tenant and type_ == "ServiceRequest" and _may_open(resource):
         return True
     types = NAMED | ({"Patient"} if POLLED.get(type_) == "patient" or partner.tenant else set())
-    if any(each in linked and each[0] in types for each in references.targets(resource, partner.base_url)):
+    return any(each in linked and each[0] in types for each in references.targets(resource, partner.base_url))
+
+
+def _is_for_us(partner: Partner, resource: Resource, linked: Mapping[Target, str], ours: Collection[str]) -> bool:
+    """Whether an order is addressed to an organisation of ours: one that is linked, one that is recognised, or one that
+    is named by an identifier alone.
+    """
+    named = references.targets(addressees.addressed(resource), partner.base_url)
+    ids = [target for target in named if target[0] == "Organization"]
+    if any(id_ in ours for _type, id_ in ids):
         return True
-    addressed = (
-        linked[target]
-        for element in ADDRESSED.get(type_, ())
-        for target in references.targets(resource.get(element), partner.base_url)
-        if target[0] == "Organization" and target in linked
+    known = (linked[target] for target in ids if target in linked)
+    return any(access.is_tenant(access.root(each)) for each in known) or addressees.is_ours(
+        addressees.named_alone(resource)
     )
-    return any(access.is_tenant(access.root(organization)) for organization in addressed)
 
 
 def _may_open(request: Resource) -> bool:

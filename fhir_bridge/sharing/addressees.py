@@ -1,0 +1,71 @@
+"""Whom an order of a partner's is addressed to, where nothing of that organisation is linked with the partner yet."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from records import access, store
+from records.json import Resource
+
+Identifier = tuple[str, str]
+
+# A request of a partner's for one of our organisations concerns us before anything of it is linked; of a tenant's own
+# EHR every order does, as it may name nobody but a clinician
+ADDRESSED: Mapping[str, tuple[str, ...]] = {"Task": ("owner",), "ServiceRequest": ("performer", "requester")}
+_PASSED = frozenset({"old", "temp"})
+
+
+def addressed(resource: Resource) -> list[Any]:
+    """The elements of an order that say who is asked, and who asks."""
+    return [resource.get(element) for element in ADDRESSED.get(resource["resourceType"], ())]
+
+
+def is_ours(identifiers: Iterable[Identifier]) -> bool:
+    """Whether an organisation that works here, or a department of one, bears any of these."""
+    return any(access.is_tenant(access.root(each)) for each in bearing(identifiers))
+
+
+def bearing(identifiers: Iterable[Identifier]) -> set[str]:
+    """The ids of the Organizations here that bear any of these."""
+    return {stored.id for one in identifiers for stored in store.find_by_identifier("Organization", *one)}
+
+
+def identifiers(organization: Resource) -> list[Identifier]:
+    """Those of an Organization that are in use and say whose they are."""
+    named = organization.get("identifier")
+    return [pair for each in (named if isinstance(named, list) else ()) for pair in _pair(each)]
+
+
+def named_alone(resource: Resource) -> list[Identifier]:
+    """The identifiers that an order names its organisations by, without a reference that leads to them."""
+    return [pair for node in _nodes(addressed(resource)) for pair in _alone(node)]
+
+
+def with_references(resource: Resource) -> Resource:
+    """A copy in which an organisation that is named by an identifier alone is referred to, where one here bears it."""
+    elements = ADDRESSED.get(resource["resourceType"], ())
+    return resource | {name: _referring(resource[name]) for name in elements if name in resource}
+
+
+def _referring(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_referring(each) for each in value]
+    found = bearing(_alone(value)) if isinstance(value, dict) else set[str]()
+    return {**value, "reference": f"Organization/{found.pop()}"} if len(found) == 1 else value
+
+
+def _alone(node: Resource) -> list[Identifier]:
+    is_organization = node.get("type", "Organization") == "Organization"
+    return _pair(node.get("identifier")) if is_organization and "reference" not in node else []
+
+
+def _pair(named: Any) -> list[Identifier]:
+    """None for what is no identifier, or not in use."""
+    if not isinstance(named, dict) or named.get("use") in _PASSED:
+        return []
+    system, value = named.get("system"), named.get("value")
+    return [(system, value)] if isinstance(system, str) and isinstance(value, str) and system and value else []
+
+
+def _nodes(values: Iterable[Any]) -> Iterator[Resource]:
+    for value in values:
+        yield from (each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict))
