@@ -144,6 +144,27 @@ def test_a_partner_that_asks_us_to_wait_is_read_by_id_no_further(
     assert handoff.is_open
 
 
+def test_a_sign_that_can_not_be_looked_at_again_is_counted_and_proves_nothing_yet(
+    story: Story, handoff: Handoff, hospital: Partner, ehr: FakeEhr
+) -> None:
+    story.refer()
+    pushing.run_once(hospital)
+    task = next(each for each in ehr.all("Task") if each["id"] == Link.objects.get(local_id=handoff.id).remote_id)
+    backup = ehr.shelf.snapshot()
+    ehr.put(task | {"status": "accepted"})
+    take(hospital)
+    ehr.shelf.rewind(backup)
+
+    with clock.at(clock.now() + LATER):
+        with ehr.refusing(Answer(500), "GET", "Task/"):
+            done = reconcile(hospital)
+        hospital.refresh_from_db()
+        assert (done.unreadable, hospital.state) == (1, Partner.State.ACTIVE)
+        assert Inbox.objects.filter(type="Task").count() == 1
+        with pytest.raises(rewinding.Rewound):
+            reconcile(hospital)
+
+
 def test_what_can_not_be_read_after_a_restore_is_a_persons_work_and_the_exchange_goes_on(
     story: Story, handoff: Handoff, hospital: Partner, ehr: FakeEhr, backup: Shelf
 ) -> None:
