@@ -91,18 +91,19 @@ def _numbered(part: sources.Part, head: Head, skipped: int) -> Iterator[tuple[li
     """Some resources at a time, each with its number in the part, and how many bytes of the file have been read."""
     with part.opened() as (stream, raw):
         texts = islice(enumerate(part.resources(stream, head)), skipped, None)
-        while batch := _batch(texts):
+        while batch := _batch(texts, skipped):
+            skipped = batch[-1][0] + 1
             yield batch, raw.tell()
 
 
-def _batch(texts: Iterator[Raw]) -> list[Raw]:
-    """The next ones; a file that breaks off gives what there was, and its end as something that can't be read."""
+def _batch(texts: Iterator[Raw], number: int) -> list[Raw]:
+    """The next ones, from that number on; a file that breaks off gives what there was, and its end as something that can't be read."""
     batch: list[Raw] = []
     try:
         for one in islice(texts, BATCH):
             batch.append(one)  # noqa: PERF402 (what came before a failure must stay)
     except (errors.Malformed, OSError, EOFError, zlib.error):
-        batch.append((batch[-1][0] + 1 if batch else 0, b""))
+        batch.append((number + len(batch), b""))
     return batch
 
 

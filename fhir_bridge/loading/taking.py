@@ -50,6 +50,8 @@ class Entry:
 
 def entry(part: str, position: int, raw: bytes, *, in_bundle: bool) -> Entry:
     """Parse one; raise `Malformed` or `Incorrect` for what is none. An entry without an id is called by its full URL."""
+    if not raw:
+        raise errors.Malformed("The file ends in the middle of it.")
     if not in_bundle:
         return _named(Entry(part, position, raw, "", parse.parse(raw)))
     # the guards are those of a resource, so it gets an envelope that is one

@@ -190,6 +190,19 @@ def test_a_file_that_breaks_off_gives_what_there_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("story")
+def test_a_bundle_that_breaks_off_gives_what_there_was_and_keeps_what_was_refused_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "BATCH", 3)
+    entries = [{"request": {}}, *({"resource": {**SEED, "id": str(number)}} for number in range(2))]
+    text = json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries})
+    (tmp_path / "all.json").write_text(text[:-2] + ", ")
+    done = run(tmp_path)
+    assert (done["written"], done["refused"]) == (2, 2)
+    assert list(Refusal.objects.order_by("position").values_list("position", flat=True)) == [0, 3]
+
+
+@pytest.mark.usefixtures("story")
 def test_a_transaction_of_urns_and_questions_is_resolved_entry_by_entry(tmp_path: Path) -> None:
     doctor = {"resourceType": "Practitioner", "identifier": [{"system": "urn:npi", "value": "9|9"}]}
     encounter = {
