@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bench import oracle_tables as tables
-from bench.oracle_ends import ABORT, came_back, end, is_back, to_be_asked, undecided, untell
+from bench.oracle_ends import ABORT, came_back, drop_proposals, end, is_back, is_unheard, to_be_asked, undecided, untell
 from bench.oracle_lists import IN, NEVER, Case, House, Item, Lists, Told, home, rows, words
 
 __all__ = ["TABLE", "Case", "House", "Item", "Oracle"]
@@ -85,6 +85,7 @@ class Oracle(Lists):
         if target or told.get("attested"):
             item.confirm_by = at + timedelta(tables.RECONFIRMED_DAYS) if told.get("attested") else NEVER
         self._take_along(item, at, told)
+        drop_proposals(case)
         item.is_back |= is_returning
         why = [(one, told["reason"]) for one in asked]
         why += [(one, told["reason"] or one.why_to_stop) for one in came_back(item, told)]
@@ -252,7 +253,7 @@ def _learn(item: Item, case: Case, opened: list[Item], told: Told, *, is_void: b
     action, is_unread, has_outcome = (
         told["action"],
         bool(case.open("review-report")),
-        case.read and case.knows == "heard",
+        case.read and (case.knows == "heard" or is_unheard(case, told)),
     )
     is_new, is_dead = case is not item.case and len(case.items) == len(opened), case.knows == "died"
     was_told = any(one.stage == "told" for one in case.items) or (

@@ -35,15 +35,27 @@ def end(item: Item, case: Case, closes: list[str], told: Told, *, is_end: bool) 
         goes = other.kind in closes and item.is_near(other) and not is_another
         if told["action"] == "close":
             goes = other.kind in ("fulfil", "dispatch", "recollect")
-        goes = goes or (told["action"] == "cancel" and other.stage == "proposal-to-decide" and item.is_near(other))
         if is_end:
             is_anothers = other.stage == "to-tell-today" and not item.is_near(other)
-            goes = other.kind != "notify-patient" or (told["reason"] in IN["KNOWN"] and not is_anothers)
+            is_known = told["reason"] in IN["KNOWN"] and not is_anothers and not is_unheard(case, told)
+            goes = other.kind != "notify-patient" or is_known
         if goes and not other.is_theirs:
             other.end()
             other.about = told["reason"] if is_end else "converted" if told["action"] == "convert" else other.about
             sooner[other.kind] = other.due
     return sooner
+
+
+def is_unheard(case: Case, told: Told) -> bool:
+    """Whether the patient is still to hear what was read, although they know that the rest comes to nothing."""
+    return case.read and not case.knows and told["reason"] not in IN["UNREACHABLE"]
+
+
+def drop_proposals(case: Case) -> None:
+    """Nobody decides about a full referral that was proposed by a performer whose part came to nothing."""
+    for one in case.open("decide-next-step"):
+        if one.stage == "proposal-to-decide" and one.opener.stage in IN["FRUITLESS"]:
+            one.end()
 
 
 def undecided(item: Item) -> list[Item]:

@@ -88,6 +88,8 @@ WORDS = {
     # What its placer may do anywhere before the payer has agreed.
     "BEFORE_THE_PAYER": "hold add-performer",
     "KNOWN": "patient-declined lost-after-attempts patient-died cancelled-by-patient not-selected converted",
+    # Those to whom nothing can be said, what was read neither.
+    "UNREACHABLE": "lost-after-attempts patient-died",
     "PERFORMING": "fulfil beside proposer",
 }
 # What opens, who holds it ("same": whoever held what it came from; "reporter": whose report it was; the pool where no

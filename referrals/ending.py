@@ -3,9 +3,12 @@
 Pure, like `referrals.lifecycle`, which asks it.
 """
 
+from collections.abc import Mapping
+
 from referrals.conditions import Situation, holds, is_theirs_to_end, outlives, stands_alone
 from referrals.models import Handoff
 from referrals.pathways import REASONS, RESUMES, STAGES
+from referrals.pathways.stages import UNFULFILLED
 from referrals.performing import root_of
 from referrals.vocabulary import Move, Transition
 
@@ -49,6 +52,11 @@ def is_overtaken(other: Handoff, transition: Transition, situation: Situation) -
         # It ends once another performer has agreed; whoever need not be asked stops now.
         return other.kind in _PERFORMING
     return other.kind in transition.closes and situation.is_related(other) and situation.is_about_the_same(other)
+
+
+def has_no_proposer(other: Handoff, stages: Mapping[str, str]) -> bool:
+    """Whether a full referral was proposed there by a performer whose part ends now, without an outcome (PATHWAYS §5)."""
+    return other.stage == "proposal-to-decide" and stages.get(other.opened_by_id or "") in UNFULFILLED
 
 
 _PERFORMING = frozenset({"dispatch", "fulfil", "recollect"})

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from records.errors import Forbidden, Incorrect, Stale
 from referrals import bidding, fields, plausible
 from referrals.conditions import UNMET, Situation, holds, is_of_the_dead, is_theirs_to_end
-from referrals.ending import ends_loop, is_known, is_overtaken, leaves_unheard, leaves_unread, moved
+from referrals.ending import ends_loop, has_no_proposer, is_known, is_overtaken, leaves_unheard, leaves_unread, moved
 from referrals.models import Handoff, Loop
 from referrals.pathways import ATTESTATION, DEPENDENTS, HANDOFFS, REASONS, STAGES, transitions_from
 from referrals.pathways.parts import REVOKE
@@ -214,7 +214,13 @@ def _stages(transition: Transition, situation: Situation) -> dict[str, str]:
     for other in situation.others:
         if other.id not in stages and is_overtaken(other, transition, situation):
             stages[other.id] = HANDOFFS[other.kind].overtaken
-    return stages
+    return stages | _dropped(situation.others, stages)
+
+
+def _dropped(others: Iterable[Handoff], stages: Mapping[str, str]) -> dict[str, str]:
+    """Proposals of performers who end with this: nobody has to decide about them any more."""
+    pointless = [one for one in others if one.id not in stages and has_no_proposer(one, stages)]
+    return {one.id: HANDOFFS[one.kind].overtaken for one in pointless}
 
 
 def _stage_kept(transition: Transition, situation: Situation) -> str:
@@ -228,9 +234,8 @@ def _lost(losers: Sequence[Handoff], stopped: Sequence[Handoff], others: Sequenc
     """Where the losers of a bidding and what hangs on them come to; one that has begun stays, and is asked to stop."""
     ended = {one.id for one in losers if one not in stopped}
     hanging = [one for one in others if one.opened_by_id in ended and one.kind in DEPENDENTS]
-    return {one.id: bidding.LOST if one.id in ended else one.stage for one in losers} | {
-        one.id: HANDOFFS[one.kind].overtaken for one in hanging
-    }
+    lost = {one.id: bidding.LOST if one.id in ended else one.stage for one in losers}
+    return lost | {one.id: HANDOFFS[one.kind].overtaken for one in hanging} | _dropped(others, lost)
 
 
 def _reasons(transition: Transition, situation: Situation, stages: Mapping[str, str]) -> dict[str, str]:

@@ -144,3 +144,36 @@ def test_what_its_ehr_withdraws_while_a_full_referral_is_proposed_is_cancelled_o
     take(request(status="revoked", **ADVICE, **AT_CLINIC), here.ehr)
     expected = ["decide-next-step", "fulfil", "request-cancellation"] if has_begun else ["notify-patient"]
     assert open_kinds(asked) == expected
+
+
+def test_nobody_decides_about_a_proposal_whose_performer_has_declined_or_stopped(here: Region, asked: Loop) -> None:
+    clinic = region.client("clinic", CLINIC)
+    proposal = proposed(asked)
+    why = {"reason": "no-capacity", "reason_text": "Full."}
+    workflow.perform(the(asked, "fulfil").id, "decline", clinic, data=why)
+    assert (Handoff.objects.get(pk=proposal.pk).stage, open_kinds(asked)) == (
+        "overtaken",
+        ["decide-next-step", "notify-patient"],
+    )
+
+
+def test_of_several_who_advise_the_proposal_of_the_one_who_agrees_to_stop_ends_with_its_part(here: Region) -> None:
+    take(request(**ADVICE), here.ehr)
+    loop = the_loop()
+    both = ["Organization/hospital", f"Organization/{CLINIC}"]
+    workflow.perform(the(loop, "dispatch").id, "send", here.gp, data={"performer": both})
+    clinic = region.client("clinic", CLINIC)
+    asked = Handoff.objects.get(loop=loop, kind="fulfil", owner__organization=CLINIC)
+    workflow.perform(asked.id, "start", clinic)
+    workflow.perform(asked.id, "propose-referral", clinic, data={"proposal": "I should listen to it."})
+    workflow.perform(asked.id, "request-cancellation", here.gp, data={"reason": "withdrawn"})
+    workflow.perform(the(loop, "request-cancellation").id, "accept-cancellation", clinic)
+    assert open_kinds(loop) == ["fulfil", "notify-patient"]
+
+
+def test_a_proposal_stands_beside_the_advice_that_was_given(here: Region, asked: Loop) -> None:
+    proposal = proposed(asked)
+    region.keep(document(MONDAY, id="advice"))
+    report = {"report": "DocumentReference/advice"}
+    workflow.perform(the(asked, "fulfil").id, "report", region.client("clinic", CLINIC), data=report)
+    assert Handoff.objects.get(pk=proposal.pk).is_open
