@@ -160,6 +160,8 @@ def _search(server: Server, folder: Path, tell: Told) -> None:
         with half.open("w", encoding="utf-8") as file:
             for stretch in windows.read(server, windows.Window(type_, _EPOCH, upper)):
                 file.writelines(f"{dumps(each)}\n" for each in stretch.resources)
+                # cut off, so that what can't be read there is refused by its name and not taken for all there is
+                file.writelines(f"{dumps(each)[:-1]}\n" for each in stretch.unreadable)
         half.rename(target)
 
 

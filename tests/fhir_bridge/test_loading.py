@@ -3,7 +3,7 @@
 import gzip
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,17 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from bench.fake_ehr import Answer, FakeEhr, Request
+from bench.fake_ehr import FakeEhr
 from fhir_bridge.inbound import applying, polling
-from fhir_bridge.loading import fetching, loader, sources
-from fhir_bridge.models import Inbox, Link, Load, Partner, Refusal
+from fhir_bridge.loading import loader, sources
+from fhir_bridge.models import Link, Load, Partner, Refusal
 from records import clock, store
-from records.errors import Conflict, Forbidden
+from records.errors import Conflict
 from records.models import Version
 from records.types import row_class
 from referrals import adoption
 from referrals.models import Handoff, Loop
-from tests.fhir_bridge.story import ANA, HOSPITAL, MRN, PRACTICE, Story
+from tests.fhir_bridge.story import ANA, MRN, PRACTICE, Story
 
 SEED = {"resourceType": "Patient", "id": "1", "name": [{"family": "Old"}], "birthDate": "1950-01-01"}
 
@@ -295,73 +295,6 @@ def test_a_partners_resources_are_linked_and_its_later_changes_follow(
 
 
 # What is fetched from a partner
-
-
-def export(ehr: FakeEhr, files: dict[str, str], *, needs_token: bool = False) -> Callable[[Request, Answer], Answer]:
-    """A server with `$export`: kick-off, one poll in vain, a manifest, and these files (name → NDJSON)."""
-    polls = []
-
-    def answer(request: Request, honest: Answer) -> Answer:
-        if request.path == "$export":
-            return Answer(202, None, {"Content-Location": f"{ehr.base_url}/status/1"}, text="")
-        if request.path == "status/1":
-            polls.append(request)
-            output = [{"type": "Patient", "url": name} for name in files]
-            manifest = {"requiresAccessToken": needs_token, "output": output}
-            is_early = len(polls) == 1
-            return (
-                Answer(202, None, {"Retry-After": "3", "X-Progress": "half"}, "") if is_early else Answer(200, manifest)
-            )
-        text = next((text for name, text in files.items() if name.endswith(request.path) and request.path), None)
-        return honest if text is None else Answer(200, None, {"Content-Type": "application/fhir+ndjson"}, text)
-
-    return answer
-
-
-@pytest.fixture
-def exporting(hospital: Partner) -> Partner:
-    hospital.chosen = {"load": "export"}
-    hospital.save()
-    return hospital
-
-
-def test_an_export_is_asked_for_waited_for_and_fetched(exporting: Partner, ehr: FakeEhr, tmp_path: Path) -> None:
-    waits: list[float] = []
-    files = {f"{ehr.base_url}/files/1": json.dumps(SEED) + "\n"}
-    with ehr.faulty(export(ehr, files)):
-        fetching.fetch(exporting, tmp_path / "x", wait=waits.append)
-        fetching.fetch(exporting, tmp_path / "x", wait=waits.append)
-    assert waits == [3.0]
-    assert [path.name for path in sorted((tmp_path / "x").glob("*.ndjson"))] == ["Patient.00000.ndjson"]
-    kick_offs = [request for request in ehr.requests if request.path == "$export"]
-    assert [request.headers["prefer"] for request in kick_offs] == ["respond-async"]
-
-
-def test_a_file_on_a_server_that_nobody_named_is_not_fetched(exporting: Partner, ehr: FakeEhr, tmp_path: Path) -> None:
-    with FakeEhr() as elsewhere:
-        files = {f"{elsewhere.base_url}/files/1": ""}
-        with ehr.faulty(export(ehr, files)), pytest.raises(Forbidden):
-            fetching.fetch(exporting, tmp_path / "x", wait=lambda _s: None)
-        assert elsewhere.requests == []
-        with (
-            ehr.faulty(export(ehr, files, needs_token=True)),
-            pytest.raises(Forbidden),
-        ):
-            fetching.fetch(exporting, tmp_path / "y", wait=lambda _s: None, origins=[elsewhere.base_url])
-        assert elsewhere.requests == []
-        with ehr.faulty(export(ehr, files)), elsewhere.faulty(lambda _r, _h: Answer(200, text="{}")):
-            fetching.fetch(exporting, tmp_path / "z", wait=lambda _s: None, origins=[elsewhere.base_url])
-        assert ["authorization" in request.headers for request in elsewhere.requests] == [False]
-
-
-def test_without_export_everything_is_found_by_searching(hospital: Partner, ehr: FakeEhr) -> None:
-    ehr.put(SEED)
-    ehr.put(order())
-    done = run(hospital.base_url, "--partner", "Hospital")
-    assert done["written"] == 2
-    assert {request.path for request in ehr.requests} >= {"Patient", "ServiceRequest", "Practitioner"}
-    assert not Inbox.objects.exists()
-    assert Link.objects.filter(partner__organization=HOSPITAL).count() == 2
 
 
 @pytest.mark.parametrize(

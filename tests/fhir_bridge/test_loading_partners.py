@@ -1,0 +1,97 @@
+"""A first load from a partner's own server: its export where it has one, else everything by searching."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.fake_ehr import Answer, FakeEhr, Request
+from fhir_bridge.loading import fetching
+from fhir_bridge.models import Inbox, Link, Partner, Refusal
+from records.errors import Forbidden
+from tests.fhir_bridge.story import HOSPITAL
+from tests.fhir_bridge.test_loading import SEED, order, run
+
+
+def export(ehr: FakeEhr, files: dict[str, str], *, needs_token: bool = False) -> Callable[[Request, Answer], Answer]:
+    """A server with `$export`: kick-off, one poll in vain, a manifest, and these files (name → NDJSON)."""
+    polls = []
+
+    def answer(request: Request, honest: Answer) -> Answer:
+        if request.path == "$export":
+            return Answer(202, None, {"Content-Location": f"{ehr.base_url}/status/1"}, text="")
+        if request.path == "status/1":
+            polls.append(request)
+            output = [{"type": "Patient", "url": name} for name in files]
+            manifest = {"requiresAccessToken": needs_token, "output": output}
+            is_early = len(polls) == 1
+            return (
+                Answer(202, None, {"Retry-After": "3", "X-Progress": "half"}, "") if is_early else Answer(200, manifest)
+            )
+        text = next((text for name, text in files.items() if name.endswith(request.path) and request.path), None)
+        return honest if text is None else Answer(200, None, {"Content-Type": "application/fhir+ndjson"}, text)
+
+    return answer
+
+
+@pytest.fixture
+def exporting(hospital: Partner) -> Partner:
+    hospital.chosen = {"load": "export"}
+    hospital.save()
+    return hospital
+
+
+def test_an_export_is_asked_for_waited_for_and_fetched(exporting: Partner, ehr: FakeEhr, tmp_path: Path) -> None:
+    waits: list[float] = []
+    files = {f"{ehr.base_url}/files/1": json.dumps(SEED) + "\n"}
+    with ehr.faulty(export(ehr, files)):
+        fetching.fetch(exporting, tmp_path / "x", wait=waits.append)
+        fetching.fetch(exporting, tmp_path / "x", wait=waits.append)
+    assert waits == [3.0]
+    assert [path.name for path in sorted((tmp_path / "x").glob("*.ndjson"))] == ["Patient.00000.ndjson"]
+    kick_offs = [request for request in ehr.requests if request.path == "$export"]
+    assert [request.headers["prefer"] for request in kick_offs] == ["respond-async"]
+
+
+def test_a_file_on_a_server_that_nobody_named_is_not_fetched(exporting: Partner, ehr: FakeEhr, tmp_path: Path) -> None:
+    with FakeEhr() as elsewhere:
+        files = {f"{elsewhere.base_url}/files/1": ""}
+        with ehr.faulty(export(ehr, files)), pytest.raises(Forbidden):
+            fetching.fetch(exporting, tmp_path / "x", wait=lambda _s: None)
+        assert elsewhere.requests == []
+        with (
+            ehr.faulty(export(ehr, files, needs_token=True)),
+            pytest.raises(Forbidden),
+        ):
+            fetching.fetch(exporting, tmp_path / "y", wait=lambda _s: None, origins=[elsewhere.base_url])
+        assert elsewhere.requests == []
+        with ehr.faulty(export(ehr, files)), elsewhere.faulty(lambda _r, _h: Answer(200, text="{}")):
+            fetching.fetch(exporting, tmp_path / "z", wait=lambda _s: None, origins=[elsewhere.base_url])
+        assert ["authorization" in request.headers for request in elsewhere.requests] == [False]
+
+
+def test_without_export_everything_is_found_by_searching(hospital: Partner, ehr: FakeEhr) -> None:
+    ehr.put(SEED)
+    ehr.put(order())
+    done = run(hospital.base_url, "--partner", "Hospital")
+    assert done["written"] == 2
+    assert {request.path for request in ehr.requests} >= {"Patient", "ServiceRequest", "Practitioner"}
+    assert not Inbox.objects.exists()
+    assert Link.objects.filter(partner__organization=HOSPITAL).count() == 2
+
+
+def test_of_what_can_not_be_read_there_the_name_is_kept_as_refused(hospital: Partner, ehr: FakeEhr) -> None:
+    for id_, name in (("1", "One"), ("2", "Tw\x00o"), ("3", "Three")):
+        ehr.put({**SEED, "id": id_, "name": [{"family": name}]})
+
+    def by_elements(asked: Request, honest: Answer) -> Answer:
+        entries = (honest.body or {}).get("entry") if "_elements" in dict(asked.query) else None
+        for each in entries or ():
+            each["resource"] = {word: each["resource"][word] for word in ("resourceType", "id", "meta")}
+        return honest
+
+    with ehr.faulty(by_elements):
+        done = run(hospital.base_url, "--partner", "Hospital")
+    assert (done["written"], done["refused"]) == (2, 1)
+    assert '"id":"2"' in Refusal.objects.get().body
