@@ -264,7 +264,7 @@ class _Application:
             copied = ("remote_version", "remote_last_updated", "remote_hash", "base")
             changes |= {name: getattr(link, name) for name in copied}
         if link.state == Link.State.GONE:
-            changes["state"] = Link.State.CLEAN
+            changes |= mending.back(link)
         if link.state == Link.State.CONFLICT:  # what they say now, and what has become of ours by it, may fit together
             changes |= {"state": Link.State.WANTED, "due_at": clock.now(), "attempts": 0}
         Link.objects.filter(pk=link.pk).update(**changes)

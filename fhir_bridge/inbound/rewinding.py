@@ -166,12 +166,18 @@ def _held(partner: Partner, page: Iterable[Resource]) -> Mapping[tuple[str, str]
 def _is_sign(partner: Partner, link: Link, found: Resource) -> bool:
     """Whether this can't be a later version of what we last saw."""
     at, seen_at = inbox.last_updated(found), link.remote_last_updated
-    if at is None or seen_at is None or at == seen_at:
+    if at is None or seen_at is None or at == seen_at or _is_as_seen(link, found):
         return False
     present = clock.now() + timedelta(seconds=partner.skew_seconds or 0.0)
     if at < seen_at:
         return seen_at < present - LAG
     return _comes_back(partner, link, found)
+
+
+def _is_as_seen(link: Link, found: Resource) -> bool:
+    """Whether it is the version that we saw; the answer to a write may tell its time finer than it is kept."""
+    is_same_version = inbox.version_of(found) == link.remote_version
+    return is_same_version and inbox.content_hash(found) == link.remote_hash
 
 
 def _comes_back(partner: Partner, link: Link, found: Resource) -> bool:

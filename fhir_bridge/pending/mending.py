@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from fhir_bridge.connecting.retries import Unreadable
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.pending import inbox
-from records import store
+from records import clock, store
 from records.access import SYSTEM, Actor
 from records.errors import BatonError
 from records.json import Resource
@@ -58,6 +58,19 @@ def unreadable(partner: Partner, resource: Resource) -> None:
 def mended(item: Item) -> None:
     """End the item's mend-exchange: the exchange has succeeded."""
     _end(item, "mend", SYSTEM, {})
+
+
+def back(link: Link) -> dict[str, object]:
+    """End the mend-exchange of what was deleted there and is there again; give what changes in the link.
+
+    What was changed here meanwhile is sent now.
+    """
+    mended(link)
+    link.refresh_from_db(fields=["wanted_version", "sent_version"])
+    told: dict[str, object] = {"attempts": 0, "first_failed_at": None, "error_category": "", "error_text": ""}
+    if link.wanted_version <= link.sent_version:
+        return told | {"state": Link.State.CLEAN}
+    return told | {"state": Link.State.WANTED, "due_at": clock.now()}
 
 
 def discarded(item: Item, actor: Actor, reason: str, text: str) -> None:

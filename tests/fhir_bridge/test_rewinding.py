@@ -1,5 +1,6 @@
 """Reading by id: what was deleted or missed is found; a partner that was restored from a backup is noticed and mended."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from io import StringIO
 
@@ -15,6 +16,7 @@ from fhir_bridge.outbound import pushing
 from records import clock, store
 from records.access import SYSTEM
 from records.errors import Conflict
+from referrals import workflow
 from referrals.models import Handoff, Loop
 from referrals.upheavals import silence
 from referrals.worklists import loops
@@ -59,6 +61,41 @@ def test_what_was_deleted_there_is_gone_and_somebodys_work(handoff: Handoff, hos
     assert (link.state, link.error_category) == (Link.State.GONE, "Gone")
     assert Loop.objects.get(kind="upkeep").about == f"Link/{link.pk}"
     assert handoff.is_open
+
+
+def test_what_is_brought_back_there_gets_what_was_changed_here_meanwhile(
+    handoff: Handoff, story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    task = ehr.all("Task")[0]
+    ehr.remove("Task", task["id"])
+    reconcile(hospital)
+    workflow.perform(handoff.id, "cancel", story.gp, data={"reason": "no-longer-needed"})
+    ehr.put(task)
+
+    take(hospital)
+    pushing.run_once(hospital)
+
+    link = Link.objects.get(type="Task")
+    assert (link.state, link.error_text, ehr.all("Task")[0]["status"]) == (Link.State.CLEAN, "", "cancelled")
+    assert not Handoff.objects.filter(kind="mend-exchange", closed_at=None).exists()
+
+
+def test_what_is_brought_back_there_as_we_have_it_is_in_step_again(
+    handoff: Handoff, hospital: Partner, ehr: FakeEhr
+) -> None:
+    task = ehr.all("Task")[0]
+    ehr.remove("Task", task["id"])
+    reconcile(hospital)
+    ehr.put(task)
+    ehr.requests.clear()
+
+    take(hospital)
+    pushing.run_once(hospital)
+
+    assert Link.objects.get(type="Task").state == Link.State.CLEAN
+    assert not Handoff.objects.filter(kind="mend-exchange", closed_at=None).exists()
+    assert handoff.is_open
+    assert {request.verb for request in ehr.requests} == {"GET"}
 
 
 def test_what_a_server_without_410_has_deleted_is_no_sign_of_a_restore(
@@ -325,6 +362,31 @@ def test_a_copy_of_their_database_that_lags_behind_is_no_sign(
     hospital.refresh_from_db()
     assert hospital.is_active
     assert handoff.is_open
+
+
+def test_an_answer_that_tells_its_time_finer_than_it_is_kept_is_no_sign(
+    story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    def finer(request: Request, honest: Answer) -> Answer:
+        meta = (honest.body or {}).get("meta", {})
+        if request.verb != "POST" or not meta:
+            return honest
+        told = meta | {"lastUpdated": meta["lastUpdated"].replace("Z", "456Z")}
+        return replace(honest, body={**(honest.body or {}), "meta": told})
+
+    hospital.chosen = {"send": "single"}
+    hospital.save()
+    story.refer()
+    with ehr.faulty(finer):
+        pushing.run_once(hospital)
+    ehr.skew = LATER / 2
+
+    with clock.at(clock.now() + LATER / 2):
+        take(hospital)
+        assert reconcile(hospital, Scope.ALL).changed == 0
+
+    hospital.refresh_from_db()
+    assert hospital.state == Partner.State.ACTIVE
 
 
 def test_the_command_looks_and_says_what_differs(hospital: Partner, ehr: FakeEhr, backup: Shelf) -> None:
