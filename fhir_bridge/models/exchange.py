@@ -96,7 +96,7 @@ class Inbox(models.Model):
     """One version of a partner's resource as it came, in full, and what became of it.
 
     ``body`` is the exact text (law 9); ``waiting`` = needs something that has not come yet; ``quarantined`` = could
-    not be applied, a person looks at it. Without a versionId at the partner ``version_id`` is empty.
+    not be applied, a person looks at it. Without a versionId at the partner ``version_id`` is its lastUpdated: a content may come back.
     """
 
     class State(models.TextChoices):

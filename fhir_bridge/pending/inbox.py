@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable
-from datetime import MAXYEAR, MINYEAR, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import Any
 
 import orjson
@@ -60,7 +60,7 @@ def _row(partner: Partner, resource: Resource, now: datetime) -> Inbox:
         partner=partner,
         type=resource["resourceType"],
         remote_id=id_of(resource),
-        version_id=version_of(resource),
+        version_id=key_of(resource),
         content_hash=content_hash(resource),
         last_updated=last_updated(resource),
         body=text_of(resource),
@@ -85,6 +85,12 @@ def version_of(resource: Resource) -> str:
     """`meta.versionId`, empty where the partner has none, or none that a header could name."""
     version = str(_meta(resource).get("versionId", ""))
     return version if _VERSION.fullmatch(version) else ""
+
+
+def key_of(resource: Resource) -> str:
+    """What tells its versions apart: the version, or where the partner numbers none, the instant of the change."""
+    at = last_updated(resource)
+    return version_of(resource) or (at.astimezone(UTC).isoformat() if at else "")
 
 
 def last_updated(resource: Resource) -> datetime | None:

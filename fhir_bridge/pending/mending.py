@@ -46,7 +46,7 @@ def unreadable(partner: Partner, resource: Resource) -> None:
         partner=partner,
         type=resource["resourceType"],
         remote_id=str(resource.get("id", "")),
-        version_id=inbox.version_of(resource),
+        version_id=inbox.key_of(resource),
         content_hash=inbox.content_hash(resource),
     )
     row.state, row.error_category = Inbox.State.QUARANTINED, Unreadable.__name__

@@ -358,3 +358,17 @@ _REFERRAL = {"category": [{"coding": [{"system": "http://snomed.info/sct", "code
 
 def _named(ehr: FakeEhr, type_: str, name: str) -> dict[str, str]:
     return next({"reference": f"{type_}/{one['id']}"} for one in ehr.all(type_) if one["name"] == name)
+
+
+def test_a_partner_without_versions_that_goes_back_to_what_it_said_before_is_heard(
+    handoff: Handoff, task: dict[str, Any], hospital: Partner, ehr: FakeEhr
+) -> None:
+    ehr.shelf.keeps_versions = False
+    heard = []
+    for said in ("accepted", "on-hold", "accepted", "accepted"):
+        ehr.put(task | {"status": said})
+        take(hospital)
+        heard.append(store.get("Task", handoff.id)["status"])
+
+    assert heard == ["accepted", "on-hold", "accepted", "accepted"]
+    assert inbox() == ["applied"] * 3
