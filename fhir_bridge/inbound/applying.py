@@ -21,7 +21,7 @@ from fhir_bridge import profiles
 from fhir_bridge.connecting import partners
 from fhir_bridge.connecting.client import Server
 from fhir_bridge.connecting.retries import AWAY, MERGE_TRIES, Unreadable, Waiting
-from fhir_bridge.inbound import rewinding, together
+from fhir_bridge.inbound import addressing, rewinding, together
 from fhir_bridge.inbound.items import OPEN, TAKEN, batches, close, lock
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import comparing, conflicts
@@ -122,10 +122,11 @@ class _Application:
 
     def _read_anew(self, item: Inbox) -> str:
         """Of what could not be read only the name is kept: ask for it once more. What waits for that goes on waiting."""
-        found, told = list[Resource](), "It can be read now."
+        found, ours, told = list[Resource](), frozenset[str](), "It can be read now."
         try:
             found.append(self.server.read(item.type, item.remote_id).resource or {})
             rewinding.look(self.partner, self.server, found)
+            ours = addressing.ours(self.partner, self.server, found)
         except (errors.NotFound, errors.Gone):  # what is linked and was deleted is found by the reading by id
             told = "It is not there any more."
         except AWAY:
@@ -135,7 +136,7 @@ class _Application:
             state = Inbox.State.WAITING if waits else Inbox.State.QUARANTINED
             return _set_aside(item, state, Unreadable(error.message))
         with transaction.atomic():
-            inbox.put(self.partner, relevance.relevant(self.partner, relevance.fresh(self.partner, found)))
+            inbox.put(self.partner, relevance.relevant(self.partner, relevance.fresh(self.partner, found), ours))
             row = Inbox.objects.select_for_update().get(pk=item.pk)
             mending.mended(row)
             return close([row], Inbox.State.DISCARDED, told)

@@ -21,7 +21,7 @@ from fhir_bridge.outbound import pushing
 from fhir_bridge.pending import ageing
 from records import clock
 from referrals.models import Handoff, Loop
-from tests.fhir_bridge.story import Story
+from tests.fhir_bridge.story import PRACTICE, REGISTER, Story, put_order
 
 TOPIC = "https://hospital.example/topics/tasks"
 Tell = Callable[..., Any]
@@ -276,6 +276,19 @@ def test_what_was_named_and_does_not_concern_us_is_not_kept_for_having_been_unre
     assert applying.apply_pending(hospital) == {"discarded": 1}
     assert "draft" not in "".join(Inbox.objects.values_list("body", flat=True))
     assert handoff.is_open
+
+
+def test_the_first_order_for_us_is_kept_also_if_it_could_not_be_read_at_first(
+    story: Story, hospital: Partner, ehr: FakeEhr, tell: Tell
+) -> None:
+    named = {"system": REGISTER, "value": f"{PRACTICE}-{story.run}"}
+    ehr.put({"resourceType": "Organization", "id": "us", "identifier": [named]})
+    order = put_order(ehr, story.run, performer=[{"reference": "Organization/us"}])
+    tell({"resourceType": "ServiceRequest", "id": order["id"]})
+    with ehr.refusing(Answer(500), "GET", "ServiceRequest"):
+        hints.follow(hospital)
+    applying.apply_pending(hospital)
+    assert [row.version_id for row in Inbox.objects.filter(type="ServiceRequest")] == ["", "1"]
 
 
 def test_a_partner_that_asks_us_to_wait_is_not_asked_for_the_next_that_it_named(
