@@ -304,9 +304,7 @@ def test_a_partner_that_asks_us_to_wait_is_not_asked_for_the_next_that_it_named(
 
     assert len(ehr.requests) == 1
     assert len(left()) == 3
-    hospital.refresh_from_db()
-    assert hospital.not_before_at is not None
-    assert handoff.is_open
+    assert Partner.objects.get().not_before_at is not None
 
 
 @pytest.fixture
@@ -370,13 +368,11 @@ def test_an_end_point_for_subscriptions_that_fails_is_shown_and_keeps_nothing_fr
         tasks.reconcile_due(clock.now())
 
     assert Link.objects.get(type="Task").state == Link.State.GONE
-    assert [one.error for one in status.subscriptions(subscribable.pk) if one.state == "error"] == [
-        "The partner answered 500."
-    ]
+    told = [one.error for one in status.subscriptions(subscribable.pk) if one.state == "error"]
+    assert told == ["The partner answered 500."]
     for _round in subscribing.SUBSCRIBED:
         tasks.reconcile_due(clock.now())
     assert Subscription.objects.filter(state=Subscription.State.ERROR).count() == 1, "it is left alone for a while"
-    assert handoff.is_open
 
 
 def test_topics_are_asked_for_with_ids_alone(subscribable: Partner, ehr: FakeEhr) -> None:
