@@ -22,7 +22,7 @@ from fhir_bridge.connecting import partners
 from fhir_bridge.connecting.client import Server
 from fhir_bridge.connecting.retries import AWAY, MERGE_TRIES, Unreadable, Waiting
 from fhir_bridge.inbound import addressing, rewinding, together
-from fhir_bridge.inbound.items import OPEN, TAKEN, batches, close, lock
+from fhir_bridge.inbound.items import OPEN, TAKEN, batches, close, let_pass, lock
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import comparing, conflicts
 from fhir_bridge.outbound.pushing import release
@@ -150,11 +150,8 @@ class _Application:
             self.busy.add((type_, remote_id))
             try:
                 found = self.server.read(type_, remote_id).resource or {}
-            except (*AWAY, errors.Unavailable) as error:
-                if isinstance(error, Unreadable):
-                    continue
-                raise
-            except errors.BatonError:
+            except errors.BatonError as error:
+                let_pass(type_, error)
                 continue  # not there for us: the reference stays one to the partner's server
             inbox.put(self.partner, [found])
             row = Inbox.objects.filter(
@@ -345,19 +342,18 @@ def recognise(partner: Partner, resource: Resource) -> str | None:
 
 
 def _origin(partner: Partner, resource: Resource, held: str | None) -> Link.Origin:
-    """Whose a resource is that was not linked yet; ours, which we keep in step there, is only what the partner may see.
+    """Whose a resource is that was not linked yet: ours, and kept in step there, only if the partner may see it.
 
     Our identifiers are told to partners for what they don't get, so that one of them is no proof of having had it.
     """
-    is_own = held is not None and held == own_id(resource)
-    is_shared = is_own and _takes_part(partner, resource["resourceType"], str(held))
+    is_shared = held == own_id(resource) and _takes_part(partner, resource["resourceType"], str(held))
     return Link.Origin.OURS if is_shared else Link.Origin.THEIRS
 
 
 def _takes_part(partner: Partner, type_: str, id_: str) -> bool:
     """Whether a resource of ours is shared with the partner's organisation, or in the directory."""
-    actor = replace(partners.actor(partner), organization=access.root(partner.organization))
-    return access.visible(actor, type_).filter(id=id_).exists()
+    house = replace(partners.actor(partner), organization=access.root(partner.organization))
+    return access.visible(house, type_).filter(id=id_).exists()
 
 
 def _is_here(type_: str, id_: str) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from django.conf import settings
+from django.db.models import Q
 
 from fhir_bridge.connecting.retries import Unreadable
 from fhir_bridge.models import Inbox, Link, Partner
@@ -69,12 +70,13 @@ def relevant(partner: Partner, page: list[Resource], ours: Collection[str] = ())
 
 
 def _known(partner: Partner, ids: set[str]) -> Mapping[Target, str]:
-    """What is linked of these, with our id, and with none what has come and is still to be applied.
+    """What is linked of these, with our id, and with none what has come and is still to be applied, or to be corrected.
 
     Of what couldn't be read nothing has come but its name.
     """
+    is_open = Q(type__in=NAMED, state__in=(Inbox.State.PENDING, Inbox.State.WAITING))
     waiting = Inbox.objects.filter(
-        partner=partner, remote_id__in=ids, type__in=NAMED, state__in=(Inbox.State.PENDING, Inbox.State.WAITING)
+        is_open | Q(state=Inbox.State.QUARANTINED), partner=partner, remote_id__in=ids
     ).exclude(error_category=Unreadable.__name__)
     rows = Link.objects.filter(partner=partner, remote_id__in=ids).values_list("type", "remote_id", "local_id")
     known = dict.fromkeys(waiting.values_list("type", "remote_id"), "")

@@ -1,0 +1,84 @@
+"""A report is applied with its values: what can't be read at one moment is waited for, what is corrected there is heard."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bench.fake_ehr import Answer, FakeEhr
+from fhir_bridge import tasks
+from fhir_bridge.models import Inbox, Link, Partner
+from fhir_bridge.outbound import pushing
+from records import clock
+from records.json import Resource
+from referrals.models import Handoff
+from tests.fhir_bridge.story import Story
+
+CRITICAL = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation", "code": "HH"}
+FAILED = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "timeout"}]}
+
+
+def pull(partner: Partner, minutes: int) -> None:
+    with clock.at(datetime.now(UTC) + timedelta(minutes=minutes)):
+        tasks.pull(partner.pk)
+
+
+def about_ana() -> Resource:
+    reference = f"Patient/{Link.objects.get(type='Patient').remote_id}"
+    return {"status": "final", "code": {"text": "Potassium"}, "subject": {"reference": reference}}
+
+
+def put_value(ehr: FakeEhr, **more: object) -> None:
+    critical = {"valueString": "7.2", "interpretation": [{"coding": [CRITICAL]}]}
+    ehr.put({"resourceType": "Observation", "id": "k", **about_ana(), **critical, **more})
+
+
+@pytest.fixture
+def order(story: Story, hospital: Partner, ehr: FakeEhr) -> Handoff:
+    """A test order, whose report is there with a critical value."""
+    made = story.order_test()
+    pushing.run_once(hospital)
+    put_value(ehr)
+    based_on = [{"reference": f"ServiceRequest/{Link.objects.get(type='ServiceRequest').remote_id}"}]
+    listed = {"basedOn": based_on, "result": [{"reference": "Observation/k"}]}
+    ehr.put({"resourceType": "DiagnosticReport", "id": "r", **about_ana(), **listed})
+    return made
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(500),
+        Answer(text="<html>Sign in</html>", headers={"Content-Type": "text/html"}),
+        Answer(text='{"resourceType": "Obs'),
+        Answer(body=FAILED),
+    ],
+    ids=["500", "a page", "cut", "an outcome"],
+)
+def test_a_critical_value_that_can_not_be_read_at_one_moment_is_as_urgent_as_any_other(
+    answer: Answer, order: Handoff, hospital: Partner, ehr: FakeEhr
+) -> None:
+    reviews = Handoff.objects.filter(loop=order.loop, kind="review-report")
+
+    with ehr.refusing(answer, "GET", "Observation/k"):
+        pull(hospital, minutes=1)
+    assert Inbox.objects.get(type="DiagnosticReport").state == Inbox.State.WAITING
+    assert not reviews.exists()
+
+    pull(hospital, minutes=3)
+    review = reviews.get()
+    assert review.due_at - review.opened_at == timedelta(days=1)
+    assert not Inbox.objects.exclude(state=Inbox.State.APPLIED).exists()
+
+
+def test_a_value_that_was_wrong_and_is_corrected_there_is_heard(
+    order: Handoff, hospital: Partner, ehr: FakeEhr
+) -> None:
+    put_value(ehr, effectiveDateTime="yesterday")
+    pull(hospital, minutes=1)
+    assert Inbox.objects.get(type="Observation").state == Inbox.State.QUARANTINED
+
+    with clock.at(datetime.now(UTC) + timedelta(minutes=2)):
+        put_value(ehr)
+    pull(hospital, minutes=3)
+
+    assert Link.objects.filter(type="Observation", remote_id="k").exists()
