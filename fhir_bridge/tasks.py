@@ -35,9 +35,13 @@ def push(partner_id: int) -> None:
     """Send what is due to one partner."""
     for partner in _active(partner_id):
         outcome = pushing.run_once(partner)
-        if outcome[pushing.WAITING]:  # perhaps for a change of theirs that was met on the way
+        if not outcome[pushing.WAITING]:
+            continue
+        try:  # perhaps for a change of theirs that was met on the way
             applying.apply_pending(partner, seconds=APPLYING_SECONDS)
             pushing.run_once(partner)
+        except BatonError as error:  # it waits on
+            polling.note_failure(partner, error)
 
 
 @shared_task(ignore_result=True)

@@ -107,8 +107,9 @@ def _handoff(loop: Loop, kind: str, stage: str, key: str, **more: Any) -> Handof
 
 
 def tried(place: Place, context: str, ask: Ask) -> Decision | BatonError:
-    """What `decide` says."""
+    """What `decide` says; what is attested is so of somebody who works elsewhere."""
     loop, handoffs = setting(place, context)
+    handoffs[0].owner.internal = not ask.attested
     try:
         return decide(loop, [one for one in handoffs if not STAGES[one.kind, one.stage].is_end], handoffs[0], ask)
     except BatonError as refusal:
