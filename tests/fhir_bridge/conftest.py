@@ -12,6 +12,8 @@ from fhir_bridge import operations
 from fhir_bridge.connecting import keys, partners
 from fhir_bridge.connecting.credentials import Credentials, put
 from fhir_bridge.models import Partner
+from fhir_bridge.outbound import pushing
+from referrals.models import Handoff
 from tests.fhir_bridge.authority import Authority
 from tests.fhir_bridge.story import HOSPITAL, PRACTICE, Story, build, promise
 
@@ -74,3 +76,11 @@ def backend(hospital: Partner, authority: Authority) -> Partner:
     keys.rotate("ES384")
     authority.key_set = Client().get("/.well-known/jwks.json").json()
     return hospital
+
+
+@pytest.fixture
+def handoff(story: Story, hospital: Partner) -> Handoff:
+    """A referral that the hospital has."""
+    made = story.refer()
+    pushing.run_once(hospital)
+    return made

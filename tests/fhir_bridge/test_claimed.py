@@ -11,20 +11,11 @@ from bench.fake_ehr import FakeEhr
 from fhir_bridge import operations, tasks
 from fhir_bridge.connecting import partners
 from fhir_bridge.models import Link, Partner
-from fhir_bridge.outbound import pushing
 from fhir_bridge.sharing import references
 from records import clock, store
 from records.access import SYSTEM
 from referrals.models import Handoff
 from tests.fhir_bridge.story import ANA, HOSPITAL, PRACTICE, Story, keep, promise
-
-
-@pytest.fixture
-def handoff(story: Story, hospital: Partner) -> Handoff:
-    """A referral to the hospital, which has it."""
-    made = story.refer()
-    pushing.run_once(hospital)
-    return made
 
 
 @pytest.fixture

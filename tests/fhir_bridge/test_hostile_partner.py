@@ -13,7 +13,6 @@ from fhir_bridge import operations, tasks
 from fhir_bridge.connecting import partners
 from fhir_bridge.models import Inbox, Link, Partner, Subscription
 from fhir_bridge.notifying import subscribing
-from fhir_bridge.outbound import pushing
 from records import clock
 from records.errors import BatonError
 from referrals.models import Handoff
@@ -52,14 +51,6 @@ RESOURCES = {
 def page(*entries: str) -> str:
     listed = ",".join('{"search":{"mode":"match"},"resource":' + each + "}" for each in entries)
     return '{"resourceType":"Bundle","type":"searchset","entry":[' + listed + "]}"
-
-
-@pytest.fixture
-def handoff(story: Story, hospital: Partner) -> Handoff:
-    """A referral that is with the hospital."""
-    made = story.refer()
-    pushing.run_once(hospital)
-    return made
 
 
 @pytest.mark.parametrize("which", RESOURCES)

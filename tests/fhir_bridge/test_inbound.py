@@ -35,14 +35,6 @@ def stage(handoff: Handoff) -> str:
 
 
 @pytest.fixture
-def handoff(story: Story, hospital: Partner) -> Handoff:
-    """A referral that the hospital has."""
-    made = story.refer()
-    pushing.run_once(hospital)
-    return made
-
-
-@pytest.fixture
 def task(handoff: Handoff, ehr: FakeEhr) -> dict[str, Any]:
     """The hospital's copy of its Task."""
     assert handoff.is_open

@@ -17,7 +17,6 @@ from fhir_bridge.connecting import secrets
 from fhir_bridge.inbound import applying
 from fhir_bridge.models import Hint, Inbox, Link, Partner, Subscription, Watermark
 from fhir_bridge.notifying import hints, subscribing
-from fhir_bridge.outbound import pushing
 from fhir_bridge.pending import ageing
 from records import clock
 from referrals.models import Handoff, Loop
@@ -25,14 +24,6 @@ from tests.fhir_bridge.story import PRACTICE, REGISTER, Story, put_order
 
 TOPIC = "https://hospital.example/topics/tasks"
 Tell = Callable[..., Any]
-
-
-@pytest.fixture
-def handoff(story: Story, hospital: Partner) -> Handoff:
-    """A referral that the hospital has."""
-    made = story.refer()
-    pushing.run_once(hospital)
-    return made
 
 
 @pytest.fixture

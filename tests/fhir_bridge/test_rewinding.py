@@ -28,14 +28,6 @@ LATER = timedelta(minutes=10)
 
 
 @pytest.fixture
-def handoff(story: Story, hospital: Partner) -> Handoff:
-    """A referral that the hospital has."""
-    made = story.refer()
-    pushing.run_once(hospital)
-    return made
-
-
-@pytest.fixture
 def backup(handoff: Handoff, ehr: FakeEhr) -> Shelf:
     """What the hospital has on tape: the referral as it was sent."""
     assert handoff.is_open

@@ -9,23 +9,14 @@ from django.test.utils import CaptureQueriesContext
 from bench.fake_ehr import FakeEhr
 from fhir_bridge.inbound import applying, together
 from fhir_bridge.models import Inbox, Link, Partner
-from fhir_bridge.outbound import pushing as outbound
 from fhir_bridge.pending import inbox
 from records import access, store
 from records.access import Actor
 from referrals.models import Handoff
-from tests.fhir_bridge.story import PRACTICE, Story
+from tests.fhir_bridge.story import PRACTICE
 
 ENOUGH = 45
 """Statements of one transaction, savepoints included, and of what comes before it, whatever the number of its items."""
-
-
-@pytest.fixture
-def handoff(story: Story, hospital: Partner) -> Handoff:
-    """A referral that the hospital has."""
-    made = story.refer()
-    outbound.run_once(hospital)
-    return made
 
 
 def remote(type_: str) -> str:
