@@ -16,7 +16,7 @@ from records.json import Resource
 
 KEPT_FOR = timedelta(hours=1)
 MOST = 10_000
-_read: dict[tuple[str, str], tuple[datetime, list[addressees.Identifier]]] = {}
+_read: dict[tuple[int, str, str], tuple[datetime, list[addressees.Identifier]]] = {}
 
 
 def ours(partner: Partner, server: Server, page: Sequence[Resource]) -> frozenset[str]:
@@ -32,7 +32,7 @@ def ours(partner: Partner, server: Server, page: Sequence[Resource]) -> frozense
 
 
 def _identifiers(partner: Partner, server: Server, id_: str) -> list[addressees.Identifier]:
-    key, now = (partner.base_url, id_), clock.now()
+    key, now = (partner.pk, partner.base_url, id_), clock.now()
     seen_at, known = _read.get(key, (None, []))
     if seen_at is not None and seen_at <= now < seen_at + KEPT_FOR:
         return known
