@@ -28,6 +28,15 @@ def asked(here: Region) -> Loop:
     return loop
 
 
+def asked_with_another(here: Region) -> tuple[Loop, Handoff]:
+    """Advice, asked of the hospital too; and what the clinic has of it."""
+    take(request(**ADVICE), here.ehr)
+    loop = the_loop()
+    both = ["Organization/hospital", f"Organization/{CLINIC}"]
+    workflow.perform(the(loop, "dispatch").id, "send", here.gp, data={"performer": both})
+    return loop, Handoff.objects.get(loop=loop, kind="fulfil", owner__organization=CLINIC)
+
+
 def proposed(loop: Loop) -> Handoff:
     clinic = region.client("clinic", CLINIC)
     workflow.perform(the(loop, "fulfil").id, "propose-referral", clinic, data={"proposal": "I should listen to it."})
@@ -60,12 +69,8 @@ def test_a_confirmed_proposal_is_a_full_referral_in_the_same_loop_with_the_first
 
 
 def test_of_several_who_advise_the_one_who_proposed_it_is_asked_in_full(here: Region) -> None:
-    take(request(**ADVICE), here.ehr)
-    loop = the_loop()
-    both = ["Organization/hospital", f"Organization/{CLINIC}"]
-    workflow.perform(the(loop, "dispatch").id, "send", here.gp, data={"performer": both})
+    loop, asked = asked_with_another(here)
     clinic = region.client("clinic", CLINIC)
-    asked = Handoff.objects.get(loop=loop, kind="fulfil", owner__organization=CLINIC)
     workflow.perform(asked.id, "propose-referral", clinic, data={"proposal": "I should listen to it."})
     outcome = workflow.perform(loop.handoffs.get(stage="proposal-to-decide").id, "convert", here.gp)
     assert [one.owner for one in outcome.opened] == [asked.owner]
@@ -158,12 +163,8 @@ def test_nobody_decides_about_a_proposal_whose_performer_has_declined_or_stopped
 
 
 def test_of_several_who_advise_the_proposal_of_the_one_who_agrees_to_stop_ends_with_its_part(here: Region) -> None:
-    take(request(**ADVICE), here.ehr)
-    loop = the_loop()
-    both = ["Organization/hospital", f"Organization/{CLINIC}"]
-    workflow.perform(the(loop, "dispatch").id, "send", here.gp, data={"performer": both})
+    loop, asked = asked_with_another(here)
     clinic = region.client("clinic", CLINIC)
-    asked = Handoff.objects.get(loop=loop, kind="fulfil", owner__organization=CLINIC)
     workflow.perform(asked.id, "start", clinic)
     workflow.perform(asked.id, "propose-referral", clinic, data={"proposal": "I should listen to it."})
     workflow.perform(asked.id, "request-cancellation", here.gp, data={"reason": "withdrawn"})
