@@ -6,7 +6,7 @@ A draft is an ordinary ServiceRequest; nothing is kept until `submit`, which goe
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -24,6 +24,9 @@ from referrals.kinds import ADVICE, FOLLOW_UP, LABORATORY, LOINC, REFERRAL, SNOM
 from referrals.models import Loop
 from referrals.parties import held, local, performing
 from referrals.vocabulary import Finding, Words
+
+FAR = timedelta(days=3 * 365)
+"""† Who plans further ahead is asked whether the year is right: a surveillance of ten years does exist."""
 
 IDENTIFIER_TYPE = "http://terminology.hl7.org/CodeSystem/v2-0203"
 
@@ -239,6 +242,9 @@ def _about_content(request: Resource, actor: Actor) -> Iterator[Finding]:
     end = orders.needed_by(request, actor.organization)
     if end and end < clock.now():
         yield _error("needed-by-past", _("The date that it is needed by has passed."), "ServiceRequest.occurrence")
+    if end and end > clock.now() + FAR:
+        text = _("The date that it is needed by lies more than three years ahead. Is the year right?")
+        yield Finding("warning", "needed-by-far", text, "ServiceRequest.occurrence")
     if not actor.practitioner:
         text = _("You are not a practitioner here: the report will go to the coordination pool.")
         yield Finding("warning", "requester-missing", text, "ServiceRequest.requester")

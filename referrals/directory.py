@@ -49,7 +49,7 @@ class ServiceFound:
 
 def find_patients(actor: Actor, text: str, *, limit: int = 20) -> list[PatientFound]:
     """The patients that the actor may see and that fit every word: a name's beginning, a birth date, an identifier."""
-    words = text.split()
+    words = [word for typed in text.split() if (word := typed.strip(",;"))]
     if not words:
         return []
     rows = access.visible(actor, "Patient").filter(deleted=False)
@@ -76,6 +76,15 @@ def find_services(
     return sorted(fitting, key=lambda one: (not one.is_accepting, one.wait_days is None, one.wait_days or 0, one.name))[
         :limit
     ]
+
+
+def find_service(actor: Actor, key: str) -> ServiceFound | None:
+    """The service with that id; None for one that the actor may not see or that is gone."""
+    text = (
+        access.visible(actor, "HealthcareService").filter(pk=key, deleted=False).values_list("body", flat=True).first()
+    )
+    body = loads(text) if text else None
+    return _service(body, _organizations(actor, [body])) if body else None
 
 
 def find_performers(actor: Actor, loop: Loop) -> list[ServiceFound]:

@@ -21,6 +21,8 @@ CLOCKS_DIFFER = timedelta(minutes=5)
 FURTHEST_APPOINTMENT = timedelta(days=3 * 365)
 """† Nobody books further ahead."""
 
+FURTHEST_AUTHORISATION = timedelta(days=10 * 365)
+"""† Nobody grants one for longer."""
 
 ZONES_BEHIND = timedelta(hours=12)
 """Until then it is still the same day somewhere."""
@@ -73,6 +75,10 @@ def _about_authorisation(values: Data, now: datetime) -> Iterator[Issue]:
     until = values.get("valid_until")
     if until and until < (now - ZONES_BEHIND).date():
         yield Issue(_("The authorisation has expired already."), "valid_until", "value")
+    if until and until > (now + FURTHEST_AUTHORISATION).date():
+        yield Issue(
+            _("The authorisation would hold for more than ten years. Is the year right?"), "valid_until", "value"
+        )
 
 
 def _about_absence(missed: datetime | None, now: datetime) -> Iterator[Issue]:

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 from records.access import Actor
 from records.json import Resource
-from referrals import directory, matching
+from referrals import matching
 from referrals.evidence.naming import performers_of
 from referrals.matching import Candidate
 from referrals.parties import held, local, same_patient
@@ -43,7 +43,7 @@ def candidates(request: StaffRequest, view: LoopView) -> list[Candidate]:
     """The orders that the evidence of an unsolicited loop may belong to, best first; none once it is matched."""
     waiting = [one.row for one in view.handoffs if one.row.is_open and one.row.kind == "match-evidence"]
     words = sought(request, view.row.id) if waiting else ""
-    people = [hit.id for hit in directory.find_patients(request.actor, words)] if words else []
+    people = [hit.id for hit in patients.fitting(request.actor, words)]
     return [one for handoff in waiting for one in matching.candidates(handoff, people)]
 
 

@@ -11,7 +11,7 @@ from records.access import Actor
 from records.errors import Gone, NotFound
 from records.json import Resource, loads
 from referrals import directory
-from web import persons, reading
+from web import persons, reading, typed_dates
 from web.workplace import StaffRequest
 
 FIND = "find-patient"
@@ -69,8 +69,12 @@ def typed(request: StaffRequest) -> str:
 def found(request: StaffRequest) -> dict[str, Any]:
     """Template context for the search: what was typed, and who fits."""
     words = request.session.get(FIND, "")
-    hits = directory.find_patients(request.actor, words) if words else []
-    return {"find": words, "searched": bool(words), "found": [line(hit) for hit in hits]}
+    return {"find": words, "searched": bool(words), "found": [line(hit) for hit in fitting(request.actor, words)]}
+
+
+def fitting(actor: Actor, words: str) -> list[directory.PatientFound]:
+    """The patients that fit what was typed; a birth date may be typed as it is shown."""
+    return directory.find_patients(actor, typed_dates.with_iso(words)) if words else []
 
 
 def line(hit: directory.PatientFound) -> dict[str, str]:

@@ -115,6 +115,12 @@ def test_a_follow_up_opens_the_visit_and_the_contact_in_its_window(here: Region)
     )
 
 
+def test_a_year_that_was_perhaps_typed_wrong_is_asked_about_and_may_be_meant(here: Region) -> None:
+    asked = composer.draft_follow_up(here.gp, "ana", window_start=None, window_end=date(2036, 3, 12), reason="Polyps")
+    assert codes(here, asked) == [("warning", "needed-by-far")]
+    assert composer.submit(asked, here.gp).needed_by == datetime(2036, 3, 12, 23, 59, 59, tzinfo=UTC)
+
+
 def test_a_test_order_may_have_a_laboratory_or_none_yet(here: Region) -> None:
     order = composer.draft_test_order(here.gp, "ana", test="CBC panel", loinc="58410-2", laboratory="heart-clinic")
     validation.check(order)

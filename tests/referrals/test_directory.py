@@ -23,7 +23,9 @@ def a_service(key: str, name: str, wait: int | None, **elements: object) -> None
     region.keep({**service, "providedBy": {"reference": f"Organization/{CARDIOLOGY}"}})
 
 
-@pytest.mark.parametrize("text", ["rui", "Ana Ruiz", "ruiz ana", "1980-01-31", "4711", f"{MRN}|4711", "RUÍZ 1980"])
+@pytest.mark.parametrize(
+    "text", ["rui", "Ana Ruiz", "ruiz ana", "1980-01-31", "4711", f"{MRN}|4711", "RUÍZ 1980", "Ruiz, Ana", "ana;"]
+)
 def test_a_patient_is_found_by_name_birth_date_or_identifier(here: Region, text: str) -> None:
     found = directory.find_patients(here.gp, text)
     assert [(one.id, one.name, one.birth_date) for one in found] == [("ana", "Ana Ruiz", "1980-01-31")]

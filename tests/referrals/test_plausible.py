@@ -64,8 +64,10 @@ def test_nobody_misses_an_appointment_before_it_has_begun_unless_its_own_system_
     assert fulfil.stage == "no-show"
 
 
-@pytest.mark.parametrize(("days", "is_refused"), [(-2, True), (0, False), (1, False)])
-def test_an_authorisation_that_has_expired_already_is_refused(ward: Ward, days: int, is_refused: bool) -> None:
+@pytest.mark.parametrize(("days", "is_refused"), [(-2, True), (0, False), (1, False), (3_000, False), (36_500, True)])
+def test_an_authorisation_that_has_expired_or_would_hold_for_a_century_is_refused(
+    ward: Ward, days: int, is_refused: bool
+) -> None:
     loop = ward.order()
     ward.does(ward.referrer, ward.only(loop, "dispatch"), "send", authorisation_needed=True)
     fulfil = ward.only(loop, "fulfil")

@@ -1,6 +1,6 @@
 """Composing: patient, service, details, review, send; nothing of a patient in any address, nothing lost on the way."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -33,7 +33,7 @@ def to_review(client: Client, maria: str, cardiology: str, **details: str) -> st
 def test_a_referral_is_composed_and_sent(as_ana: Client, maria: str, cardiology: str) -> None:
     page = to_review(as_ana, maria, cardiology)
     assert "New heart failure?" in page
-    assert "Heart failure clinic" in page
+    assert "Heart failure clinic · " in page, "and whose it is"
     assert Loop.objects.count() == 0, "nothing is kept before it is sent"
 
     key = as_ana.session["draft-referral"]["request"]["id"]
@@ -165,7 +165,11 @@ def test_a_duplicate_is_warned_of_and_must_be_confirmed(
 
 def test_a_follow_up_and_a_test_order_are_ordered_the_same_way(as_ana: Client, maria: str) -> None:
     as_ana.post("/new/follow-up/patient/", {"patient": maria})
-    window = {"reason": "Wound check", "window_end": "2099-01-31", "priority": "routine"}
+    window = {
+        "reason": "Wound check",
+        "window_end": f"{clock.now() + timedelta(days=30):%Y-%m-%d}",
+        "priority": "routine",
+    }
     assert answer_step(as_ana, "follow-up", "details", window)["Location"] == "/new/follow-up/review/"
     as_ana.get("/new/follow-up/review/")
     answer_step(as_ana, "follow-up", "review", {"key": as_ana.session["draft-follow-up"]["request"]["id"]})

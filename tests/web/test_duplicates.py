@@ -53,6 +53,18 @@ def test_who_shares_name_birth_date_and_sex_or_an_identifier_is_flagged_and_noth
     assert not Merge.objects.exists()
 
 
+def test_two_records_without_numbers_are_told_apart_by_their_columns(maria: str, as_dana: Client, dana: User) -> None:
+    for key in ("patient-twin", "patient-third"):
+        intake.receive(
+            {name: value for name, value in TWIN.items() if name != "identifier"}
+            | {"id": key, "birthDate": "1970-01-01"},
+            people.actor_for(dana),
+        )
+    page = as_dana.get("/duplicates/").content.decode()
+    for number in ("1", "2"):
+        assert f"Same person: go on with record {number}<" in page
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -11,7 +11,7 @@ from fhir_bridge.models import Link, Partner
 from records import clock, store
 from records.access import SYSTEM
 from records.types import row_class
-from referrals import people
+from referrals import people, workflow
 from referrals.models import Escalation, Handoff, Loop, User
 from referrals.pathways import REASONS
 from tests.web.conftest import Story, refer
@@ -263,6 +263,13 @@ def test_it_is_sent_to_several_services_by_ticking_them_with_their_waits(
         (hospital, True),
         (story.loop.performer, True),
     }
+
+    own_offer = offers.get(owner__organization=hospital)
+    workflow.perform(own_offer.id, "accept", people.actor_for(story.ana))
+    story.does(story.ana, "tell", "notify-patient", channel="phone")
+    lost = as_clara.get(f"/loops/{story.loop.id}/").content.decode()
+    assert "Your part of it has ended" in lost, "whoever has lost the bidding"
+    assert "This loop is closed" not in lost
 
 
 def test_after_the_end_the_report_can_still_be_declared_void_or_amended_on_the_page(

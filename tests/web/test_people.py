@@ -163,11 +163,21 @@ def test_of_what_keeps_a_leaver_chosen_lines_go_to_one_colleague_and_the_rest_to
     assert as_boss.post(leaving).status_code == 302
 
 
+def test_one_click_on_the_list_of_colleagues_lets_nobody_go(story: Story, boss: User, dana: User) -> None:
+    page, leaving = browser_of(boss).get("/people/").content.decode(), f"/people/{dana.practitioner}/leave/"
+    assert f'<a class="button" href="{leaving}"' in page
+    assert f'action="{leaving}"' not in page
+    asked = browser_of(boss).get(leaving).content.decode()
+    assert "From then on" in asked
+    assert f'action="{leaving}"' in asked
+    assert User.objects.get(pk=dana.pk).memberships.exists(), "to look at it lets nobody go"
+
+
 def test_nobody_else_lets_people_go(story: Story, dana: User, as_olga: Client) -> None:
     for client in (browser_of(dana), as_olga):
         for action in ("leave", "hand-over"):
             assert client.post(f"/people/{story.ana.practitioner}/{action}/").status_code == 404
-        assert "leaves</button>" not in client.get("/people/").content.decode()
+        assert "/leave/" not in client.get("/people/").content.decode()
     assert User.objects.get(pk=story.ana.pk).is_active
 
 

@@ -82,7 +82,9 @@ def test_nonsense_in_the_address_is_not_an_error(as_ana: Client, story: Story) -
         assert as_ana.get("/", {"after": key}).status_code == 400, key
 
 
-@pytest.mark.parametrize("word", ["label=nonsense", "stage=nonsense", "kind=x", "priority=x", "scope=x", "handoff=x"])
+@pytest.mark.parametrize(
+    "word", ["label=nonsense", "stage=nonsense", "kind=x", "priority=x", "scope=x", "handoff=x", "owner=abc"]
+)
 def test_a_word_that_narrows_nothing_is_named(as_ana: Client, story: Story, word: str) -> None:
     told = "are not known here and don"
     assert told in as_ana.get(f"/?{word}").content.decode()

@@ -73,7 +73,7 @@ def read(query: Mapping[str, str], session: SessionBase) -> Filters:
         **chosen,
         scope=SCOPES.get(scope, DEFAULTS.scope),
         patient=patient if "\0" not in patient else "",
-        owner=int(owner) if owner.isascii() and owner.isdecimal() and len(owner) < 10 else 0,  # noqa: PLR2004
+        owner=int(owner) if _is_key(owner) else 0,
         text=session.get(FINDS, {}).get(query.get("find", ""), ""),
     )
 
@@ -81,8 +81,13 @@ def read(query: Mapping[str, str], session: SessionBase) -> Filters:
 def misunderstood(query: Mapping[str, str]) -> list[Words]:
     """The labels of the filters for which an address has a word that is not known here."""
     form = FilterForm(query)
-    wrong = [form.fields[name].label or name for name in form.errors]
-    return [*wrong, *([_("Whose work")] if query.get("scope", "") not in ("", *SCOPES) else [])]
+    wrong: list[Words] = [form.fields[name].label or name for name in form.errors]
+    is_somebody = query.get("scope", "") in ("", *SCOPES) and (not query.get("owner") or _is_key(query["owner"]))
+    return wrong if is_somebody else [*wrong, _("Whose work")]
+
+
+def _is_key(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 10  # noqa: PLR2004 (an integer of PostgreSQL)
 
 
 def is_unknown(query: Mapping[str, str], session: SessionBase) -> bool:

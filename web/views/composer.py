@@ -167,7 +167,7 @@ def _show_review(request: StaffRequest, draft: Draft, composed: Resource, unconf
         "errors": _of(found, "error"),
         "warnings": _of(found, "warning"),
         "key": composed["id"],
-        "parts": _parts(draft),
+        "parts": _parts(request, draft),
         "send_label": _("Send") if draft.kind == "referral" else _("Order"),
     }
     return _show(request, draft, "review", context)
@@ -205,15 +205,15 @@ def service_line(service: directory.ServiceFound) -> dict[str, Any]:
     }
 
 
-def _parts(draft: Draft) -> list[tuple[Words, str, str]]:
+def _parts(request: StaffRequest, draft: Draft) -> list[tuple[Words, str, str]]:
     """What will be sent, as (label, value, where to change it)."""
     form, there = draft.form(), {step: reverse("compose", args=[draft.kind, step]) for step in STEPS[draft.kind]}
     form.full_clean()
-    performers = (draft.request or {}).get("performer", []) if draft.service else []
-    performer: dict[str, Any] = next(iter(performers), {})
     parts: list[tuple[Words, str, str]] = []
     if "service" in there:
-        parts.append((STEP_NAMES["service"], patients.name_of(performer) or _("none chosen yet"), there["service"]))
+        service = directory.find_service(request.actor, draft.service) if draft.service else None
+        named = " · ".join(filter(None, (service.name, service.organization))) if service else _("none chosen yet")
+        parts.append((STEP_NAMES["service"], named, there["service"]))
     for bound in form:
         value = form.cleaned_data.get(bound.name)
         shown = dict(getattr(bound.field, "choices", [])).get(value, value)

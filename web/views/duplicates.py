@@ -65,15 +65,18 @@ def undo(request: StaffRequest) -> HttpResponse:
 
 
 def _pair(one: Pair) -> dict[str, Any]:
+    first, second = _side(one.first), _side(one.second)
+    if first["number"] == second["number"]:  # without numbers, or with one: they are told apart by their columns
+        first["number"], second["number"] = "1", "2"
     sides = zip(persons.identity(one.first), persons.identity(one.second), strict=True)
     return {
         "id": one.id,
         "reasons": one.reasons,
-        "first": _side(one.first),
-        "second": _side(one.second),
+        "first": first,
+        "second": second,
         "rows": [
-            {"label": label, "first": first, "second": second, "verdict": _verdict(first, second)}
-            for (label, first), (_label, second) in sides
+            {"label": label, "first": mine, "second": other, "verdict": _verdict(mine, other)}
+            for (label, mine), (_label, other) in sides
         ],
     }
 
