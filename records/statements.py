@@ -103,6 +103,25 @@ def find_by_identifiers(
     return found
 
 
+def naming(reference: str, columns: tuple[tuple[str, str], ...]) -> list[tuple[Any, ...]]:
+    """What names that reference in these lists: type, id, version, time and body, and the version's actor and organisation."""
+    with connection.cursor() as cursor:
+        cursor.execute(_naming(columns), {"reference": [reference]})
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    return found
+
+
+@cache
+def _naming(columns: tuple[tuple[str, str], ...]) -> str:
+    return " UNION ALL ".join(
+        f"SELECT said.type, row.id, row.version, row.last_updated, row.body, said.actor, said.organization"  # noqa: S608
+        f' FROM "{_table(type_name)}" AS row JOIN "{Version._meta.db_table}" AS said'
+        f" ON said.type = '{type_name}' AND said.resource_id = row.id AND said.version = row.version"
+        f' WHERE row."{column}" @> %(reference)s::text[] AND NOT row.deleted'
+        for type_name, column in columns
+    )
+
+
 def hold(words: Iterable[str], *, shared: bool = False) -> None:
     """Take a lock on each word until the transaction ends, in one order for everybody; several may share one."""
     lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"

@@ -54,6 +54,15 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """A resource as it is, and who wrote it so: the actor's id, and the root Organization that they did it for."""
+
+    stored: Stored
+    actor: str
+    organization: str
+
+
+@dataclass(frozen=True, slots=True)
 class Written(Stored):
     """What a write left behind. ``changed`` is False when the content was there already: nothing was written."""
 
@@ -182,6 +191,14 @@ def author(type_name: str, resource_id: str) -> str:
     """The id of the actor who wrote the first version, deleted or not; empty where there is none."""
     versions = Version.objects.filter(type=type_name, resource_id=resource_id).order_by("version")
     return versions.values_list("actor", flat=True).first() or ""
+
+
+def naming(reference: str, columns: Sequence[tuple[str, str]]) -> list[Told]:
+    """What names that reference in one of these (type, list of references), each with who said so last; deleted ones left out."""
+    return [
+        Told(Stored(type_, key, number, at, body), actor, organization)
+        for type_, key, number, at, body, actor, organization in statements.naming(reference, tuple(columns))
+    ]
 
 
 def find_by_identifier(type_name: str, system: str, value: str) -> list[Stored]:

@@ -18,7 +18,7 @@ from records.deadlocks import tried_again
 from records.errors import BatonError, Conflict, Forbidden, Incorrect, Issue, NotFound
 from records.json import Resource
 from records.types import row_class
-from referrals import sharing, workflow
+from referrals import locking, sharing, workflow
 from referrals.intake.orders import order_of
 from referrals.models import Adoptable, Loop
 from referrals.parties import current_patient, held
@@ -161,6 +161,7 @@ def _one(actor: Actor, key: str, do: Callable[[Adoptable], str]) -> Done:
     """One order in a transaction of its own, once nobody else is writing it: its EHR may be opening the loop."""
     try:
         with transaction.atomic():
+            locking.hold_names(requests=[f"ServiceRequest/{key}"])
             list(
                 row_class("ServiceRequest").rows("ServiceRequest").select_for_update().filter(pk=key).values_list("pk")
             )

@@ -12,3 +12,4 @@ class ReferralsConfig(AppConfig):
         reactions.register(evidence.apply_matches)
         reactions.register(evidence.release)
         reactions.register(death.follow)
+        reactions.register(evidence.apply_earlier)

@@ -60,12 +60,13 @@ def _lines(loops: Sequence[Loop]) -> set[str]:
     )
 
 
-def hold_outputs(references: Iterable[str]) -> None:
-    """Let whoever writes a resource, and whoever's Task names it as its output, come one after the other.
+def hold_names(*, outputs: Iterable[str] = (), requests: Iterable[str] = ()) -> None:
+    """Let those come one after the other who would each look for what the other is about to write (references).
 
-    Each would look for what the other is about to write. It comes before the loops (docs/decisions/0124).
+    Whoever writes a resource, and whoever's Task names it as its output; whoever writes what names a request, and whoever
+    opens its loop. It comes before the loops (docs/decisions/0124).
     """
-    words = [f"{reference}?output" for reference in references]
+    words = [*(f"{one}?output" for one in outputs), *(f"{one}?named" for one in requests)]
     if words:
         statements.hold(words)
 

@@ -12,8 +12,9 @@ undoes nothing: the record is kept, the loop stays as it is.
 
 from referrals.evidence.applying import apply
 from referrals.evidence.asking import ask_for_match
+from referrals.evidence.earlier import apply_earlier
 from referrals.evidence.matches import apply_matches, release
-from referrals.evidence.naming import named_loops, references_of
+from referrals.evidence.naming import named_loops, references_of, requests_of
 from referrals.evidence.parting import sort_out
 from referrals.evidence.saying import happened_at
 from referrals.evidence.table import EVIDENCE, OUTPUTS, RECORDED, TYPES
@@ -24,11 +25,13 @@ __all__ = [
     "RECORDED",
     "TYPES",
     "apply",
+    "apply_earlier",
     "apply_matches",
     "ask_for_match",
     "happened_at",
     "named_loops",
     "references_of",
     "release",
+    "requests_of",
     "sort_out",
 ]

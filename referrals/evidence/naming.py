@@ -50,6 +50,11 @@ def _named(resource: Resource, actor: Actor) -> Iterator[Named]:
             yield Named(loop, loop.id in applied, loop.id in by_task)
 
 
+def requests_of(resource: Resource) -> list[str]:
+    """The requests that a resource names, as references."""
+    return ["/".join(one) for one in map(local, references_of(resource)) if one[0] == "ServiceRequest"]
+
+
 def performers_of(resource: Resource) -> set[str]:
     """The root organisations that a resource says have done it; empty where it doesn't say, or nobody is known."""
     named = (

@@ -103,9 +103,10 @@ def _prove(
     resource: Resource, actor: Actor, if_match: int | None, audience: Iterable[str]
 ) -> tuple[Written, str | None]:
     """A record that may belong to a loop and prove a step of it; whoever sees the loop may then see its evidence."""
-    locking.hold_outputs([f"{resource['resourceType']}/{key}" for key in [resource.get("id")] if key])
     resource = {**resource, "id": resource.get("id") or clock.new_id()}
     validation.check(resource, lenient=actor.kind == "partner")
+    itself = f"{resource['resourceType']}/{resource['id']}"
+    locking.hold_names(outputs=[itself], requests=evidence.requests_of(resource))
     loops = evidence.named_loops(resource, actor)  # locked before the record is (docs/decisions/0124)
     previous = held(resource["resourceType"], resource["id"])
     readers = {*audience, actor.organization}

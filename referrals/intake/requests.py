@@ -37,6 +37,7 @@ def receive(
     Raises `Forbidden` when somebody other than the placer changes it, `Incorrect` when it would become another order.
     """
     key = request.get("id", "")
+    locking.hold_names(requests=[f"ServiceRequest/{key}"] if key else ())
     loop = _held_loop_of(key)
     previous = held("ServiceRequest", key)
     placer = loop.placer if loop else placer_of(previous or request, actor)

@@ -49,7 +49,7 @@ def receive(task: Resource, actor: Actor, if_match: int | None, audience: Iterab
 
     Raises `Incorrect` for a difference that is no legal step, `Forbidden` for the Task of a loop itself.
     """
-    locking.hold_outputs(_outputs(task))
+    locking.hold_names(outputs=_outputs(task))
     handoff = _handoff_of(task)
     if handoff is not None:
         return _hear(handoff, {**task, "id": handoff.id}, actor, if_match), handoff.loop_id
