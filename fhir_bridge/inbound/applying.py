@@ -21,14 +21,14 @@ from fhir_bridge import profiles
 from fhir_bridge.connecting import partners
 from fhir_bridge.connecting.client import Server
 from fhir_bridge.connecting.retries import AWAY, MERGE_TRIES, Unreadable, Waiting
-from fhir_bridge.inbound import addressing, rewinding, together
-from fhir_bridge.inbound.items import OPEN, TAKEN, batches, close, let_pass, lock
+from fhir_bridge.inbound import names, together
+from fhir_bridge.inbound.items import OPEN, TAKEN, batches, close, let_pass, lock, set_aside
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import comparing, conflicts
 from fhir_bridge.outbound.pushing import release
 from fhir_bridge.outbound.sending import DIRECTORY, Copy, side_of
 from fhir_bridge.pending import inbox, mending
-from fhir_bridge.sharing import references, relevance
+from fhir_bridge.sharing import references
 from fhir_bridge.sharing.routing import RANKS
 from records import access, clock, errors, json, store
 from records.json import Resource
@@ -102,44 +102,23 @@ class _Application:
         except AWAY:
             raise
         except (Waiting, errors.Unavailable) as error:
-            return _set_aside(item, Inbox.State.WAITING, error)
+            return set_aside(item, Inbox.State.WAITING, error)
         except errors.BatonError as error:
-            return _set_aside(item, Inbox.State.QUARANTINED, error)
+            return set_aside(item, Inbox.State.QUARANTINED, error)
         except (OperationalError, InterfaceError):  # the database is away, which is not the item's fault
             raise
         except Exception as error:  # noqa: BLE001 (whatever one item does to us, the next one goes on)
             log.error("inbox item %s: %s", item.pk, type(error).__name__)  # noqa: TRY400 (a trace may quote its values)
-            return _set_aside(item, Inbox.State.QUARANTINED, errors.Incorrect("It could not be understood."))
+            return set_aside(item, Inbox.State.QUARANTINED, errors.Incorrect("It could not be understood."))
 
     def _settle(self, item: Inbox, depth: int) -> str:
         if item.error_category == Unreadable.__name__:
-            return self._read_anew(item)
+            return names.read_anew(self.partner, self.server, item)
         body = store.parse(item.body.encode())
         if body.get("id") != item.remote_id or not references.is_id(item.remote_id):
             raise errors.Incorrect("Its id is none that FHIR allows.")
         self._take_over(body, depth)
         return self._apply(item, body)
-
-    def _read_anew(self, item: Inbox) -> str:
-        """Of what could not be read only the name is kept: ask for it once more. What waits for that goes on waiting."""
-        found, ours, told = list[Resource](), frozenset[str](), "It can be read now."
-        try:
-            found.append(self.server.read(item.type, item.remote_id).resource or {})
-            rewinding.look(self.partner, self.server, found)
-            ours = addressing.ours(self.partner, self.server, found)
-        except (errors.NotFound, errors.Gone):  # what is linked and was deleted is found by the reading by id
-            told = "It is not there any more."
-        except AWAY:
-            raise
-        except errors.BatonError as error:
-            waits = item.state == Inbox.State.WAITING
-            state = Inbox.State.WAITING if waits else Inbox.State.QUARANTINED
-            return _set_aside(item, state, Unreadable(error.message))
-        with transaction.atomic():
-            inbox.put(self.partner, relevance.relevant(self.partner, relevance.fresh(self.partner, found), ours))
-            row = Inbox.objects.select_for_update().get(pk=item.pk)
-            mending.mended(row)
-            return close([row], Inbox.State.DISCARDED, told)
 
     def _take_over(self, body: Resource, depth: int) -> None:
         """Read and apply what the item refers to and what is not here yet."""
@@ -379,17 +358,3 @@ def _needs_its_request(link: Link | None, translated: Resource, partner: Partner
     unknown = str(focus.get("reference", "")).startswith(f"{partner.base_url}/ServiceRequest/")
     if translated["resourceType"] == "Task" and link is None and unknown:
         raise Waiting("It waits for the request that it is about.")
-
-
-@transaction.atomic
-def _set_aside(item: Inbox, state: Inbox.State, error: errors.BatonError) -> str:
-    """Keep an item that was not applied, with the reason; quarantined, it is somebody's work."""
-    row = Inbox.objects.select_for_update(skip_locked=True).filter(pk=item.pk, state__in=OPEN).first()
-    if row is None:
-        return ""
-    row.state, row.attempts = state, row.attempts + 1
-    row.error_category, row.error_text = type(error).__name__, error.message
-    row.save(update_fields=["state", "attempts", "error_category", "error_text"])
-    if state == Inbox.State.QUARANTINED:
-        mending.open_for(row)
-    return str(state)

@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 
-from django.db import DataError, IntegrityError, connection
+from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import F, QuerySet
 
 from fhir_bridge.connecting.retries import AWAY, Unreadable, Waiting
 from fhir_bridge.models import Inbox, Partner
 from fhir_bridge.outbound.sending import DIRECTORY
+from fhir_bridge.pending import mending
 from records import clock, errors
 
 BATCH = 500
@@ -99,4 +100,18 @@ def close(rows: Iterable[Inbox], state: Inbox.State, why: str = "") -> str:
     Inbox.objects.filter(pk__in=[row.pk for row in rows]).update(
         state=state, settled_at=clock.now(), error_category="", error_text=why
     )
+    return str(state)
+
+
+@transaction.atomic
+def set_aside(item: Inbox, state: Inbox.State, error: errors.BatonError) -> str:
+    """Keep an item that was not applied, with the reason; quarantined, it is somebody's work."""
+    row = Inbox.objects.select_for_update(skip_locked=True).filter(pk=item.pk, state__in=OPEN).first()
+    if row is None:
+        return ""
+    row.state, row.attempts = state, row.attempts + 1
+    row.error_category, row.error_text = type(error).__name__, error.message
+    row.save(update_fields=["state", "attempts", "error_category", "error_text"])
+    if state == Inbox.State.QUARANTINED:
+        mending.open_for(row)
     return str(state)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F, Q
+from django.db.models.functions import Least
 
 from fhir_bridge.connecting.client import TOTAL_SECONDS
 from fhir_bridge.models import Partner, Watermark
@@ -70,6 +71,17 @@ def advance(mark: Watermark, until: datetime, *, is_linked: bool) -> None:
     """Note, in the transaction that has stored what came, that all before ``until`` is stored; renew the lease."""
     changes: dict[str, object] = {"reached": until, "is_linked": mark.is_linked or is_linked}
     _change(mark, lease_until=clock.now() + timedelta(seconds=LEASE_SECONDS), **changes)
+
+
+@transaction.atomic
+def go_back(partner: Partner, types: Iterable[str], at: datetime) -> bool:
+    """Have these types read again from an instant of the partner's; False, and nothing is done, while one is being read."""
+    marks = Watermark.objects.select_for_update().filter(partner=partner, type__in=types)
+    now = clock.now()
+    if any(mark.lease_until is not None and mark.lease_until > now for mark in marks):
+        return False
+    marks.update(until=Least("until", at), deep_until=None, reached=None, upper=None, read_at=None)
+    return True
 
 
 def finish(mark: Watermark, until: datetime) -> None:

@@ -97,6 +97,7 @@ class Inbox(models.Model):
 
     ``body`` is the exact text (law 9); ``waiting`` = needs something that has not come yet; ``quarantined`` = could
     not be applied, a person looks at it. Without a versionId at the partner ``version_id`` is its lastUpdated: a content may come back.
+    Of what can't be read it is the name alone, ``last_updated`` then the instant from which what names it is read again.
     """
 
     class State(models.TextChoices):

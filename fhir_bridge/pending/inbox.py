@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 from django.db import transaction
+from django.db.models.functions import Coalesce, Least
 
 from fhir_bridge.connecting.retries import Unreadable
 from fhir_bridge.models import Inbox, Partner
@@ -37,15 +38,18 @@ def put(partner: Partner, resources: Iterable[Resource]) -> int:
 
 
 @transaction.atomic
-def put_name(partner: Partner, type_: str, remote_id: str, error: BatonError) -> None:
+def put_name(partner: Partner, type_: str, remote_id: str, error: BatonError, *, since: datetime | None = None) -> None:
     """Keep the name of what can't be read now: it waits to be read, and becomes visible by its age.
 
-    What a person looks at already stays with that person.
+    ``since`` (the partner's clock): from when what names it is to be read again then. What a person looks at already stays
+    with that person.
     """
     name = {"resourceType": type_, "id": remote_id}
     put(partner, [name])
     known = Inbox.objects.filter(partner=partner, type=type_, remote_id=remote_id, version_id="")
     known = known.filter(content_hash=content_hash(name))
+    if since is not None:
+        known.update(last_updated=Least(Coalesce("last_updated", since), since))
     known.exclude(state__in=(Inbox.State.WAITING, Inbox.State.QUARANTINED)).update(
         state=Inbox.State.WAITING,
         received_at=clock.now(),

@@ -60,7 +60,7 @@ def _alone(node: Resource) -> list[Identifier]:
 
 def _pair(named: Any) -> list[Identifier]:
     """None for what is no identifier, or not in use."""
-    if not isinstance(named, dict) or named.get("use") in _PASSED:
+    if not isinstance(named, dict) or str(named.get("use")) in _PASSED:
         return []
     system, value = named.get("system"), named.get("value")
     return [(system, value)] if isinstance(system, str) and isinstance(value, str) and system and value else []

@@ -66,7 +66,15 @@ def relevant(partner: Partner, page: list[Resource], ours: Collection[str] = ())
     named = {_key(resource) for resource in page}
     named |= {target for resource in page for target in references.targets(resource, partner.base_url)}
     known = _known(partner, {id_ for _type, id_ in named})
-    return [each for each in page if _concerns(partner, each, known) or _is_for_us(partner, each, known, ours)]
+    return [each for each in page if _is_relevant(partner, each, known, ours)]
+
+
+def _is_relevant(partner: Partner, each: Resource, known: Mapping[Target, str], ours: Collection[str]) -> bool:
+    """One that can't be understood is kept, to be quarantined: it must not keep the others of its page from coming."""
+    try:
+        return _concerns(partner, each, known) or _is_for_us(partner, each, known, ours)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return True
 
 
 def _known(partner: Partner, ids: set[str]) -> Mapping[Target, str]:

@@ -1,12 +1,14 @@
 """The first order that a partner addresses to an organisation of ours is heard, though nothing is linked with it yet."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from bench.fake_ehr import Answer, FakeEhr
 from fhir_bridge.inbound import applying, polling
-from fhir_bridge.models import Inbox, Link, Partner
+from fhir_bridge.models import Inbox, Link, Partner, Watermark
+from records import clock
 from referrals.models import Handoff, Loop
 from tests.fhir_bridge.story import HOSPITAL, MRN, PRACTICE, REGISTER, Story
 
@@ -31,6 +33,13 @@ def ask(ehr: FakeEhr, story: Story, whom: dict[str, Any]) -> None:
 def take(partner: Partner) -> None:
     polling.poll(partner)
     applying.apply_pending(partner)
+
+
+def later(partner: Partner, ehr: FakeEhr, minutes: int) -> None:
+    """A round at a later time of both clocks."""
+    ehr.skew = timedelta(minutes=minutes)
+    with clock.at(datetime.now(UTC) + ehr.skew):
+        take(partner)
 
 
 def read(ehr: FakeEhr, path: str) -> int:
@@ -87,6 +96,68 @@ def test_an_organisation_that_can_not_be_read_for_a_while_is_asked_for_again(
     with ehr.refusing(Answer(500), "GET", "Organization/us"):
         take(hospital)
     assert opened() == []
+
+    take(hospital)
+
+    assert len(opened()) == 1
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(500), Answer(403), Answer(404), Answer(text="<html>")], ids=lambda one: str(one.status)
+)
+def test_whom_an_order_is_addressed_to_may_be_unreadable_for_long(
+    answer: Answer, story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    ask(ehr, story, {"reference": "Organization/us"})
+    with ehr.refusing(answer, "GET", "Organization/us"):
+        for minutes in (0, 20, 40, 70):
+            later(hospital, ehr, minutes)
+    assert opened() == []
+    assert Inbox.objects.get(type="Organization").state == Inbox.State.WAITING, "and it is visible"
+    assert not Inbox.objects.exclude(type="Organization").exists(), "of the orders nothing is kept"
+
+    later(hospital, ehr, 75)
+    later(hospital, ehr, 80)
+
+    assert len(opened()) == 1
+    assert not Inbox.objects.filter(state=Inbox.State.WAITING).exists()
+
+
+def test_who_turns_out_to_be_somebody_else_leaves_nothing_behind(story: Story, hospital: Partner, ehr: FakeEhr) -> None:
+    ask(ehr, story, {"reference": "Organization/others"})
+    with ehr.refusing(Answer(500), "GET", "Organization/others"):
+        later(hospital, ehr, 0)
+    mark = Watermark.objects.get(type="Task").until
+
+    later(hospital, ehr, 20)
+
+    assert not Inbox.objects.filter(state__in=("pending", "waiting")).exists()
+    assert opened() == []
+    assert Watermark.objects.get(type="Task").until > mark
+
+
+def test_while_somebody_reads_the_orders_they_are_not_read_again(story: Story, hospital: Partner, ehr: FakeEhr) -> None:
+    ask(ehr, story, {"reference": "Organization/us"})
+    with ehr.refusing(Answer(500), "GET", "Organization/us"):
+        later(hospital, ehr, 0)
+    Watermark.objects.filter(type="Task").update(lease_until=clock.now() + timedelta(days=1))
+    later(hospital, ehr, 20)
+    assert Inbox.objects.filter(type="Organization", version_id="", state=Inbox.State.WAITING).exists()
+
+    Watermark.objects.filter(type="Task").update(lease_until=None)
+    later(hospital, ehr, 25)
+    later(hospital, ehr, 30)
+
+    assert len(opened()) == 1
+
+
+@pytest.mark.parametrize("use", [{}, [], 7, None])
+def test_an_order_whose_addressee_is_nonsense_keeps_nothing_else_from_coming(
+    use: Any, story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    ask(ehr, story, {"reference": "Organization/us"})
+    odd = {"resourceType": "Task", "id": "odd", "status": "requested", "intent": "order"}
+    ehr.put(odd | {"owner": {"identifier": {"system": "urn:x", "value": "y", "use": use}}})
 
     take(hospital)
 
