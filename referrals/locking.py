@@ -63,7 +63,7 @@ def _lines(loops: Sequence[Loop]) -> set[str]:
 def hold_names(*, outputs: Iterable[str] = (), requests: Iterable[str] = ()) -> None:
     """Let those come one after the other who would each look for what the other is about to write (references).
 
-    Whoever writes a resource, and whoever's Task names it as its output; whoever writes what names a request, and whoever
+    Whoever writes a resource, and whoever's Task or report names it as output or result; whoever writes what names a request, and whoever
     opens its loop. It comes before the loops (docs/decisions/0124).
     """
     words = [*(f"{one}?output" for one in outputs), *(f"{one}?named" for one in requests)]

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from datetime import datetime
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
@@ -21,16 +21,17 @@ from fhir_bridge import profiles
 from fhir_bridge.connecting import partners
 from fhir_bridge.connecting.client import Server
 from fhir_bridge.connecting.retries import AWAY, MERGE_TRIES, Unreadable, Waiting
-from fhir_bridge.inbound import names, together
+from fhir_bridge.inbound import names, results, together
 from fhir_bridge.inbound.items import OPEN, TAKEN, batches, close, let_pass, lock, set_aside
+from fhir_bridge.inbound.recognising import origin, own_id, recognise
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import comparing, conflicts
 from fhir_bridge.outbound.pushing import release
-from fhir_bridge.outbound.sending import DIRECTORY, Copy, side_of
+from fhir_bridge.outbound.sending import Copy, side_of
 from fhir_bridge.pending import inbox, mending
 from fhir_bridge.sharing import references
 from fhir_bridge.sharing.routing import RANKS
-from records import access, clock, errors, json, store
+from records import clock, errors, json, store
 from records.json import Resource
 from referrals import intake
 from referrals.models import Handoff
@@ -144,7 +145,7 @@ class _Application:
         row = Inbox.objects.select_for_update(skip_locked=True).filter(pk=item.pk, state__in=OPEN).first()
         if row is None:
             return ""
-        lock(self.partner, [(item.type, item.remote_id)])
+        lock(self.partner, {(item.type, item.remote_id), *results.listed(self.partner, body)})
         link = self._link(item, body)
         if link is not None and _is_late(link, row):
             mending.mended(row)
@@ -203,7 +204,7 @@ class _Application:
             partner=self.partner,
             type=row.type,
             local_id=held or clock.new_id(),
-            origin=_origin(self.partner, translated, held),
+            origin=origin(self.partner, translated, held),
             follows=held is None,
             rank=RANKS.get(row.type, 0),
             applied_last_updated=row.last_updated,
@@ -213,9 +214,17 @@ class _Application:
         if held is not None and row.type == "Task":
             self._join(link, row, self._merged(None, link, translated))
         elif held is None:
-            version = self._receive(link, translated, row)
-            if row.type != "Task":  # a Task of theirs has elements that are ours to send
-                Link.objects.filter(pk=link.pk).update(wanted_version=version, sent_version=version)
+            self._follow(link, translated, row)
+
+    def _follow(self, link: Link, translated: Resource, row: Inbox) -> None:
+        """Take in what is new here; a report that lists it is heard again, now that we have it."""
+        version = self._receive(link, translated, row.last_updated)
+        if row.type != "Task":  # a Task of theirs has elements that are ours to send
+            Link.objects.filter(pk=link.pk).update(wanted_version=version, sent_version=version)
+        for listing in results.listing(self.partner, link):
+            report = self._translated(json.loads(listing.base))
+            version = self._receive(listing, report, listing.applied_last_updated)
+            Link.objects.filter(pk=listing.pk).update(wanted_version=version, sent_version=version)
 
     def _known(self, translated: Resource) -> str | None:
         """As `recognise`; a Task may stand for what its request has opened here before."""
@@ -233,7 +242,7 @@ class _Application:
             base = self._translated(json.loads(link.base)) if link.base else None
             self._join(link, row, self._merged(base, link, translated))
         elif link.follows:
-            changes["wanted_version"] = changes["sent_version"] = self._receive(link, translated, row)
+            changes["wanted_version"] = changes["sent_version"] = self._receive(link, translated, row.last_updated)
         else:
             self._relay(link, translated, row)
         if link.remote_last_updated is None or (row.last_updated and row.last_updated >= link.remote_last_updated):
@@ -276,71 +285,19 @@ class _Application:
         for _try in range(MERGE_TRIES):
             held = store.read(link.type, link.local_id)
             with suppress(errors.Stale):
-                self._receive(link, joined(json.loads(held.body)), row, if_match=held.version)
+                self._receive(link, joined(json.loads(held.body)), row.last_updated, if_match=held.version)
                 return
         raise Waiting("It waits until others have written what it is about.")
 
-    def _receive(self, link: Link, resource: Resource, row: Inbox, if_match: int | None = None) -> int:
-        """Through the one door, with our id and the partner's time; give the local version."""
+    def _receive(self, link: Link, resource: Resource, at: datetime | None, if_match: int | None = None) -> int:
+        """Through the one door, with our id and the partner's time ``at``; give the local version."""
         meta = {key: value for key, value in resource.get("meta", {}).items() if key != "versionId"}
-        if row.last_updated:
-            meta["lastUpdated"] = row.last_updated.isoformat()
+        if at:
+            meta["lastUpdated"] = at.isoformat()
         ours = {**resource, "id": link.local_id, "meta": meta}
         audience = [self.partner.tenant] if self.partner.tenant else []
         sender = partners.actor(self.partner)
         return intake.receive(ours, sender, if_match=if_match, audience=audience).written.version
-
-
-def own_id(resource: Resource) -> str:
-    """The id of the resource of ours that this says it is, by our identifier; empty for none that is here."""
-    type_ = resource["resourceType"]
-    own_system = references.identifier(settings.BATON_BASE_URL, type_, "")["system"]
-    named = resource.get("identifier")
-    for each in named if isinstance(named, list) else []:
-        if each.get("system") == own_system and _is_here(type_, str(each.get("value"))):
-            return str(each["value"])
-    return ""
-
-
-def recognise(partner: Partner, resource: Resource) -> str | None:
-    """The id of the one local resource that this is: by our identifier, or for people and places by one of the world's.
-
-    Two candidates are none: nothing is merged by guess. One that is linked to another of the partner's is none.
-    """
-    type_ = resource["resourceType"]
-    found = {own_id(resource)} - {""}
-    if type_ == "Task":  # of theirs too there are elements that we send
-        found = {id_ for id_ in found if _takes_part(partner, type_, id_)}
-    if not found and type_ in DIRECTORY | {"Location"}:
-        for each in resource.get("identifier", []):
-            if each.get("system") and each.get("value") and each.get("use") not in {"old", "temp"}:
-                found |= {stored.id for stored in store.find_by_identifier(type_, each["system"], each["value"])}
-    if len(found) != 1 or Link.objects.filter(partner=partner, type=type_, local_id__in=found).exists():
-        return None
-    return found.pop()
-
-
-def _origin(partner: Partner, resource: Resource, held: str | None) -> Link.Origin:
-    """Whose a resource is that was not linked yet: ours, and kept in step there, only if the partner may see it.
-
-    Our identifiers are told to partners for what they don't get, so that one of them is no proof of having had it.
-    """
-    is_shared = held == own_id(resource) and _takes_part(partner, resource["resourceType"], str(held))
-    return Link.Origin.OURS if is_shared else Link.Origin.THEIRS
-
-
-def _takes_part(partner: Partner, type_: str, id_: str) -> bool:
-    """Whether a resource of ours is shared with the partner's organisation, or in the directory."""
-    house = replace(partners.actor(partner), organization=access.root(partner.organization))
-    return access.visible(house, type_).filter(id=id_).exists()
-
-
-def _is_here(type_: str, id_: str) -> bool:
-    try:
-        store.read(type_, id_)
-    except errors.BatonError:
-        return False
-    return True
 
 
 def _is_late(link: Link, row: Inbox) -> bool:

@@ -17,7 +17,7 @@ from fhir_bridge.inbound import items
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound.pushing import release
 from fhir_bridge.outbound.sending import Copy
-from fhir_bridge.sharing import references
+from fhir_bridge.sharing import references, relevance
 from fhir_bridge.sharing.routing import RANKS
 from records import clock, statements, store
 from records.json import Resource
@@ -121,7 +121,8 @@ def _take(partner: Partner, held: Sequence[_Item]) -> list[Inbox]:
     ids = {id_ for item in held for _type, id_ in (*item.targets, item.key)}
     links = Link.objects.filter(partner=partner, remote_id__in=ids).defer("base")
     known: Targets = {(link.type, str(link.remote_id)): link for link in links}
-    fit = [item for item in held if _fits(item, known)]
+    awaited = relevance.awaited(partner, [item.body for item in held])
+    fit = [item for item in held if item.key not in awaited and _fits(item, known)]
     if not fit:
         return []
     bodies = [_translated(partner, item, known) for item in fit]

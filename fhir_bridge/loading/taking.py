@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from django.db import transaction
 
 from fhir_bridge.connecting import partners
-from fhir_bridge.inbound import applying, items
+from fhir_bridge.inbound import items, recognising
 from fhir_bridge.loading.catalog import Catalog
 from fhir_bridge.loading.entries import MAX_ENTRY
 from fhir_bridge.models import Link, Load
@@ -113,7 +113,7 @@ class Taking:
         """The one person or place here that has an identifier of it; two are none."""
         if resource["resourceType"] not in PLACES:
             return ""
-        own = applying.own_id(resource)
+        own = recognising.own_id(resource)
         found = {own} if own else {row.id for row in self._same(resource)}
         return found.pop() if len(found) == 1 else ""
 

@@ -1,6 +1,6 @@
 """Of what a partner shows, what concerns us (minimum necessary), and what we know already (docs/decisions/0005)."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from django.conf import settings
 from django.db.models import Q
@@ -11,6 +11,7 @@ from fhir_bridge.pending import inbox
 from fhir_bridge.sharing import addressees, references
 from records import access
 from records.json import Resource
+from referrals import evidence
 from referrals.intake import orders
 
 Target = tuple[str, str]
@@ -65,7 +66,7 @@ def relevant(partner: Partner, page: list[Resource], ours: Collection[str] = ())
     """
     named = {_key(resource) for resource in page}
     named |= {target for resource in page for target in references.targets(resource, partner.base_url)}
-    known = _known(partner, {id_ for _type, id_ in named})
+    known = {**dict.fromkeys(awaited(partner, page), ""), **_known(partner, {id_ for _type, id_ in named})}
     return [each for each in page if _is_relevant(partner, each, known, ours)]
 
 
@@ -89,6 +90,14 @@ def _known(partner: Partner, ids: set[str]) -> Mapping[Target, str]:
     rows = Link.objects.filter(partner=partner, remote_id__in=ids).values_list("type", "remote_id", "local_id")
     known = dict.fromkeys(waiting.values_list("type", "remote_id"), "")
     return known | {(type_, str(id_)): local for type_, id_, local in rows}
+
+
+def awaited(partner: Partner, page: Iterable[Resource]) -> set[Target]:
+    """Those values on a page that a report here lists by their address: they couldn't be had when it came."""
+    ids = {str(each.get("id")) for each in page if each["resourceType"] == "Observation"}
+    urls = {f"{partner.base_url}/Observation/{id_}": id_ for id_ in ids}
+    listed = (each for report in evidence.reports_with(urls) for each in report["result"]) if urls else ()
+    return {("Observation", urls[each["reference"]]) for each in listed if each.get("reference") in urls}
 
 
 def _key(resource: Resource) -> Target:

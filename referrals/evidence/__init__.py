@@ -18,6 +18,7 @@ from referrals.evidence.naming import named_loops, references_of, requests_of
 from referrals.evidence.parting import sort_out
 from referrals.evidence.saying import happened_at
 from referrals.evidence.table import EVIDENCE, OUTPUTS, RECORDED, TYPES
+from referrals.evidence.values import hear_again, hold_reports_with, listed_by, reports_with
 
 __all__ = [
     "EVIDENCE",
@@ -29,9 +30,13 @@ __all__ = [
     "apply_matches",
     "ask_for_match",
     "happened_at",
+    "hear_again",
+    "hold_reports_with",
+    "listed_by",
     "named_loops",
     "references_of",
     "release",
+    "reports_with",
     "requests_of",
     "sort_out",
 ]

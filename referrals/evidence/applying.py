@@ -23,7 +23,7 @@ from referrals.pathways import STAGES, transitions_from
 from referrals.pathways.stages import OUTCOMES
 from referrals.people import default_pool, roles_in
 from referrals.readings import VOIDING, line_of
-from referrals.reports import STATES, state_of, was_rewritten
+from referrals.reports import STATES, severity_of, state_of, was_rewritten
 from referrals.vocabulary import Transition
 from referrals.workflow import Act
 
@@ -32,6 +32,7 @@ STATED = {"withdraw-report": "entered-in-error", "cancel-test": "cancelled"}
 REPORTING = frozenset({"report", "complete", "result", "amend"})
 ASKING = frozenset({"requester", "coordinator", "supervisor", "patient"})
 NOT_DONE = frozenset({"cancelled", "noshow", "entered-in-error"})
+GRAVITY = {"": 0, "normal": 0, "abnormal": 1, "critical": 2}
 Path = tuple[Transition, ...]
 
 
@@ -258,7 +259,18 @@ def _is_known(handoff: Handoff, rule: Rule, resource: Resource, previous: Resour
         # What was never read here is not missed when another has taken its place.
         return last is None and state_of(resource) == "superseded"
     said = STATED.get(last.action) or (state_of(previous) if previous else last.details.get("state", "final"))
-    return bool(said == state_of(resource) and not was_rewritten(resource, previous))
+    is_same = said == state_of(resource) and not was_rewritten(resource, previous)
+    return is_same and not _is_regraded(handoff.loop, resource, last)
+
+
+def _is_regraded(loop: Loop, report: Resource, last: Event) -> bool:
+    """Whether its values are graver than when it was last heard; of a report that was read, whether they are others."""
+    was, now = str(last.details.get("severity", "")), severity_of(report)
+    if last.action not in REPORTING or GRAVITY[now] == GRAVITY[was]:
+        return False
+    reviews = Handoff.objects.filter(line_of(loop), kind="review-report", closed_at=None)
+    is_unread = reviews.filter(focus__in=("", last.evidence)).exists()
+    return GRAVITY[now] > GRAVITY[was] or bool(now and not is_unread)
 
 
 def _is_no_news(handoff: Handoff, resource: Resource) -> bool:

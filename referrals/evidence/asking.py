@@ -1,5 +1,6 @@
 """What can't be applied by itself: a person's work in a loop of the kind `unsolicited`, opened once."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from records import access, clock, dates
@@ -53,7 +54,7 @@ def ask_for_match(resource: Resource, pool: Owner, actor: Actor, *, anew: bool =
     held = Loop.objects.filter(kind="unsolicited", about=about).order_by("opened_at").last()
     if held is not None and not (anew and held.closed_at):
         return held.id
-    priority = "stat" if severity_of(resource) == "critical" else "routine"
+    priority = _priority_of(resource)
     loop = workflow.open_handoff_loop(
         "unsolicited",
         "match-evidence",
@@ -65,6 +66,18 @@ def ask_for_match(resource: Resource, pool: Owner, actor: Actor, *, anew: bool =
     )
     sharing.share(loop, resource, actor, organizations=frozenset({pool.organization}))
     return loop.id
+
+
+def hurry_match(resource: Resource, actor: Actor) -> None:
+    """Let whoever is to match it know that it has turned out to be critical."""
+    about = f"{resource['resourceType']}/{resource['id']}"
+    held = Loop.objects.filter(kind="unsolicited", about=about, closed_at=None).first()
+    if held is not None and _priority_of(resource) == "stat":
+        workflow.revise(held, {"priority": "stat"}, replace(actor, kind="system"), evidence=about)
+
+
+def _priority_of(resource: Resource) -> str:
+    return "stat" if severity_of(resource) == "critical" else "routine"
 
 
 def _title_of(resource: Resource) -> str:

@@ -106,7 +106,9 @@ def _prove(
     resource = {**resource, "id": resource.get("id") or clock.new_id()}
     validation.check(resource, lenient=actor.kind == "partner")
     itself = f"{resource['resourceType']}/{resource['id']}"
-    locking.hold_names(outputs=[itself], requests=evidence.requests_of(resource))
+    outputs = [itself, *evidence.listed_by(resource)]
+    locking.hold_names(outputs=outputs, requests=evidence.requests_of(resource))
+    listing = evidence.hold_reports_with(resource, actor)
     loops = evidence.named_loops(resource, actor)  # locked before the record is (docs/decisions/0124)
     previous = held(resource["resourceType"], resource["id"])
     readers = {*audience, actor.organization}
@@ -114,6 +116,7 @@ def _prove(
     if not written.changed:
         return written, None
     loop_id = evidence.apply(resource, previous, loops, actor)
+    evidence.hear_again(listing, resource, actor)
     if loop_id is not None:
         loop = Loop.objects.select_related("accountable").get(pk=loop_id)
         sharing.share(loop, resource, actor)

@@ -17,7 +17,7 @@ from records.errors import BatonError
 from records.json import Resource
 from records.store import Written
 from records.types import row_class
-from referrals import evidence, following, sharing
+from referrals import evidence, following, locking, sharing
 from referrals.intake import order
 from referrals.models import Event, Handoff, Loop
 from referrals.parties import local
@@ -94,11 +94,13 @@ def _none(_resources: Sequence[Resource]) -> set[str]:
 
 
 def _moving(resources: Sequence[Resource]) -> set[str]:
-    """Those that a Task names as its output, or that have moved something."""
+    """Those that a Task names as its output, or a report as its result, or that have moved something."""
     known = {f"{one['resourceType']}/{one['id']}": one["id"] for one in resources}
+    locking.hold_names(outputs=known)
     outputs = row_class("Task").rows("Task").filter(output__overlap=list(known)).values_list("output", flat=True)
     applied = Event.objects.filter(evidence__in=list(known)).values_list("evidence", flat=True)
-    named = {*applied, *(each for output in outputs for each in output)}
+    listed = [each for report in evidence.reports_with(known) for each in evidence.listed_by(report)]
+    named = {*applied, *listed, *(each for output in outputs for each in output)}
     return {known[each] for each in named if each in known}
 
 

@@ -8,7 +8,7 @@ from bench.fake_ehr import Answer, FakeEhr
 from fhir_bridge import tasks
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import pushing
-from records import clock
+from records import clock, store
 from records.json import Resource
 from referrals.models import Handoff
 from tests.fhir_bridge.story import Story
@@ -82,3 +82,44 @@ def test_a_value_that_was_wrong_and_is_corrected_there_is_heard(
     pull(hospital, minutes=3)
 
     assert Link.objects.filter(type="Observation", remote_id="k").exists()
+    assert is_due_in_a_day(order)
+
+
+@pytest.mark.parametrize("is_alone", [True, False], ids=["alone", "with others"])
+def test_a_value_that_can_be_had_only_after_its_report_was_applied_makes_the_review_urgent(
+    is_alone: bool, order: Handoff, hospital: Partner, ehr: FakeEhr
+) -> None:
+    ehr.remove("Observation", "k")
+    pull(hospital, minutes=1)
+    assert not is_due_in_a_day(order)
+
+    with clock.at(datetime.now(UTC) + timedelta(minutes=2)):
+        put_value(ehr)
+        if not is_alone:
+            based_on = [{"reference": f"ServiceRequest/{Link.objects.get(type='ServiceRequest').remote_id}"}]
+            ehr.put({"resourceType": "Observation", "id": "na", **about_ana(), "basedOn": based_on})
+    pull(hospital, minutes=3)
+
+    assert is_due_in_a_day(order)
+    value, report = (
+        Link.objects.get(type=type_, remote_id=id_) for type_, id_ in (("Observation", "k"), ("DiagnosticReport", "r"))
+    )
+    assert store.get("DiagnosticReport", report.local_id)["result"] == [{"reference": f"Observation/{value.local_id}"}]
+
+
+def test_a_value_that_is_corrected_to_a_critical_one_makes_the_review_urgent(
+    order: Handoff, hospital: Partner, ehr: FakeEhr
+) -> None:
+    put_value(ehr, interpretation=[], valueString="4.2")
+    pull(hospital, minutes=1)
+    assert not is_due_in_a_day(order)
+
+    with clock.at(datetime.now(UTC) + timedelta(minutes=2)):
+        put_value(ehr, status="corrected")
+    pull(hospital, minutes=3)
+    assert is_due_in_a_day(order)
+
+
+def is_due_in_a_day(order: Handoff) -> bool:
+    review = Handoff.objects.get(loop=order.loop, kind="review-report", closed_at=None)
+    return review.due_at - review.opened_at <= timedelta(days=1)
