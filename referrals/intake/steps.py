@@ -1,9 +1,9 @@
 """What a performer's Task says that our handoff does not say yet, as actions along the legal path (PATHWAYS §3).
 
-Pure: reads rows and tables, touches nothing.
+Pure: reads rows and tables, touches nothing. Of several reports a step is about the first (`outputs` has the others read).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +13,10 @@ from django.utils.translation import gettext as _
 from records.errors import Incorrect, Issue
 from records.json import Resource
 from referrals.conditions import Situation, holds
+from referrals.intake.outputs import first_new
 from referrals.models import Handoff
 from referrals.particulars import ASKING
-from referrals.parties import local
 from referrals.pathways import REASONS, STAGES, first_stage, transitions_from
-from referrals.pathways.parts import REPORT
 from referrals.pathways.stages import OUTCOMES, UNFULFILLED
 from referrals.performing import GOES_ON
 from referrals.vocabulary import AgreedElsewhere, Field, Transition
@@ -83,7 +82,7 @@ def steps_of(handoff: Handoff, said: Resource, held: Resource) -> list[Step]:
 
 def _onwards(handoff: Handoff, said: Resource, held: Resource) -> list[Step]:
     """What a status says that is no end; what speaks against itself or what was entered for it asks the referrer."""
-    status, report = said.get("status", ""), report_in(said, held)
+    status, report = said.get("status", ""), first_new(said, held)
     if report and status in BEFORE_THE_OUTCOME:
         # It is read, and completes nothing (BSeR: requested, and its outcome in one).
         return [Step("contradict", {"report": report}, report)]
@@ -92,12 +91,6 @@ def _onwards(handoff: Handoff, said: Resource, held: Resource) -> list[Step]:
         return finer
     steps = _along_the_path(handoff, status)
     return steps or ([Step("contradict")] if handoff.reconfirm_at else [])
-
-
-def report_in(said: Resource, known: Resource | None = None) -> str:
-    """The first report that the Task names as output and ``known`` does not, as a reference; empty for none."""
-    before = set(_reports(known or {}))
-    return next((reference for reference in _reports(said) if reference not in before), "")
 
 
 def reason_in(said: Resource, offered: Field) -> dict[str, str]:
@@ -121,13 +114,6 @@ def reason_in(said: Resource, offered: Field) -> dict[str, str]:
 def agreed_elsewhere() -> AgreedElsewhere:
     """Who the second person was at an end that another system has written: its own rules decide who has to agree."""
     return AgreedElsewhere(_("agreed in the sender's system"))
-
-
-def _reports(task: Resource) -> Iterator[str]:
-    for output in task.get("output", ()):
-        type_, key = local(output.get("valueReference"))
-        if type_ in REPORT.types:
-            yield f"{type_}/{key}"
 
 
 def _rows(handoff: Handoff, stage: str = "") -> dict[str, Transition]:
@@ -169,7 +155,7 @@ def _hold(handoff: Handoff, said: Resource) -> list[Step]:
 
 def _afterwards(handoff: Handoff, said: Resource, held: Resource) -> list[Step]:
     """After its end a handoff hears of another report, and of what denies its outcome; all else is kept as said."""
-    report = report_in(said, held)
+    report = first_new(said, held)
     if report and "amend" in _rows(handoff):
         return [Step("amend", {"report": report, "state": "final"}, report)]
     status = said.get("status", "")
@@ -194,7 +180,7 @@ def _stopping(handoff: Handoff, status: str) -> list[Step]:
 
 
 def _completed(handoff: Handoff, said: Resource) -> list[Step]:
-    report = report_in(said)
+    report = first_new(said)
     action = REPORTS[handoff.loop.kind]
     if report:
         before, stage = _walk(handoff, "in-progress")
@@ -231,7 +217,7 @@ def _by_business_status(handoff: Handoff, said: Resource) -> list[Step]:
 def _filled(row: Transition, said: Resource) -> dict[str, str] | None:
     """What the Task can say to the action's form; None where it can't say what is required."""
     words = said.get("statusReason", {}).get("text", "")
-    told = {"report": report_in(said), "question": words}
+    told = {"report": first_new(said), "question": words}
     offered = next((one for one in row.fields if one.name == "reason"), None)
     told |= reason_in(said, offered) if offered else {}
     data = {one.name: told[one.name] for one in row.fields if told.get(one.name)}

@@ -17,6 +17,7 @@ from records.errors import Forbidden, Incorrect, Issue, NotFound, Stale
 from records.json import Resource, loads
 from records.store import Stored, Written
 from referrals import evidence, locking, sharing, workflow
+from referrals.intake import outputs
 from referrals.intake.merging import PERFORMERS, merge, refuse_foreign
 from referrals.intake.steps import (
     DONE_ANYWAY,
@@ -161,6 +162,7 @@ def _by_performer(handoff: Handoff, task: Resource, said: Resource, actor: Actor
     if not steps or steps[0].on or (handoff.loop.closed_at is not None and steps[0].action in IN_A_NEW_LOOP):
         workflow.hear(handoff.id, merged, actor, at=at)
     sharing.share(handoff.loop, {**merged, "id": handoff.id}, actor)
+    outputs.read_rest(handoff, task, merged, actor)
 
 
 def _act(handoff: Handoff, step: Step, at: datetime, merged: Resource) -> Act:
