@@ -1,6 +1,6 @@
 """Setting a handoff's clock when it comes to a stage: where it starts, what it is stopped for, and when it runs out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -45,8 +45,7 @@ class Clocks:
     def start(self, handoff: Handoff, loop: Loop, at: datetime, data: Mapping[str, Any]) -> None:
         """Set the clock of a handoff that has come to its stage ``at`` that instant."""
         start = data.get("slot_end") or at if handoff.stage in APPOINTED else at
-        action = "action" if data.get("patient_has_to_act") else ""
-        due = self._due(handoff, loop, wishes_of(loop), start, data.get("severity", ""), action)
+        due = self._due(handoff, loop, wishes_of(loop), start, *_levels(data))
         handoff.paused_seconds = None
         is_booked = handoff.stage in APPOINTED
         handoff.slot_start_at = data.get("slot_start") if is_booked else None
@@ -70,6 +69,17 @@ class Clocks:
         """Let a handoff that replaces another be due no later than that one was."""
         if due_by < handoff.due_at:
             _set(handoff, handoff.stage_since, due_by)
+
+    def hasten(
+        self, waiting: Iterable[Handoff], loop: Loop, at: datetime, data: Mapping[str, Any]
+    ) -> Iterator[Handoff]:
+        """Let what waits be due no later than if it had been opened ``at`` that instant for this; gives what has changed."""
+        for handoff in waiting:
+            before = handoff.due_at
+            self.hurry(handoff, self._due(handoff, loop, wishes_of(loop), at, *_levels(data)))
+            if handoff.due_at != before:
+                handoff.version += 1
+                yield handoff
 
     def revise(self, handoff: Handoff, loop: Loop, before: Mapping[str, Any]) -> None:
         """Let an open handoff be as urgent as its loop is now, of which the placer had wanted ``before`` (`WISHES`).
@@ -105,6 +115,11 @@ class Clocks:
 def wishes_of(loop: Loop) -> dict[str, Any]:
     """How urgently, from when and by when the placer wants it (`WISHES`)."""
     return {name: getattr(loop, name) for name in WISHES}
+
+
+def _levels(data: Mapping[str, Any]) -> tuple[str, str]:
+    """How grave what it is about is, and whether the patient has to act: rows of the deadlines of their own."""
+    return data.get("severity", ""), "action" if data.get("patient_has_to_act") else ""
 
 
 def _not_before(handoff: Handoff, loop: Loop, window_start: datetime | None, at: datetime) -> datetime:

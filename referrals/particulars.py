@@ -5,6 +5,7 @@ from typing import Any
 
 from referrals.lifecycle import Decision
 from referrals.models import Handoff, Loop
+from referrals.pathways.parts import DEPENDENTS
 from referrals.vocabulary import Opening
 
 # What stands under the request that its opener stands under.
@@ -54,6 +55,13 @@ def relieved(handoff: Handoff, performing: Iterable[Handoff], decision: Decision
             one.reason_code = one.reason_text = ""
             one.version += 1
             yield one
+
+
+def stem_of(opener: Handoff | None) -> str | None:
+    """What a handoff hangs on: its opener, or what that hung on itself, since a decision is about the performer's part."""
+    if opener is not None and opener.kind in DEPENDENTS and opener.opened_by_id:
+        return opener.opened_by_id
+    return opener.id if opener is not None else None
 
 
 def request_of(handoff: Handoff, loop: Loop) -> str:

@@ -148,7 +148,8 @@ class Transition:
 
     ``loop_kinds`` empty = all. ``sources`` empty = every open stage of that handoff kind. ``target`` empty = the stage
     stays. ``who`` are the roles that may; ``is_placers``: it is the placer's word, which others only enter for a placer elsewhere; ``needs`` the conditions without which it isn't possible. ``closes`` are
-    kinds of which the related open handoffs end with it, a `fulfil` for the reason ``because``. ``sets`` names what it
+    kinds of which the related open handoffs end with it, a `fulfil` for the reason ``because``; of the kinds ``hurries`` what is open
+    is due no later than if it opened now. ``sets`` names what it
     records on the loop: "acknowledged", "told", "ended" (with the reason's end), "performer" (the first one chosen), "replaced" (a
     request of ours takes the place of the last), "in-full" (no longer advice alone), "carried-out" (what was
     reported is enough, once nobody performs any more), "died" (all ends but what outlives the patient), "lives"
@@ -171,6 +172,7 @@ class Transition:
     opens: tuple[Opening, ...] = ()
     moves: tuple[Move, ...] = ()
     closes: tuple[str, ...] = ()
+    hurries: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     sets: frozenset[str] = frozenset()
     because: str = ""

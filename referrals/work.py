@@ -22,9 +22,9 @@ from referrals.lifecycle import Decision, open_stage, revived
 from referrals.models import RANK, Event, Handoff, Loop, Owner
 from referrals.mortality import begin, said_by
 from referrals.opening import Order
-from referrals.particulars import focus_of, inherited_reason_of, is_under_another, reason_of, relieved
+from referrals.particulars import focus_of, inherited_reason_of, is_under_another, reason_of, relieved, stem_of
 from referrals.pathways import STAGES, first_stage
-from referrals.pathways.parts import CONTACT, DEPENDENTS
+from referrals.pathways.parts import CONTACT
 from referrals.projection import is_ours_to_say
 from referrals.reading import contradiction_in
 from referrals.receipts import receipt_of
@@ -138,12 +138,22 @@ class Work:
             for opening in decision.opens
             for opener, owner, about in self._openers(opening, handoff, owners, decision)
         ]
+        waiting = [one for one in self.open_handoffs(loop) if one.kind in decision.transition.hurries]
+        for one in self.clocks.hasten(waiting, loop, at, decision.data):
+            self._ledger.put_handoff(one)
         self._let_bid(handoff, decision, staying)
         opened += [self._ask_to_cancel(loop, self._handoffs[key], decision, at) for key in decision.asks]
         self._hand_over(loop, handoff, decision)
         if decision.winner:
             self._award(loop, decision.winner)
         self._ledger.change_loop(loop, **decision.loop)
+        self._settle(loop, handoff, decision, is_placers=is_placers, was_reported=was_reported)
+        return opened
+
+    def _settle(
+        self, loop: Loop, handoff: Handoff, decision: Decision, *, is_placers: bool, was_reported: bool
+    ) -> None:
+        """Note what the step says of its Task's output, of our own requests, and of a report's receipt."""
         if decision.data.get("report") and handoff.kind == "fulfil" and handoff.loop_id == loop.id:
             self._ledger.reports[handoff.id] = decision.data["report"]  # becomes the Task's output
         everything = [one for one in self._handoffs.values() if one.loop_id == loop.id]
@@ -152,7 +162,6 @@ class Work:
         receipt = receipt_of(loop, handoff, decision, self.now)
         if receipt is not None:
             self._ledger.receipts[receipt.id] = receipt
-        return opened
 
     def _award(self, loop: Loop, winner: Handoff) -> None:
         """The offer has been taken: it is an order now, and its owner whom the loop names."""
@@ -193,7 +202,7 @@ class Work:
             opened_at=at,
             needed_by=loop.needed_by if opening.handoff == "fulfil" else None,
             task_status=stage.task_status,
-            opened_by_id=_stem(opener),
+            opened_by_id=stem_of(opener),
             focus=focus_of(opening, opener, values),
             is_offer=opening.owner == "chosen" and values.get("bidding", False),
             reason_code=why[0],
@@ -379,13 +388,6 @@ def _keeps_due(handoff: Handoff, decision: Decision) -> bool:
     """Whether a step that was only told of leaves the due time as it was: it names no appointment and stops no clock."""
     is_running = handoff.stage != STOPPED and handoff.paused_seconds is None
     return decision.attested and is_running and "slot_end" not in decision.data
-
-
-def _stem(opener: Handoff | None) -> str | None:
-    """What a handoff hangs on: its opener, or what that hung on itself, since a decision is about the performer's part."""
-    if opener is not None and opener.kind in DEPENDENTS and opener.opened_by_id:
-        return opener.opened_by_id
-    return opener.id if opener is not None else None
 
 
 def _move(handoff: Handoff, stage_code: str) -> None:

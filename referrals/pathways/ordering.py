@@ -183,6 +183,7 @@ REVIEWING = (
             Field("patient_has_to_act", "boolean", _("The patient has to do something about it"), required=False),
         ),
         opens=(TELL,),
+        hurries=("notify-patient",),
         sets=frozenset({"acknowledged"}),
         is_primary=True,
     ),

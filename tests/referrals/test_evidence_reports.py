@@ -1,6 +1,6 @@
 """Reports that change, are withdrawn, replaced or cancelled as evidence brings it, before and after the loop's end."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -46,10 +46,10 @@ def stage(loop: Loop) -> str:
     return the(loop, "fulfil").stage
 
 
-def acknowledge(here: Region, loop: Loop, at: datetime) -> None:
+def acknowledge(here: Region, loop: Loop, at: datetime, **said: bool) -> None:
     with clock.at(at):
         review = the(loop, "review-report")
-        workflow.perform(review.id, "acknowledge", here.gp, data={"plan": "Go on", "question_answered": True})
+        workflow.perform(review.id, "acknowledge", here.gp, data={"plan": "Go on", "question_answered": True, **said})
 
 
 def close(here: Region, loop: Loop, at: datetime) -> None:
@@ -206,3 +206,29 @@ def test_a_void_report_of_the_dead_asks_the_referrer_and_orders_nothing(here: Re
     assert "keep" not in {one.action for one in workflow.available(here.gp, decision)}
     workflow.perform(decision.id, "close", here.gp, data={"reason": "no-longer-needed"})
     assert open_kinds(loop) == []
+
+
+def test_a_patient_who_has_to_act_on_a_correction_is_called_sooner_than_was_meant(here: Region) -> None:
+    loop = sent(here, **LAB)
+    arrives(here, result("final", hours(5)))
+    acknowledge(here, loop, hours(6))
+    call = the(loop, "notify-patient")
+    assert call.due_at == hours(6) + timedelta(days=14)
+    arrives(here, result("corrected", hours(7), conclusion="Lower than thought"))
+    acknowledge(here, loop, hours(8), patient_has_to_act=True)
+    hurried = the(loop, "notify-patient")
+    assert (hurried.id, hurried.due_at, hurried.version) == (call.id, hours(8) + timedelta(days=7), call.version + 1)
+    assert open_kinds(loop) == ["notify-patient"]
+    arrives(here, result("corrected", hours(30), conclusion="As thought at first"))
+    acknowledge(here, loop, hours(31), patient_has_to_act=True)
+    assert the(loop, "notify-patient").due_at == hurried.due_at, "never later"
+
+
+def test_a_patient_who_has_to_act_on_what_came_after_the_end_is_called_within_a_week(here: Region) -> None:
+    loop = sent(here, **LAB)
+    arrives(here, result("final", hours(5)))
+    close(here, loop, hours(6))
+    arrives(here, result("corrected", hours(30), conclusion="Lower than thought"))
+    follower = Loop.objects.get(based_on=loop)
+    acknowledge(here, follower, hours(31), patient_has_to_act=True)
+    assert the(follower, "notify-patient").due_at == hours(31) + timedelta(days=7)
