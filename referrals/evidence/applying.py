@@ -17,7 +17,18 @@ from referrals.evidence.letters import is_letter
 from referrals.evidence.naming import Named, performers_of, succeeded
 from referrals.evidence.parting import acting_for, is_of_its_patient, part, said_of
 from referrals.evidence.saying import happened_at, told
-from referrals.evidence.table import AGAIN, ANYWAY, EVIDENCE, OUTPUTS, REPORTS, TYPES, Rule, is_finished, status_of
+from referrals.evidence.table import (
+    AGAIN,
+    ANYWAY,
+    EVIDENCE,
+    FINISHED,
+    OUTPUTS,
+    REPORTS,
+    TYPES,
+    Rule,
+    is_finished,
+    status_of,
+)
 from referrals.models import Event, Handoff, Loop
 from referrals.pathways import STAGES, transitions_from
 from referrals.pathways.stages import OUTCOMES
@@ -83,7 +94,7 @@ def proven(handoff: Handoff, resource: Resource, previous: Resource, at: datetim
     loop = handoff.loop
     word = AGAIN if handoff.kind == "recollect" else status_of(resource)
     rule = EVIDENCE.get((resource["resourceType"], word, loop.kind))
-    if rule is None or _is_known(handoff, rule, resource, previous) or _is_replaced(resource):
+    if rule is None or _is_known(handoff, rule, resource, previous, at) or _is_replaced(resource):
         return ()
     path = _path(handoff, rule, resource) or _correction(handoff, resource, previous)
     if path and path[-1].action in appointments.UNDOING and appointments.is_late(handoff, at, actor):
@@ -244,7 +255,7 @@ def _is_attachment(loop: Loop, resource: Resource, actor: Actor) -> bool:
     return not is_result and bool(roles_in(actor, loop) & ASKING)
 
 
-def _is_known(handoff: Handoff, rule: Rule, resource: Resource, previous: Resource) -> bool:
+def _is_known(handoff: Handoff, rule: Rule, resource: Resource, previous: Resource, at: datetime) -> bool:
     """Whether it has been applied to this loop in this state, and says nothing else since."""
     if resource["resourceType"] == "Appointment":
         return appointments.is_applied(handoff, resource, rule.actions)
@@ -259,7 +270,10 @@ def _is_known(handoff: Handoff, rule: Rule, resource: Resource, previous: Resour
         # What was never read here is not missed when another has taken its place.
         return last is None and state_of(resource) == "superseded"
     said = STATED.get(last.action) or (state_of(previous) if previous else last.details.get("state", "final"))
-    is_same = said == state_of(resource) and not was_rewritten(resource, previous)
+    # Its Task may have named it before it came: what it says of its state it said then.
+    is_first = not previous and last.action in REPORTING and "state" not in last.details and at <= last.at
+    was_named = is_first and state_of(resource) in FINISHED
+    is_same = (was_named or said == state_of(resource)) and not was_rewritten(resource, previous)
     return is_same and not _is_regraded(handoff.loop, resource, last)
 
 

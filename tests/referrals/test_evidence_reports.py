@@ -14,6 +14,7 @@ from tests.referrals.exchange import (
     concept,
     document,
     open_kinds,
+    output,
     request,
     result,
     take,
@@ -232,3 +233,14 @@ def test_a_patient_who_has_to_act_on_what_came_after_the_end_is_called_within_a_
     follower = Loop.objects.get(based_on=loop)
     acknowledge(here, follower, hours(31), patient_has_to_act=True)
     assert the(follower, "notify-patient").due_at == hours(31) + timedelta(days=7)
+
+
+@pytest.mark.parametrize(("written_at", "is_news"), [(4, False), (9, True)])
+def test_a_report_that_its_task_named_before_it_came_is_read_once_whatever_it_says_of_itself(
+    here: Region, written_at: float, is_news: bool
+) -> None:
+    loop = sent(here, **LAB)
+    arrives(here, answer(the(loop, "fulfil"), "completed", hours(5), output=output("DiagnosticReport/result")))
+    acknowledge(here, loop, hours(6))
+    arrives(here, result("amended", hours(written_at)), hours(10))
+    assert ("review-report" in open_kinds(loop)) == is_news
