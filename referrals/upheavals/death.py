@@ -25,6 +25,7 @@ from referrals.lifecycle import WITH_REQUEST
 from referrals.models import Event, Handoff, Loop, Merge, Owner
 from referrals.mortality import JOINED, KNOWN, hold, hold_question, known_of, last_of, questions
 from referrals.parties import current_patient, held
+from referrals.readings import line_of
 from referrals.vocabulary import Data, Field
 from referrals.workflow import Act
 
@@ -232,16 +233,20 @@ def _action(anchor: Handoff) -> str:
 
 
 def _take_up(patient_id: str, confirmed: Iterable[Handoff], actor: Actor) -> None:
-    """Take back what these answers have led to in the patient's loops: each ended one has a successor once at most."""
+    """Take back what these answers have led to in the patient's loops: somebody decides once about each request.
+
+    Of several loops of one request that is in the one that is open, else in one based on the last.
+    """
     for one in confirmed:
         proof = f"Task/{one.id}"
         concerned = Loop.objects.filter(patient_id=patient_id, events__evidence=proof, end_reason="patient-died")
         concerned = concerned.distinct().order_by("id")
         ended = list(concerned.exclude(closed_at=None).filter(followed_by=None).select_related("accountable"))
         still_open = [_going_on(loop) for loop in concerned.filter(closed_at=None)]
-        for loop in ended:
-            workflow.take_up(loop, "decide-next-step", actor, evidence=proof)
         workflow.perform_many(_refuting(still_open, proof), _baton_for(actor))
+        for loop in sorted(ended, key=lambda loop: loop.opened_at, reverse=True):
+            if not Handoff.objects.filter(line_of(loop), closed_at=None).exists():
+                workflow.take_up(loop, "decide-next-step", actor, evidence=proof)
 
 
 def _refuting(anchors: Iterable[Handoff], proof: str) -> list[Act]:

@@ -164,3 +164,42 @@ def test_refuted_later_every_loop_that_it_ended_is_taken_up_by_its_referrer(here
         death.refute("ana", here.nina)
     assert Loop.objects.filter(based_on=ended).count() == 1, "once is enough"
     assert not death.is_silenced("ana")
+
+
+def test_a_death_that_was_none_asks_once_about_an_order_that_was_read_twice_since(here: Region) -> None:
+    loop = ordered(here, "sr", **LAB)
+    read = {"plan": "Go on", "question_answered": True}
+    with clock.at(hours(2)):
+        take(result("final", hours(2)), here.partner)
+        workflow.perform(the(loop, "review-report").id, "acknowledge", here.gp, data=read)
+        workflow.perform(the(loop, "notify-patient").id, "tell", here.nina, data={"channel": "phone"})
+        take(result("corrected", hours(2), conclusion="Lower"), here.partner)
+    confirmed(here, hours(3))
+    with clock.at(hours(4)):
+        second = Loop.objects.get(based_on=loop)
+        workflow.perform(the(second, "review-report").id, "acknowledge", here.gp, data=read)
+        take(result("corrected", hours(4), conclusion="Lower still"), here.partner)
+    with clock.at(hours(5)):
+        death.refute("ana", here.nina)
+    deciding = Handoff.objects.get(kind="decide-next-step", closed_at=None)
+    assert "review-report" in open_kinds(deciding.loop), "in the loop that is open"
+
+
+def test_a_death_that_was_none_takes_an_order_up_once_where_all_its_loops_have_ended(here: Region) -> None:
+    loop = ordered(here, "sr", **LAB)
+    read = {"plan": "Go on", "question_answered": True}
+    with clock.at(hours(2)):
+        take(result("final", hours(2)), here.partner)
+    confirmed(here, hours(3))
+    for at in (4, 5):
+        with clock.at(hours(at)):
+            unread = Handoff.objects.get(kind="review-report", closed_at=None)
+            workflow.perform(unread.id, "acknowledge", here.gp, data=read)
+            take(result("corrected", hours(at), conclusion=f"Lower by {at}"), here.partner)
+    with clock.at(hours(6)):
+        unread = Handoff.objects.get(kind="review-report", closed_at=None)
+        workflow.perform(unread.id, "acknowledge", here.gp, data=read)
+    assert not Loop.objects.filter(about=loop.request_reference, closed_at=None).exists()
+    with clock.at(hours(7)):
+        death.refute("ana", here.nina)
+    assert Handoff.objects.get(kind="decide-next-step", closed_at=None).loop.based_on_id
