@@ -60,13 +60,15 @@ def _lines(loops: Sequence[Loop]) -> set[str]:
     )
 
 
-def hold_names(*, outputs: Iterable[str] = (), requests: Iterable[str] = ()) -> None:
+def hold_names(*, outputs: Iterable[str] = (), requests: Iterable[str] = (), patients: Iterable[str] = ()) -> None:
     """Let those come one after the other who would each look for what the other is about to write (references).
 
     Whoever writes a resource, and whoever's Task or report names it as output or result; whoever writes what names a request, and whoever
-    opens its loop. It comes before the loops (docs/decisions/0124).
+    opens its loop; whoever writes a Patient, and who says that another is replaced by it. It comes before the loops
+    (docs/decisions/0124).
     """
-    words = [*(f"{one}?output" for one in outputs), *(f"{one}?named" for one in requests)]
+    kinds = {"output": outputs, "named": requests, "replaces": patients}
+    words = [f"{one}?{kind}" for kind, references in kinds.items() for one in references]
     if words:
         statements.hold(words)
 

@@ -2,23 +2,30 @@
 
 from collections.abc import Iterable
 
-from records import store
+from records import references, store
 from records.access import Actor
 from records.json import Resource
 from records.store import Written
-from referrals import upheavals
-from referrals.parties import held
+from referrals import locking, upheavals
+from referrals.parties import held, local
 
 
 def receive(
     patient: Resource, actor: Actor, if_match: int | None, audience: Iterable[str]
 ) -> tuple[Written, str | None]:
     """Keep the Patient; it belongs to no loop of its own."""
+    locking.hold_names(patients=_records(patient))
     before = held("Patient", patient.get("id", ""))
     written = store.write(patient, actor=actor, if_match=if_match, audience={*audience, actor.organization})
     if written.changed:
         upheavals.of_patient(before, {**patient, "id": written.id}, actor)
     return written, None
+
+
+def _records(patient: Resource) -> list[str]:
+    """The Patient and those that it is linked with; it isn't validated yet."""
+    linked = (local(one) for _path, one in references.iter({"link": patient.get("link")}))
+    return ["/".join(one) for one in (("Patient", patient.get("id", "")), *linked) if all(one)]
 
 
 def receive_entry(

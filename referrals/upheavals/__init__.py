@@ -26,6 +26,10 @@ def _lives(before: Resource, now: Resource) -> bool:
     return death.is_flagged(before) and not death.is_flagged(now)
 
 
+def _is_new(before: Resource, _now: Resource) -> bool:
+    return not before
+
+
 def _is_merged(before: Resource, now: Resource) -> bool:
     return bool(merge.replaced_by(now)) and merge.replaced_by(now) != merge.replaced_by(before)
 
@@ -46,6 +50,7 @@ PATIENT: tuple[tuple[Question, Answer], ...] = (
     (_is_apart, lambda patient, actor: merge.undo(patient["id"], actor)),
     (moving.has_moved, lambda patient, actor: moving.ask(patient["id"], actor)),
     (_is_merged, lambda patient, actor: merge.merge(patient["id"], merge.replaced_by(patient), actor)),
+    (_is_new, lambda patient, actor: merge.gather(patient["id"], actor)),
     (_has_died, lambda patient, actor: death.report(patient["id"], actor)),
     (_lives, lambda patient, actor: death.refute(patient["id"], actor)),
 )

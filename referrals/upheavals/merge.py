@@ -16,7 +16,7 @@ from records import clock, store
 from records.access import Actor
 from records.deadlocks import tried_again
 from records.errors import Conflict
-from records.json import Resource
+from records.json import Resource, loads
 from records.models import Audience
 from records.types import TYPES, OtherResource, row_class
 from referrals import evidence, following, locking, mortality, workflow
@@ -67,6 +67,14 @@ def merge(source: str, target: str, actor: Actor) -> Merge | None:
     )
     death.join(survivor, loops, actor, is_said=is_said)
     return merged
+
+
+def gather(target: str, actor: Actor) -> None:
+    """Merge into a Patient that has just come those that said before that it replaces them."""
+    rows = row_class("Patient").rows("Patient").filter(link__contains=[f"Patient/{target}"], deleted=False)
+    for row in rows.order_by("id"):
+        if replaced_by(loads(row.body)) == target:
+            merge(row.id, target, actor)
 
 
 @tried_again

@@ -276,3 +276,20 @@ def test_two_who_merge_the_same_records_the_other_way_round_merge_once(
 ) -> None:
     both(here, others, merges, lambda here: merge.merge("ben", "ana", here.gp))
     assert [(one.source, one.target) for one in Merge.objects.all()] == [("ana", "ben")]
+
+
+def is_replaced(here: Region) -> None:
+    link = [{"other": {"reference": "Patient/zoe"}, "type": "replaced-by"}]
+    take({**store.get("Patient", "ana"), "active": False, "link": link}, here.ehr)
+
+
+def replaces(here: Region) -> None:
+    take({"resourceType": "Patient", "id": "zoe", "name": [{"family": "Ruiz"}]}, here.ehr)
+
+
+@pytest.mark.parametrize(("first", "second"), [(is_replaced, replaces), (replaces, is_replaced)])
+def test_a_record_and_the_one_that_replaces_it_find_each_other(
+    here: Region, others: ThreadPoolExecutor, first: Deed, second: Deed
+) -> None:
+    both(here, others, first, second)
+    assert Merge.objects.get().target == "zoe"

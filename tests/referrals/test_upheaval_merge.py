@@ -151,3 +151,21 @@ def test_a_record_that_is_in_use_and_says_that_another_replaces_it_is_laid_besid
     take({**store.get("Patient", "ana2"), "active": True, "link": link}, here.ehr)
     pair = PossibleDuplicate.objects.get(first="ana2", second="third")
     assert pair.reasons == ["link"]
+
+
+def test_a_record_is_merged_when_the_one_that_replaces_it_comes_later(here: Region) -> None:
+    ordered(here, "sr")
+    merged(here, "ana", "zoe")
+    assert the_loop().patient_id == "ana"
+    take({"resourceType": "Patient", "id": "zoe", "name": [{"family": "Ruiz"}]}, here.ehr)
+    assert the_loop().patient_id == "zoe"
+    apart(here, "ana")
+    assert the_loop().patient_id == "ana"
+
+
+def test_a_record_that_counts_itself_again_is_not_merged_when_the_other_comes(here: Region) -> None:
+    ordered(here, "sr")
+    merged(here, "ana", "zoe")
+    take({**store.get("Patient", "ana"), "active": True}, here.ehr)
+    take({"resourceType": "Patient", "id": "zoe", "name": [{"family": "Ruiz"}]}, here.ehr)
+    assert the_loop().patient_id == "ana"
