@@ -84,7 +84,8 @@ class Clocks:
     def revise(self, handoff: Handoff, loop: Loop, before: Mapping[str, Any]) -> None:
         """Let an open handoff be as urgent as its loop is now, of which the placer had wanted ``before`` (`WISHES`).
 
-        Its clock started when it did. What is due by an appointment, or waits for an answer, stays so.
+        Its clock started when it did. What is due by an appointment, or waits for an answer, stays so; what is due at another
+        time than was wanted of the loop (by the severity of a result, by what it replaces) is never made later.
         """
         as_before = handoff.priority_rank == RANK[before["priority"]]
         handoff.priority_rank = RANK[loop.priority] if as_before else min(handoff.priority_rank, RANK[loop.priority])
@@ -92,7 +93,8 @@ class Clocks:
         if handoff.stage in APPOINTED or handoff.stage == STOPPED:
             return
         due = self._due(handoff, loop, wishes_of(loop), handoff.stage_since)
-        if due not in (handoff.due_at, self._due(handoff, loop, before, handoff.stage_since)):
+        wanted = self._due(handoff, loop, before, handoff.stage_since)
+        if due != wanted and (due < handoff.due_at or wanted == handoff.due_at):
             _set(handoff, handoff.stage_since, due)
 
     def _due(self, handoff: Handoff, loop: Loop, wishes: Mapping[str, Any], at: datetime, *levels: str) -> datetime:

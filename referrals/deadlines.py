@@ -1,4 +1,4 @@
-"""By when: the clock of every stage. The table is our default; an organisation's `Policy` rows go before it.
+"""By when: the clock of every stage. The table is our default; an organisation's `Policy` row goes before it where it is as narrow.
 
 Sources: PATHWAYS §2, §3, §5 (360X, GAO-23-105617, Premier COMPACT, VA); † there is our own number. A clock starts at
 the time that the event says; where a stage has a date of its own (an appointment, the end of a window), it starts there.
@@ -120,18 +120,22 @@ class Rules:
     calendar: WorkingDays = field(default_factory=WorkingDays)
     policies: Mapping[Key, Span] = field(default_factory=dict)
 
-    def span(self, loop_kind: str, handoff: str, stage: str, levels: Iterable[str]) -> Span:
-        """The most specific row: the organisation's own ones first, a level before none, a stage before all."""
-        tried = tuple(levels)
-        for table in (self.policies, DEFAULTS):
-            for key in _keys(loop_kind, handoff, stage, tried):
-                if key in table:
-                    return table[key]
-        raise KeyError((loop_kind, handoff, stage))
+    def spans(self, loop_kind: str, handoff: str, stage: str, levels: Iterable[str]) -> list[Span]:
+        """The clocks that hold, of which the soonest counts: the organisation's most specific one, and a narrower default.
+
+        A level is more specific than none, a stage than all, a kind of loop than all. So a wide number of an organisation's
+        makes nothing later that the defaults have sooner for good reason, such as a critical result.
+        """
+        keys = [*_keys(loop_kind, handoff, stage, tuple(levels))]
+        default = next(place for place, key in enumerate(keys) if key in DEFAULTS)
+        own = next((place for place, key in enumerate(keys) if key in self.policies), None)
+        if own is None:
+            return [DEFAULTS[keys[default]]]
+        return [self.policies[keys[own]], *([DEFAULTS[keys[default]]] if default < own else [])]
 
     def due(self, loop_kind: str, handoff: str, stage: str, levels: Iterable[str], start: datetime) -> datetime:
         """When a handoff that came to this stage at ``start`` is due (UTC)."""
-        return self.calendar.after(start, self.span(loop_kind, handoff, stage, levels))
+        return min(self.calendar.after(start, span) for span in self.spans(loop_kind, handoff, stage, levels))
 
 
 def due(organization: str, loop_kind: str, handoff_kind: str, stage: str, priority: str, start: datetime) -> datetime:

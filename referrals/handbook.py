@@ -219,7 +219,7 @@ def _due(kind: str, loop_kind: str, stage: str) -> str:
         for of_kind, handoff, at, level in DEADLINES
         if _is_of((of_kind, handoff, at), loop_kind, kind, stage)
     }
-    spans = {level: Rules().span(loop_kind, kind, stage, (level,)) for level in levels}
+    spans = {level: Rules().spans(loop_kind, kind, stage, (level,))[0] for level in levels}
     words = "; ".join(
         f"{LEVELS.get(level, level)}: {_span(span)}" if len(spans) > 1 else _span(span) for level, span in spans.items()
     )

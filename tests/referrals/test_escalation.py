@@ -37,7 +37,8 @@ def test_each_level_hears_once_and_nothing_else_changes(ward: Ward) -> None:
 def test_an_organisation_says_itself_when_pool_and_supervisor_hear(ward: Ward) -> None:
     Calendar.objects.create(organization="practice", time_zone="UTC", closed_on=["2026-03-04"])
     policies.set_clock(SYSTEM, "practice", "*.escalation.pool.urgent", Span(0, "hours"))
-    policies.set_clock(SYSTEM, "practice", "*.escalation.supervisor.*", Span(1, "business-days"))
+    for level in ("*", "urgent"):  # a wide number alone makes no urgent one later
+        policies.set_clock(SYSTEM, "practice", f"*.escalation.supervisor.{level}", Span(1, "business-days"))
     urgent, routine = ward.order(priority="urgent"), ward.order()
     handoff, other = ward.only(urgent, "dispatch"), ward.only(routine, "dispatch")
     tuesday = MONDAY + timedelta(days=1)

@@ -100,7 +100,7 @@ def test_from_every_open_stage_somebody_can_go_on_and_it_has_a_clock(kind: str, 
         else:
             assert any(one.target and STAGES[kind, one.target].is_end for one in found), "nowhere is a dead end"
             # What is awaited is due when its answer is.
-            assert code == STOPPED or Rules().span(loop_kind, kind, code, ("routine",)).amount >= 0
+            assert code == STOPPED or Rules().spans(loop_kind, kind, code, ("routine",))[0].amount >= 0
 
 
 def test_no_action_is_ambiguous() -> None:

@@ -12,10 +12,10 @@ from records import access, clock
 from records.access import SYSTEM
 from records.errors import Forbidden, Incorrect, NotFound
 from records.json import loads
-from referrals import policies
+from referrals import policies, workflow
 from referrals.calendars import Span
 from referrals.deadlines import DEFAULTS
-from referrals.models import Policy
+from referrals.models import Handoff, Policy
 from tests.referrals.ward import MONDAY, Ward
 
 KEY = "*.dispatch.*.*"
@@ -149,3 +149,44 @@ def test_the_command_lists_sets_and_unsets(ward: Ward, capsys: pytest.CaptureFix
         call_command("policy", "unset", "practice", KEY)
     with pytest.raises(CommandError):
         call_command("policy", "list", "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("key", "span"),
+    [
+        ("test-order.review-report.*.*", Span(10, "days")),
+        ("test-order.review-report.*.urgent", Span(3, "days")),
+        ("*.review-report.*.*", Span(30, "days")),
+    ],
+)
+def test_no_wide_number_makes_a_critical_result_wait(ward: Ward, key: str, span: Span) -> None:
+    policies.set_clock(ward.boss, "practice", key, span)
+    loop, fulfil = ward.sent("test-order", priority="urgent")
+    ward.does(ward.clinic, fulfil, "result", report="DiagnosticReport/r", severity="critical")
+    review = ward.only(loop, "review-report")
+    assert review.due_at == MONDAY + timedelta(hours=24)
+
+
+def test_what_the_patient_is_told_today_is_told_today_whatever_else_an_organisation_has_set(ward: Ward) -> None:
+    today, today_too = ward.sent(), ward.sent()
+    ward.does(ward.clinic, today[1], "decline", reason="no-capacity", reason_text="Full.")
+    policies.set_clock(ward.boss, "practice", "*.notify-patient.*.*", Span(10, "days"))
+    ward.does(ward.clinic, today_too[1], "decline", reason="no-capacity", reason_text="Full.")
+    assert ward.only(today_too[0], "notify-patient").due_at == ward.only(today[0], "notify-patient").due_at
+
+
+def test_a_wide_number_that_is_sooner_counts_for_all_that_it_is_about(ward: Ward) -> None:
+    policies.set_clock(SYSTEM, "clinic", "referral.fulfil.in-triage.*", Span(1, "hours"))
+    _loop, fulfil = ward.sent(priority="urgent")
+    ward.does(ward.clinic, fulfil, "receive")
+    assert Handoff.objects.get(pk=fulfil.pk).due_at == MONDAY + timedelta(hours=1)
+
+
+@pytest.mark.parametrize("wanted", ["urgent", "routine"])
+def test_however_urgent_its_order_becomes_a_critical_result_is_due_no_later(ward: Ward, wanted: str) -> None:
+    policies.set_clock(ward.boss, "practice", "test-order.review-report.*.urgent", Span(3, "days"))
+    was = "routine" if wanted == "urgent" else "urgent"
+    loop, fulfil = ward.sent("test-order", priority=was)
+    ward.does(ward.clinic, fulfil, "result", report="DiagnosticReport/r", severity="critical")
+    workflow.revise(loop, {"priority": wanted}, ward.referrer)
+    assert ward.only(loop, "review-report").due_at == MONDAY + timedelta(hours=24)
