@@ -10,7 +10,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bench import oracle_tables as tables
-from bench.oracle_ends import ABORT, came_back, drop_proposals, end, is_back, is_unheard, to_be_asked, undecided, untell
+from bench.oracle_ends import (
+    ABORT,
+    came_back,
+    drop_proposals,
+    end,
+    is_back,
+    learn,
+    remember,
+    to_be_asked,
+    undecided,
+    untell,
+)
 from bench.oracle_lists import IN, NEVER, Case, House, Item, Lists, Told, home, rows, words
 
 __all__ = ["TABLE", "Case", "House", "Item", "Oracle"]
@@ -66,7 +77,7 @@ class Oracle(Lists):
 
     def happened(self, item: Item, action: str, at: datetime, told: Told) -> list[Item]:
         """Somebody did that to it at ``at``, and told this of it; gives what that opened."""
-        is_returning = action == "start-anyway"
+        is_returning, was = action == "start-anyway", item.stage
         told = {"reason": item.why_to_stop if is_returning else item.about, **told, "action": action}
         _sources, target, opens, closes = TABLE[item.case.kind, item.kind, action]
         case = self._current(item.case, is_known=is_returning)
@@ -92,10 +103,11 @@ class Oracle(Lists):
         opened = [self._open(ABORT, case, at, one, {"reason": reason}) for one, reason in why]
         opened += [one for word in wanted for one in self._open_each(word, case, at, item, told, sooner)]
         is_void = "right-result" in opens
-        if _learn(item, case, opened, told, is_void=is_void, is_end=is_end):
+        if learn(item, case, opened, told, is_void=is_void, is_end=is_end):
             opened += self._tell_again(case, at, item, "to-tell-today" if is_void else "notify-patient")
         elif is_void:
             untell(item, case, told)
+        remember(item, case, told, was, is_void=is_void)
         return opened
 
     def _tell_again(self, case: Case, at: datetime, item: Item, word: str) -> list[Item]:
@@ -246,33 +258,6 @@ class Oracle(Lists):
             new.by_death, new.before = bool(knows), case
             last.later = last = last.later or new
         return last
-
-
-def _learn(item: Item, case: Case, opened: list[Item], told: Told, *, is_void: bool, is_end: bool) -> bool:
-    """What was read and the patient knows from now on; gives whether who was told what has changed is to be told again."""
-    action, is_unread, has_outcome = (
-        told["action"],
-        bool(case.open("review-report")),
-        case.read and (case.knows == "heard" or is_unheard(case, told)),
-    )
-    is_new, is_dead = case is not item.case and len(case.items) == len(opened), case.knows == "died"
-    was_told = any(one.stage == "told" for one in case.items) or (
-        case.before is not None and case.before.knows == "heard"
-    )
-    was_told = item.case.knows == "heard" if case is not item.case else was_told
-    if is_end and not has_outcome:
-        case.why = (action == "accept-cancellation" and case.why) or told["reason"]
-    if is_end and action != "accept-cancellation" and not case.read:
-        case.by_death = told["reason"] == "patient-died"
-    case.read = not (is_unread or is_void) and (case.read or action == "acknowledge")
-    is_known, is_telling = action in ("tell", "not-reached") and not is_unread, bool(case.open("notify-patient"))
-    if not is_dead and (is_void or any(one.kind == "review-report" for one in opened)):
-        case.knows = case.why = ""  # the patient doesn't know of a new report yet
-    elif not is_dead and is_known:
-        case.knows = "heard" if action == "tell" else "otherwise"
-    elif not case.knows and is_end and not (has_outcome or is_telling) and told["reason"] in IN["KNOWN"]:
-        case.knows = "otherwise"
-    return was_told and (is_new or is_void) and not is_dead
 
 
 def _is_wanted(word: str, item: Item, case: Case, told: Told) -> bool:

@@ -46,6 +46,34 @@ def end(item: Item, case: Case, closes: list[str], told: Told, *, is_end: bool) 
     return sooner
 
 
+def learn(item: Item, case: Case, opened: list[Item], told: Told, *, is_void: bool, is_end: bool) -> bool:
+    """What was read and the patient knows from now on; gives whether who was told what has changed is to be told again."""
+    action, is_unread, has_outcome = (
+        told["action"],
+        bool(case.open("review-report")),
+        case.read and (case.knows == "heard" or is_unheard(case, told)),
+    )
+    is_new, is_dead = case is not item.case and len(case.items) == len(opened), case.knows == "died"
+    was_told = any(one.stage == "told" for one in case.items) or (
+        case.before is not None and case.before.knows == "heard"
+    )
+    was_told = item.case.knows == "heard" if case is not item.case else was_told
+    was_told = bool({report_of(item, told), ""} & case.heard) if is_void else was_told
+    if is_end and not has_outcome:
+        case.why = (action == "accept-cancellation" and case.why) or told["reason"]
+    if is_end and action != "accept-cancellation" and not case.read:
+        case.by_death = told["reason"] == "patient-died"
+    case.read = not (is_unread or is_void) and (case.read or action == "acknowledge")
+    is_known, is_telling = action in ("tell", "not-reached") and not is_unread, bool(case.open("notify-patient"))
+    if not is_dead and (is_void or any(one.kind == "review-report" for one in opened)):
+        case.knows = case.why = ""  # the patient doesn't know of a new report yet
+    elif not is_dead and is_known:
+        case.knows = "heard" if action == "tell" else "otherwise"
+    elif not case.knows and is_end and not (has_outcome or is_telling) and told["reason"] in IN["KNOWN"]:
+        case.knows = "otherwise"
+    return was_told and (is_new or is_void) and not is_dead
+
+
 def is_unheard(case: Case, told: Told) -> bool:
     """Whether the patient is still to hear what was read, although they know that the rest comes to nothing."""
     return case.read and not case.knows and told["reason"] not in IN["UNREACHABLE"]
@@ -71,12 +99,37 @@ def part(item: Item | None) -> Item | None:
     return item
 
 
+def report_of(item: Item, told: Told) -> str:
+    """The report that is read, or taken back."""
+    return str(item.about if item.kind == "review-report" else told.get("report", ""))
+
+
 def untell(item: Item, case: Case, told: Told) -> None:
-    """Nobody is told of what is void, unless something else was read too."""
-    void = item.about if item.kind == "review-report" else told.get("report", "")
-    known = [*item.case.items, *case.items]
-    read = [one for one in known if (one.kind, one.stage) == ("review-report", "acknowledged")]
-    if all(one is item or one.about == void for one in read):
+    """Nobody is told of what is void, unless something else was read that is still to be told."""
+    if not case.unheard - {report_of(item, told)}:
         for one in case.open("notify-patient"):
             if one.stage != "to-tell-today":
                 one.end()
+
+
+def remember(item: Item, case: Case, told: Told, was: str, *, is_void: bool) -> None:
+    """Which reports the patient has heard of from now on: whoever is told hears what was read, and what lies with its reader."""
+    report, first = report_of(item, told), case
+    while first.before is not None:
+        first = first.before
+    if told["action"] == "acknowledge":
+        case.unheard.add(report)
+    elif is_void:
+        case.heard.discard(report)
+        case.unheard.discard(report)
+    elif told["action"] == "tell" or told["reason"] == "told-by-performer":
+        case.heard |= case.unheard | {
+            one.about for one in _line(first) if one.kind == "review-report" and one.is_open
+        } - {""}
+        if was == "notify-patient":  # who was called about something else is still to be called
+            case.unheard.clear()
+
+
+def _line(case: Case) -> list[Item]:
+    """All that was to be done for a request, also after its first end."""
+    return [*case.items, *(_line(case.later) if case.later else [])]

@@ -41,7 +41,10 @@ class House(NamedTuple):
 
 @dataclass(eq=False)
 class Case:
-    """One care request of kind r, f, t, or u and d without one; what its patient ``knows`` it by; if ``read``."""
+    """One care request of kind r, f, t, or u and d without one; what its patient ``knows`` it by; if ``read``.
+
+    ``heard`` are the reports that the patient was told of, ``unheard`` those that were read since, in all that follows it.
+    """
 
     name: str
     kind: str
@@ -60,6 +63,8 @@ class Case:
     items: "list[Item]" = field(default_factory=list)
     later: "Case | None" = None
     before: "Case | None" = None
+    heard: set[str] = field(default_factory=set)
+    unheard: set[str] = field(default_factory=set)
 
     def open(self, *kinds: str, beside: "Item | None" = None) -> "list[Item]":
         """What is open, of these kinds if given, beside one of them."""
