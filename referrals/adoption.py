@@ -19,7 +19,7 @@ from records.errors import BatonError, Conflict, Forbidden, Incorrect, Issue, No
 from records.json import Resource
 from records.types import row_class
 from referrals import locking, sharing, workflow
-from referrals.intake.orders import order_of
+from referrals.intake.orders import is_of_no_kind, order_of
 from referrals.models import Adoptable, Loop
 from referrals.parties import current_patient, held
 from referrals.pathways import codes
@@ -28,6 +28,7 @@ from referrals.worklists.patients import display_names
 MAY = frozenset({"coordinator", "supervisor"})
 YOUNGER_THAN = timedelta(days=365)  # 12 months †
 MOST = 200
+OF_NO_KIND = Loop.Kind.REFERRAL
 State = Literal["waiting", "dismissed"]
 Place = tuple[datetime, str]
 
@@ -70,8 +71,11 @@ class Done:
 
 
 def offer(request: Resource, actor: Actor) -> bool:
-    """List an imported request, if it is an active order of ours; True when it is new on the list."""
-    order = order_of(request, actor)
+    """List an imported request, if it is an active order of ours; True when it is new on the list.
+
+    What a house of ours is asked for elsewhere, and is of no kind that we know, is listed as a referral.
+    """
+    order = order_of(request, actor, kind=OF_NO_KIND if is_of_no_kind(request, actor) else "")
     if order is None:
         return False
     _row, was_new = Adoptable.objects.get_or_create(
@@ -178,7 +182,7 @@ def _adopt(actor: Actor, row: Adoptable) -> str:
     loop = row.loop or Loop.objects.filter(request_id=row.request_id).first()
     if loop is None:
         request = held("ServiceRequest", row.request_id)
-        order = order_of(request, actor, placer=row.placer) if request else None
+        order = order_of(request, actor, placer=row.placer, kind=row.kind) if request else None
         if order is None:
             raise Incorrect(_("It is no active order any more."))
         loop = workflow.open_loop(replace(order, held_at=clock.now()), actor)

@@ -39,20 +39,32 @@ def placer_of(request: Resource, actor: Actor) -> str:
 
 def may_open(request: Resource) -> bool:
     """Whether a request is an order that is to be carried out, of a kind that we follow, whoever has placed it."""
-    return bool(kind_of(request)) and request.get("intent") in ORDERS and request.get("status") in OPENING
+    return bool(kind_of(request)) and _is_wanted(request)
 
 
-def order_of(request: Resource, actor: Actor, *, placer: str = "") -> Order | None:
+def is_of_no_kind(request: Resource, actor: Actor) -> bool:
+    """Whether somebody elsewhere asks an organisation of ours for something that is of no kind that we follow."""
+    organization, _service = performing(request)
+    is_asked = _is_wanted(request) and not kind_of(request) and access.is_tenant(organization)
+    return is_asked and not access.is_tenant(placer_of(request, actor))
+
+
+def _is_wanted(request: Resource) -> bool:
+    return request.get("intent") in ORDERS and request.get("status") in OPENING
+
+
+def order_of(request: Resource, actor: Actor, *, placer: str = "", kind: str = "") -> Order | None:
     """The order that a request stands for, or None when it opens no loop (PATHWAYS §1).
 
-    ``placer`` is the root Organization that was found to have placed it, when that was found out before.
+    ``placer`` is the root Organization that was found to have placed it, when that was found out before; ``kind`` is
+    what it is to be taken for where it is of none that we know.
     """
-    kind, placer = kind_of(request), placer or placer_of(request, actor)
+    kind, placer = kind_of(request) or kind, placer or placer_of(request, actor)
     organization, service = performing(request)
     performer = access.root(organization) if organization else ""
     is_ours = access.is_tenant(placer) or access.is_tenant(performer)
     type_, patient = local(request.get("subject"))
-    if not kind or not (is_ours and may_open(request)) or (type_ and type_ != "Patient"):
+    if not kind or not (is_ours and _is_wanted(request)) or (type_ and type_ != "Patient"):
         return None
     _refuse_unseen(patient, actor)
     zone = _zone(placer if access.is_tenant(placer) else performer)

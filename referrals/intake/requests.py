@@ -15,7 +15,7 @@ from records.errors import Forbidden, Incorrect, Issue
 from records.json import Resource
 from records.store import Written
 from referrals import adoption, locking, placing, sharing, workflow
-from referrals.intake.orders import order_of, placer_of, wanted
+from referrals.intake.orders import is_of_no_kind, order_of, placer_of, wanted
 from referrals.intake.steps import agreed_elsewhere
 from referrals.models import Event, Handoff, Loop
 from referrals.parties import held, local, same_patient
@@ -77,6 +77,8 @@ def record(
 def _open(request: Resource, actor: Actor) -> Loop | None:
     order = order_of(request, actor)
     if order is None:
+        if is_of_no_kind(request, actor):
+            adoption.offer(request, actor)
         return None
     replaced = _replaced(request, order)
     return (replaced and workflow.replace_request(replaced, order, actor)) or workflow.open_loop(order, actor)

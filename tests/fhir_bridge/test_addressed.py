@@ -9,6 +9,7 @@ from bench.fake_ehr import Answer, FakeEhr
 from fhir_bridge.inbound import applying, polling
 from fhir_bridge.models import Inbox, Link, Partner, Watermark
 from records import clock
+from referrals import adoption
 from referrals.models import Handoff, Loop
 from tests.fhir_bridge.story import HOSPITAL, MRN, PRACTICE, REGISTER, Story
 
@@ -16,7 +17,7 @@ FULFILL = {"coding": [{"system": "http://hl7.org/fhir/CodeSystem/task-code", "co
 CARDIOLOGY = {"coding": [{"system": "http://snomed.info/sct", "code": "3457005"}]}
 
 
-def ask(ehr: FakeEhr, story: Story, whom: dict[str, Any]) -> None:
+def ask(ehr: FakeEhr, story: Story, whom: dict[str, Any], what: dict[str, Any] = CARDIOLOGY) -> None:
     """The hospital orders cardiology for Ana, by a request and a Task."""
     for id_, name in (("us", PRACTICE), ("them", HOSPITAL), ("others", "clinic")):
         named = [{"system": REGISTER, "value": f"{name}-{story.run}"}]
@@ -24,7 +25,7 @@ def ask(ehr: FakeEhr, story: Story, whom: dict[str, Any]) -> None:
     ehr.put({"resourceType": "Patient", "id": "p1", "identifier": [{"system": MRN, "value": f"4711-{story.run}"}]})
     asked: dict[str, Any] = {"intent": "order", "requester": {"reference": "Organization/them"}}
     patient = {"reference": "Patient/p1"}
-    order = {"status": "active", "code": CARDIOLOGY, "subject": patient, "performer": [whom]}
+    order = {"status": "active", "code": what, "subject": patient, "performer": [whom]}
     ehr.put({"resourceType": "ServiceRequest", "id": "sr1", **asked, **order})
     task = {"status": "requested", "code": FULFILL, "focus": {"reference": "ServiceRequest/sr1"}, "for": patient}
     ehr.put({"resourceType": "Task", "id": "t1", **asked, **task, "owner": whom})
@@ -61,6 +62,20 @@ def test_the_first_order_that_is_addressed_to_us_is_opened(story: Story, hospita
     assert placer == HOSPITAL
     assert Link.objects.filter(type="Organization", remote_id="us", local_id=PRACTICE).exists()
     assert Link.objects.filter(type="Task", remote_id="t1").exists()
+
+
+def test_an_order_of_no_kind_that_we_know_is_listed_for_a_coordinator_to_adopt(
+    story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    ask(ehr, story, {"reference": "Organization/us"}, what={"text": "Meals at home"})
+    take(hospital)
+    later(hospital, ehr, minutes=5)
+
+    assert not opened()
+    [listed] = adoption.listed(story.nina, clock.now()).rows
+    assert (listed.title, listed.placer) == ("Meals at home", HOSPITAL)
+    [done] = adoption.adopt(story.nina, [listed.request])
+    assert (done.refused, opened()[0][:2]) == ("", (HOSPITAL, PRACTICE))
 
 
 def test_it_is_opened_where_we_are_named_by_an_identifier_alone(story: Story, hospital: Partner, ehr: FakeEhr) -> None:
