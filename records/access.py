@@ -221,6 +221,25 @@ WHERE part.partof IS NULL OR part.partof NOT LIKE 'Organization/_%%'
 """  # noqa: S608 (a table of ours)
 
 
+def lineage(organization: str) -> list[str]:
+    """The id of an Organization and those above it by ``partOf``, the nearest first; a circle is gone round once."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LINEAGE, [organization])
+        return [str(row[0]) for row in cursor.fetchall()]
+
+
+_LINEAGE = f"""
+WITH RECURSIVE above (id, step) AS (
+    SELECT %s::text COLLATE "C", 0
+    UNION ALL
+    SELECT substr(part.partof, 14) COLLATE "C", above.step + 1
+    FROM above JOIN "{TYPES["Organization"]._meta.db_table}" AS part ON part.id = above.id
+    WHERE part.partof LIKE 'Organization/_%%'
+) CYCLE id SET is_again USING path
+SELECT id FROM above WHERE NOT is_again ORDER BY step
+"""  # noqa: S608 (a table of ours)
+
+
 def is_tenant(organization: str) -> bool:
     """Whether an organisation (or the root of a department) works in this installation."""
     return bool(organization) and Tenant.objects.filter(organization=root(organization)).exists()

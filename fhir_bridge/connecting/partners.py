@@ -17,7 +17,7 @@ from fhir_bridge.connecting.client import Server
 from fhir_bridge.connecting.credentials import BY_TOKEN, Credentials, fixed, put
 from fhir_bridge.connecting.tokens import TokenSigner
 from fhir_bridge.models import Partner
-from records import clock
+from records import access, clock
 from records.access import Actor
 from records.errors import Conflict, Incorrect, NotFound
 from referrals.models import Owner
@@ -30,9 +30,10 @@ NO_CREDENTIALS = Credentials()
 
 
 def actor(partner: Partner) -> Actor:
-    """The partner as somebody who acts, by the name that people know its organisation by."""
+    """The partner as somebody who acts, by the name that people know its organisation by; a department for its house."""
     name = owner_for(Owner.Kind.ORGANISATION, partner.organization).name
-    return Actor(id=f"partner:{partner.pk}", kind="partner", display=name, organization=partner.organization)
+    house = access.root(partner.organization)
+    return Actor(id=f"partner:{partner.pk}", kind="partner", display=name, organization=house)
 
 
 def connect(partner: Partner) -> Server:

@@ -39,13 +39,14 @@ OF_NO_PATIENT = frozenset({"Organization", "Practitioner", "PractitionerRole", "
 class Disclosure:
     """What is about to be sent to whom: ``named`` are (type, id) of the resource and of all that it refers to.
 
-    ``people`` are those of a Consent's people who would get it (`fhir_bridge.sharing.recipients`).
+    ``organizations`` are the partner's and those above it (`access.lineage`).
+    ``people`` are those of a Consent's people and departments who would get it (`fhir_bridge.sharing.recipients`).
     """
 
     type: str
     body: Resource
     named: frozenset[tuple[str, str]]
-    organizations: frozenset[str]
+    organizations: tuple[str, ...]
     at: datetime
     people: frozenset[tuple[str, str]] = frozenset()
 
@@ -75,15 +76,15 @@ def check(link: Link, body: Resource, known: Consents) -> None:
     of_patient = known.get(subject(link, body))
     if not of_patient:
         return
-    disclosure, root = _disclosure(link, body), access.root(link.partner.organization)
+    disclosure = _disclosure(link, body)
     for key, text in of_patient:
-        _judge(f"Consent/{key}", json.loads(text), disclosure, root)
+        _judge(f"Consent/{key}", json.loads(text), disclosure)
 
 
-def _judge(name: str, consent: Resource, disclosure: Disclosure, root: str) -> None:
+def _judge(name: str, consent: Resource, disclosure: Disclosure) -> None:
     if rule_of(consent, disclosure) == "deny":
         raise Withheld(f"{name} of the patient denies it.")
-    people = recipients.people(consent, disclosure.type, disclosure.body, root)
+    people = recipients.people(consent, disclosure.type, disclosure.body, disclosure.organizations)
     if people and rule_of(consent, replace(disclosure, people=people)) == "deny":
         who = ", ".join(sorted(f"{type_}/{id_}" for type_, id_ in people))
         raise Withheld(f"{name} of the patient denies it to {who}, who would get it there.")
@@ -108,8 +109,8 @@ def _patient(link: Link) -> str:
 
 def _disclosure(link: Link, body: Resource) -> Disclosure:
     named = {(link.type, link.local_id), *references.targets(body, f"{settings.BATON_BASE_URL}/fhir")}
-    to = link.partner.organization
-    return Disclosure(link.type, body, frozenset(named), frozenset({to, access.root(to)}), clock.now())
+    organizations = tuple(access.lineage(link.partner.organization))
+    return Disclosure(link.type, body, frozenset(named), organizations, clock.now())
 
 
 def rule_of(consent: Resource, disclosure: Disclosure) -> Rule:
@@ -140,7 +141,7 @@ def _in_its_time(provision: Resource, disclosure: Disclosure) -> bool:
 
 
 def _to_them(provision: Resource, disclosure: Disclosure) -> bool:
-    """Its actors are the partner, or for a denial somebody there: a permission for one person is none for all."""
+    """Its actors are the partner, or for a denial a department or somebody there: a permission for one is none for all."""
     actors = provision.get("actor", [])
     named = {each for actor in actors for each in recipients.of_actor(actor)}
     is_theirs = any(type_ == "Organization" and id_ in disclosure.organizations for type_, id_ in named)

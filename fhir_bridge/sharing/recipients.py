@@ -1,10 +1,10 @@
-"""Which of the people whom a Consent names would get what is sent to a partner.
+"""Which of the people and departments that a Consent names would get what is sent to a partner.
 
 A partner is an organisation: whoever works there may read what it has. So a person counts who works there (an active
 PractitionerRole within the same root Organization), or to whom the resource itself is addressed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -45,13 +45,20 @@ def of_actor(actor: Resource) -> frozenset[Target]:
     return frozenset((type_, one.id) for type_ in NAMED for one in store.find_by_identifier(type_, system, value))
 
 
-def people(consent: Resource, type_: str, body: Resource, root: str) -> frozenset[Target]:
-    """Those of a Consent's people who work within the organisation ``root`` or are addressed by the resource."""
-    named = {each for each in actors(consent.get("provision")) if each[0] in PEOPLE}
-    if not named:
-        return frozenset()
+def people(consent: Resource, type_: str, body: Resource, house: Sequence[str]) -> frozenset[Target]:
+    """Those of a Consent's people who work within the partner's house or are addressed by the resource, and departments.
+
+    ``house``: the partner's organisation and those above it. What it has, its departments read.
+    """
+    named = actors(consent.get("provision"))
+    departments = {each for each in named if each[0] == "Organization" and house[0] in access.lineage(each[1])}
     addressed = set(references.targets([body.get(name) for name in ADDRESSED.get(type_, ())], *_bases()))
-    return frozenset(each for each in named if any(_is_there(role, root, addressed) for role in _roles(each)))
+    there = {
+        each
+        for each in named
+        if each[0] in PEOPLE and any(_is_there(role, house[-1], addressed) for role in _roles(each))
+    }
+    return frozenset(departments | there)
 
 
 def _actors(provision: Any) -> Iterator[Target]:

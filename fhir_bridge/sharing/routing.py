@@ -14,7 +14,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from fhir_bridge.models import Link, Partner
 from fhir_bridge.sharing import references
-from records import clock, json, store
+from records import access, clock, json, store
 from records.errors import Gone, NotFound
 from records.json import Resource
 from records.reactions import Change
@@ -93,13 +93,15 @@ def missing(partner: Partner, our_base: str) -> list[Link]:
 
     A partner is often connected after the first orders were sent to it on paper.
     """
-    theirs = Q(owner__key=partner.organization) | Q(owner__organization=partner.organization)
+    house = access.root(partner.organization)
+    theirs = Q(owner__key=partner.organization) | Q(owner__organization__in={partner.organization, house})
+    everybody = list(Partner.objects.order_by("pk"))
     waiting = Handoff.objects.filter(theirs, kind__in=SHARED_HANDOFFS, closed_at=None)
     linked = Link.objects.filter(type="Task", local_id__in=waiting.values("pk")).values("local_id")
     found: dict[tuple[str, str], Link] = {}
-    for handoff in waiting.exclude(pk__in=linked).select_related("loop").order_by("opened_at"):
+    for handoff in waiting.exclude(pk__in=linked).select_related("loop", "owner").order_by("opened_at"):
         task = store.get("Task", handoff.pk)
-        if _is_shared(task):
+        if _is_shared(task) and partner in _performing(handoff.owner, everybody)[:1]:
             organizations = (handoff.loop.placer, partner.organization)
             found |= {(each.type, each.local_id): each for each in _links(partner, task, organizations, our_base)}
     return list(found.values())
@@ -114,18 +116,21 @@ def _is_shared(body: Resource) -> bool:
 
 
 def _partners_of(handoff: Handoff, partners: Iterable[Partner]) -> list[Partner]:
-    """The partner that performs this handoff; one that asked us for it (a link of its origin) has it already."""
-    mine = [partner for partner in partners if _performs(partner, handoff.owner)]
-    has_it = (
-        set(Link.objects.filter(type="Task", local_id=handoff.pk).values_list("partner", flat=True)) if mine else set()
-    )
-    return [partner for partner in mine if partner.pk not in has_it][:1]
+    """The partner that performs this handoff; where one of those that could has it already, nobody is sent it."""
+    mine = _performing(handoff.owner, partners)
+    links = Link.objects.filter(type="Task", local_id=handoff.pk, partner__in=mine)
+    return mine[:1] if mine and not links.exists() else []
 
 
-def _performs(partner: Partner, owner: Owner) -> bool:
+def _performing(owner: Owner, partners: Iterable[Partner]) -> list[Partner]:
+    """The partners through which an owner can be reached, the nearest first: a department's own before the house's."""
     if owner.kind == Owner.Kind.PARTNER:
-        return str(partner.pk) == owner.key
-    return partner.organization in (owner.key, owner.organization)
+        return [partner for partner in partners if str(partner.pk) == owner.key]
+    is_department = owner.kind == Owner.Kind.ORGANISATION and owner.key != owner.organization
+    above = access.lineage(owner.key) if is_department else [owner.key]
+    steps = {organization: step for step, organization in enumerate(dict.fromkeys([*above, owner.organization]))}
+    reached = [partner for partner in partners if partner.organization in steps]
+    return sorted(reached, key=lambda partner: steps[partner.organization])
 
 
 def _links(partner: Partner, task: Resource, organizations: Sequence[str], our_base: str) -> Iterator[Link]:

@@ -237,7 +237,7 @@ def test_the_australian_withdrawal_holds_back_the_report_of_the_order_that_it_na
     order = ("ServiceRequest", "order-xray-1")
     report = {"resourceType": "DiagnosticReport", "id": "r"}
 
-    named = consents.Disclosure("DiagnosticReport", report, frozenset({order}), frozenset({HOSPITAL}), AT)
+    named = consents.Disclosure("DiagnosticReport", report, frozenset({order}), (HOSPITAL,), AT)
 
     assert consents.rule_of(withdrawal, named) == "deny"
 
@@ -325,4 +325,27 @@ def disclosure() -> consents.Disclosure:
         "category": [{"coding": [{"system": "s", "code": "cardio"}]}],
     }
     named = frozenset({("ServiceRequest", "r"), ("Condition", "c")})
-    return consents.Disclosure("ServiceRequest", body, named, frozenset({HOSPITAL}), AT)
+    return consents.Disclosure("ServiceRequest", body, named, (HOSPITAL,), AT)
+
+
+def test_who_denies_it_to_a_department_denies_it_to_the_house_whose_system_that_department_reads(
+    story: Story, hospital: Partner, ehr: FakeEhr, now: datetime
+) -> None:
+    keep(department("psychiatry", HOSPITAL))
+    keep(department("ward", "psychiatry"))
+    keep(department("unit", PRACTICE))
+    keep(consent(type="deny", actor=[to("Organization", "unit")]))
+    story.refer()
+    pushing.run_once(hospital)
+    assert "Task" in sent(ehr)
+
+    keep(consent(type="deny", actor=[to("Organization", "ward")]))
+    with clock.at(now + timedelta(minutes=1)):
+        story.refer()
+        pushing.run_once(hospital)
+    assert len(ehr.all("Task")) == 1
+    assert "held" in states().values()
+
+
+def department(id_: str, of: str) -> dict[str, Any]:
+    return {"resourceType": "Organization", "id": id_, "name": id_, "partOf": {"reference": f"Organization/{of}"}}
