@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -32,6 +32,12 @@ LONGEST_WAIT = 120.0
 POLLS = 10_000
 PIECE = 256 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# The files of an export, or the export itself, are not there any more; of the export a plain error is its end too
+# (429, 502, 503 and 504 say that it can't be asked now)
+EXPIRED = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+FAILED = EXPIRED | {HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.NOT_IMPLEMENTED}
+# What keeps one type from being read, and says nothing of the others
+HIDDEN = (errors.Forbidden, errors.NotFound, errors.Gone, errors.Unsupported, errors.Incorrect)
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
 
 Wait = Callable[[float], None]
@@ -40,14 +46,17 @@ Told = Callable[[str], None]
 
 def fetch(
     partner: Partner, folder: Path, *, origins: Iterable[str] = (), wait: Wait = time.sleep, tell: Told = lambda _: None
-) -> None:
-    """Put what the partner has into ``folder`` as NDJSON, one file or more per type. Raises what an exchange raises."""
+) -> dict[str, str]:
+    """Put what the partner has into ``folder`` as NDJSON, one file or more per type. Raises what an exchange raises.
+
+    Gives the types that the partner doesn't show, each with what it says; the others are there.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     server = partners.connect(partner)
     if partner.ways("Patient").load.way == Load.EXPORT:
         _export(server, folder, [wire.origin(each) for each in origins], wait, tell)
-    else:
-        _search(server, folder, tell)
+        return {}
+    return _search(server, folder, tell)
 
 
 def fetch_file(partner: Partner, url: str, folder: Path) -> Path:
@@ -59,13 +68,34 @@ def fetch_file(partner: Partner, url: str, folder: Path) -> Path:
 
 
 def _export(server: Server, folder: Path, origins: list[wire.Origin], wait: Wait, tell: Told) -> None:
-    manifest = _manifest(server, folder, wait, tell)
+    """What is there in whole is not asked for again; what is gone there is forgotten, to be asked for anew."""
+    whole = folder / ".whole"
+    if whole.exists():
+        return
+    try:
+        manifest = _manifest(server, folder, wait, tell)
+        _download_all(server, manifest, folder, origins, tell)
+    except errors.Gone:
+        _forget(folder)
+        raise
+    whole.touch()
+
+
+def _download_all(
+    server: Server, manifest: Mapping[str, Any], folder: Path, origins: list[wire.Origin], tell: Told
+) -> None:
     needs_token = manifest.get("requiresAccessToken") is True
     for number, each in enumerate(_files(manifest)):
         name = f"{each['type']}.{number:05}.ndjson"
         if not (folder / name).exists():
             tell(name)
             _download(server, each["url"], folder / name, origins, needs_token=needs_token)
+
+
+def _forget(folder: Path) -> None:
+    """Files of one export are none of another's: it may number them otherwise."""
+    for each in (folder / ".status", *folder.glob("*.ndjson")):
+        each.unlink(missing_ok=True)
 
 
 def _files(manifest: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -79,16 +109,31 @@ def _files(manifest: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _manifest(server: Server, folder: Path, wait: Wait, tell: Told) -> Mapping[str, Any]:
-    """What the export consists of; where it is asked for is kept, so that it is asked for once."""
+    """What the export consists of; where it is asked for is kept, so that it is asked for once, or once more if it is gone.
+
+    Raises `Gone` when this very export has failed.
+    """
     kept = folder / ".status"
-    if not kept.exists():
-        reply = server.exchange("GET", "$export", headers={"Prefer": "respond-async"})
-        location = reply.headers.get("Content-Location", "")
-        if reply.status != HTTPStatus.ACCEPTED or not location:
-            raise errors.Unavailable("The partner has not taken the export on.")
-        kept.write_text(location)
+    if kept.exists():
+        try:
+            return _awaited(server, kept.read_text(), wait, tell)
+        except errors.Gone:
+            _forget(folder)
+    kept.write_text(_kick_off(server))
+    return _awaited(server, kept.read_text(), wait, tell)
+
+
+def _kick_off(server: Server) -> str:
+    reply = server.exchange("GET", "$export", headers={"Prefer": "respond-async"})
+    location = reply.headers.get("Content-Location", "")
+    if reply.status != HTTPStatus.ACCEPTED or not location:
+        raise errors.Unavailable("The partner has not taken the export on.")
+    return location
+
+
+def _awaited(server: Server, location: str, wait: Wait, tell: Told) -> Mapping[str, Any]:
     for _poll in range(POLLS):
-        response, content = _state(server, kept.read_text())
+        response, content = _state(server, location)
         if response.status_code != HTTPStatus.ACCEPTED:
             manifest = wire.plain(content)
             if manifest is None:
@@ -121,7 +166,7 @@ def _state(server: Server, url: str) -> tuple[requests.Response, bytes]:
     limits = wire.Limits(server.time_outs, server.total_seconds, MAX_BYTES)
     headers = _headers(server, "application/json", with_credentials=True)
     response, content = wire.send(server.session, "GET", whole, None, headers, limits)
-    _refuse(response)
+    _refuse(response, FAILED)
     return response, content
 
 
@@ -143,26 +188,38 @@ def _headers(server: Server, accept: str, *, with_credentials: bool) -> dict[str
     return {"Accept": accept, **({"Authorization": authorization} if authorization else {})}
 
 
-def _refuse(response: requests.Response) -> None:
+def _refuse(response: requests.Response, gone: Collection[int] = EXPIRED) -> None:
+    if response.status_code in gone:
+        raise errors.Gone(f"The partner has given its export up (it answered {response.status_code}): begin anew.")
     if response.status_code not in {HTTPStatus.OK, HTTPStatus.ACCEPTED}:
         raise errors.Unavailable(f"The partner answered {response.status_code}.")
 
 
-def _search(server: Server, folder: Path, tell: Told) -> None:
-    """Every type by its changes since ever; a type that is there in whole is not read again."""
-    upper = clock.now() + timedelta(days=1)
+def _search(server: Server, folder: Path, tell: Told) -> dict[str, str]:
+    """Every type by its changes since ever; a type that is there in whole is not read again. Gives those that are not shown."""
+    hidden: dict[str, errors.BatonError] = {}
     for type_ in dict.fromkeys(TYPES):
         target = folder / f"{type_}.ndjson"
         if target.exists():
             continue
         tell(type_)
-        half = target.with_suffix(".half")
-        with half.open("w", encoding="utf-8") as file:
-            for stretch in windows.read(server, windows.Window(type_, _EPOCH, upper)):
-                file.writelines(f"{dumps(each)}\n" for each in stretch.resources)
-                # cut off, so that what can't be read there is refused by its name and not taken for all there is
-                file.writelines(f"{dumps(each)[:-1]}\n" for each in stretch.unreadable)
-        half.rename(target)
+        try:
+            _search_type(server, type_, target)
+        except HIDDEN as error:
+            hidden[type_] = error
+    if len(hidden) == len(set(TYPES)):
+        raise next(iter(hidden.values()))
+    return {type_: str(error.message) for type_, error in hidden.items()}
+
+
+def _search_type(server: Server, type_: str, target: Path) -> None:
+    half, upper = target.with_suffix(".half"), clock.now() + timedelta(days=1)
+    with half.open("w", encoding="utf-8") as file:
+        for stretch in windows.read(server, windows.Window(type_, _EPOCH, upper)):
+            file.writelines(f"{dumps(each)}\n" for each in stretch.resources)
+            # cut off, so that what can't be read there is refused by its name and not taken for all there is
+            file.writelines(f"{dumps(each)[:-1]}\n" for each in stretch.unreadable)
+    half.rename(target)
 
 
 def folder_of(base: Path, partner: Partner, source: str) -> Path:

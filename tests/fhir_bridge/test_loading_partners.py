@@ -9,7 +9,7 @@ import pytest
 from bench.fake_ehr import Answer, FakeEhr, Request
 from fhir_bridge.loading import fetching
 from fhir_bridge.models import Inbox, Link, Partner, Refusal
-from records.errors import Forbidden
+from records.errors import BatonError, Forbidden, Unavailable
 from tests.fhir_bridge.story import HOSPITAL
 from tests.fhir_bridge.test_loading import SEED, order, run
 
@@ -52,6 +52,45 @@ def test_an_export_is_asked_for_waited_for_and_fetched(exporting: Partner, ehr: 
     assert [path.name for path in sorted((tmp_path / "x").glob("*.ndjson"))] == ["Patient.00000.ndjson"]
     kick_offs = [request for request in ehr.requests if request.path == "$export"]
     assert [request.headers["prefer"] for request in kick_offs] == ["respond-async"]
+
+
+@pytest.mark.parametrize("status", [404, 410, 500])
+def test_an_export_that_has_expired_or_failed_is_begun_anew(
+    status: int, exporting: Partner, ehr: FakeEhr, tmp_path: Path
+) -> None:
+    folder, files = tmp_path / "x", {f"{ehr.base_url}/files/1": json.dumps(SEED) + "\n"}
+    gone = Answer(status)
+    with ehr.faulty(export(ehr, files)):
+        with ehr.refusing(gone, "GET", "files/1"), pytest.raises(BatonError):
+            fetching.fetch(exporting, folder, wait=lambda _s: None)
+        (folder / ".status").write_text(f"{ehr.base_url}/status/0")
+        (folder / "Patient.00007.ndjson").touch()
+        with ehr.refusing(gone, "GET", "status/0"):
+            fetching.fetch(exporting, folder, wait=lambda _s: None)
+    assert [path.name for path in folder.glob("*.ndjson")] == ["Patient.00000.ndjson"]
+    assert [request.path for request in ehr.requests].count("$export") == 2
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_export_that_can_not_be_asked_for_now_is_asked_for_again(
+    status: int, exporting: Partner, ehr: FakeEhr, tmp_path: Path
+) -> None:
+    files = {f"{ehr.base_url}/files/1": json.dumps(SEED) + "\n"}
+    with ehr.faulty(export(ehr, files)):
+        with ehr.refusing(Answer(status), "GET", "status/1"), pytest.raises(Unavailable):
+            fetching.fetch(exporting, tmp_path / "x", wait=lambda _s: None)
+        fetching.fetch(exporting, tmp_path / "x", wait=lambda _s: None)
+    assert [request.path for request in ehr.requests].count("$export") == 1
+
+
+def test_a_type_that_is_not_shown_keeps_no_other_from_coming(hospital: Partner, ehr: FakeEhr) -> None:
+    hospital.chosen = {"load": "search"}
+    hospital.save()
+    ehr.put(SEED)
+    with ehr.refusing(Answer(403), "GET", "Practitioner"):
+        done = run(hospital.base_url, "--partner", "Hospital")
+    assert set(done["not_shown"]) == {"Practitioner", "PractitionerRole"}
+    assert Link.objects.filter(type="Patient", remote_id=SEED["id"]).exists()
 
 
 def test_a_file_on_a_server_that_nobody_named_is_not_fetched(exporting: Partner, ehr: FakeEhr, tmp_path: Path) -> None:

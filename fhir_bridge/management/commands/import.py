@@ -3,7 +3,7 @@
 import json
 import shutil
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +59,11 @@ class Command(BaseCommand):
             TimeRemainingColumn(),
             console=Console(file=self.stderr),  # type: ignore[arg-type]
         ) as progress:
-            source, folder = options["source"], None
+            source, folder, hidden = options["source"], None, dict[str, str]()
             if "://" in source:
                 if partner is None:
                     raise CommandError(_("A URL can only be imported from a partner."))
-                folder = self._fetch(partner, source, options["allow_origin"], progress)
+                folder, hidden = self._fetch(partner, source, options["allow_origin"], progress)
             found = sources.parts(str(folder or source))
             done = loader.load(
                 source if folder else str(Path(source).resolve()),
@@ -74,28 +74,33 @@ class Command(BaseCommand):
             )
         if folder:
             shutil.rmtree(folder)
-        self._say(done, as_json=options["json"])
+        self._say(done, hidden, as_json=options["json"])
 
-    def _fetch(self, partner: Partner, source: str, origins: Sequence[str], progress: Progress) -> Path:
+    def _fetch(
+        self, partner: Partner, source: str, origins: Sequence[str], progress: Progress
+    ) -> tuple[Path, dict[str, str]]:
+        """Where it is now, and what the partner doesn't show (`fetching.fetch`)."""
         folder = fetching.folder_of(settings.BATON_DATA, partner, source)
         bar = progress.add_task(_("Fetching"), total=None)
         if source.rstrip("/").removesuffix("/$export") == partner.base_url:
             tell = lambda words: progress.update(bar, description=_("Fetching %(what)s") % {"what": words})  # noqa: E731
-            fetching.fetch(partner, folder, origins=origins, tell=tell)
-        else:
-            fetching.fetch_file(partner, source, folder)
-        return folder
+            return folder, fetching.fetch(partner, folder, origins=origins, tell=tell)
+        fetching.fetch_file(partner, source, folder)
+        return folder, {}
 
-    def _say(self, done: Load, *, as_json: bool) -> None:
+    def _say(self, done: Load, hidden: Mapping[str, str], *, as_json: bool) -> None:
         refused: dict[str, int] = {}
         for category, text in done.refusals.values_list("error_category", "error_text"):
             words = f"{category}: {text}"
             refused[words] = refused.get(words, 0) + 1
         if as_json:
-            self.stdout.write(json.dumps({"load": done.pk, **done.counts, "reasons": refused}))
+            self.stdout.write(json.dumps({"load": done.pk, **done.counts, "reasons": refused, "not_shown": hidden}))
             return
         for name, number in sorted(done.counts.items()):
             self.stdout.write(f"  {name}: {number}")
+        for type_, words in hidden.items():
+            told = _("The partner shows no %(type)s: %(words)s") % {"type": type_, "words": words}
+            self.stdout.write(self.style.WARNING(f"  {told}"))
         for words, number in sorted(refused.items(), key=lambda each: -each[1])[:20]:
             self.stdout.write(self.style.WARNING(f"  {number} × {words}"))
 
