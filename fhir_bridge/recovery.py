@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from fhir_bridge import status
@@ -20,8 +20,9 @@ from fhir_bridge.outbound.comparing import Comparison
 from fhir_bridge.pending import mending, wakeups
 from records import access, audit, clock, store
 from records.access import SYSTEM, Actor
-from records.errors import Incorrect, NotFound, Stale
-from referrals import intake
+from records.deadlocks import tried_again
+from records.errors import Conflict, Incorrect, NotFound, Stale
+from referrals import intake, locking
 from referrals.models import Event
 from referrals.pathways.reasons import codes
 
@@ -32,6 +33,7 @@ MENDING = frozenset({"mend", "discard"})
 RETRIED_LINKS = (*status.TROUBLED, Link.State.UNKNOWN, Link.State.WANTED)
 RETRIED_ITEMS = (Inbox.State.QUARANTINED, Inbox.State.WAITING)
 SIDES = ("ours", "theirs")
+LONGEST_NUMBER = 18  # digits that PostgreSQL's bigint has room for
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,14 @@ def show(key: str, actor: Actor) -> Shown:
 
 
 @transaction.atomic
-def retry(key: str, actor: Actor) -> None:
-    """Try one thing again now. Its handoff ends when that succeeds."""
+def retry(key: str, actor: Actor) -> int:
+    """Try one thing again now, give 1; 0 for what is not to be tried. Its handoff ends when that succeeds."""
     item = _find(key, actor)
+    if item.state not in {*RETRIED_LINKS, *RETRIED_ITEMS}:
+        return 0
     _retry([item])
     _audit([item], actor, "retry")
+    return 1
 
 
 @transaction.atomic
@@ -138,12 +143,19 @@ def recreate(key: str, actor: Actor) -> None:
     _audit([link], actor, "recreate")
 
 
+@tried_again
 @transaction.atomic
 def discard(key: str, actor: Actor, *, reason: str, text: str = "") -> None:
-    """Give up on one thing, with a code of the reasons for *discard* and words; its handoff ends with them."""
+    """Give up on one thing, with a code of the reasons for *discard* and words; its handoff ends with them.
+
+    Raises `Conflict` for what gives nobody any trouble: it is exchanged, or still on its way.
+    """
+    _hold_loop_of(key)
     item = _find(key, actor)
     if reason not in dict(codes("discard")):
         raise Incorrect(_("Say why this is given up."))
+    if not (item.mend_loop or _is_trouble(item)):
+        raise Conflict(_("There is nothing to give up here: it was exchanged, or is on its way."))
     _give_up(item)
     mending.discarded(item, actor, reason, text)
     _audit([item], actor, "discard", {"reason": reason})
@@ -168,14 +180,29 @@ def follow(events: Sequence[Event]) -> None:
             _give_up(item)
 
 
+def _hold_loop_of(key: str) -> None:
+    """Lock the loop of its mend-exchange, which comes before the item for everybody (docs/decisions/0124)."""
+    item = _rows(key).first()
+    if item is not None and item.mend_loop:
+        locking.loops([item.mend_loop])
+
+
+def _is_trouble(item: Item) -> bool:
+    troubled = status.trouble_of_links() if isinstance(item, Link) else status.trouble_of_items()
+    return type(item)._default_manager.filter(troubled, pk=item.pk).exists()  # noqa: SLF001
+
+
+def _rows(key: str) -> QuerySet[Item]:
+    """The item of that key; nothing for what is none."""
+    kind, _slash, number = key.partition("/")
+    rows = mending.ABOUT.get(kind, Link)._default_manager.all()  # noqa: SLF001
+    is_key = kind in mending.ABOUT and number.isascii() and number.isdigit() and len(number) <= LONGEST_NUMBER
+    return rows.filter(pk=number) if is_key else rows.none()
+
+
 def _find(key: str, actor: Actor) -> Item:
     """The item, locked; `NotFound` for none, and for one whose steward the actor isn't."""
-    kind, _slash, number = key.partition("/")
-    model = mending.ABOUT.get(kind)
-    found: Item | None = None
-    if model is not None and number.isascii() and number.isdigit():
-        rows = model._default_manager.select_for_update(of=("self",))  # noqa: SLF001
-        found = rows.filter(pk=number).select_related("partner__steward_pool").first()
+    found = _rows(key).select_for_update(of=("self",)).select_related("partner__steward_pool").first()
     if found is None or not may(actor, found.partner.steward_pool.organization):
         raise NotFound(_("There is no such item in the exchange."))
     return found

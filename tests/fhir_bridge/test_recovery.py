@@ -17,7 +17,7 @@ from fhir_bridge.outbound import pushing
 from fhir_bridge.pending import inbox
 from records import clock, store
 from records.access import SYSTEM
-from records.errors import Incorrect, NotFound, Stale
+from records.errors import Conflict, Incorrect, NotFound, Stale
 from records.types import row_class
 from referrals import workflow
 from referrals.models import Handoff
@@ -252,6 +252,8 @@ def test_the_command_lists_shows_retries_and_discards(story: Story, hospital: Pa
     [
         (("retry",), "Name an item, a filter, or --all."),
         (("retry", "Link/0"), "There is no such item in the exchange."),
+        (("retry", "Link/99999999999999999999999"), "There is no such item in the exchange."),
+        (("list", "--limit", "-1"), "Error: argument --limit: “-1” is no number of things."),
         (("discard", "Link/0", "--reason", "x", "--by", "nobody"), "There is no user “nobody”."),
     ],
 )
@@ -260,3 +262,34 @@ def test_the_command_says_what_is_wrong_in_one_line(args: tuple[str, ...], said:
     with pytest.raises(CommandError) as caught:
         command(*args)
     assert str(caught.value) == said
+
+
+def test_what_gives_no_trouble_is_neither_tried_again_nor_given_up(
+    story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    stuck(story, hospital, ehr)
+    done, waits = Link.objects.get(type="Patient"), Link.objects.get(type="Task")
+    assert (done.state, waits.state) == (Link.State.CLEAN, Link.State.WANTED)
+    for link in (done, waits):
+        with pytest.raises(Conflict):
+            operations.discard(f"Link/{link.pk}", story.nina, reason="not-worth-sending")
+    assert operations.retry(f"Link/{done.pk}", story.nina) == 0
+
+    operations.discard(key("ServiceRequest"), story.nina, reason="not-worth-sending")
+    assert command("retry", key("ServiceRequest"), "--json") == {"retried": 0}
+    assert {link.state for link in (done, waits)} == set(
+        Link.objects.filter(pk__in=[done.pk, waits.pk]).values_list("state", flat=True)
+    )
+
+
+def test_one_type_that_can_not_be_read_keeps_sync_from_nothing_else(
+    story: Story, handoff: Handoff, hospital: Partner, ehr: FakeEhr
+) -> None:
+    ehr.put(ehr.all("Task")[0] | {"status": "accepted"})
+    said = StringIO()
+    with ehr.refusing(Answer(500), "GET", "Appointment"), pytest.raises(CommandError):
+        call_command("sync", "--once", "--partner", "Hospital", "--json", stdout=said, stderr=StringIO())
+    told = json.loads(said.getvalue())
+    assert (told["new"], told["applied"]) == (1, {"applied": 1})
+    assert told["error"]
+    assert Handoff.objects.get(pk=handoff.pk).stage == "awaiting-booking"

@@ -1,7 +1,7 @@
 """``manage.py deadletters``: what could not be exchanged, and what a person does about it."""
 
 import json
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from dataclasses import asdict
 from typing import Any
 
@@ -36,7 +36,7 @@ class Command(BaseCommand):
             for name in FILTERS:
                 each.add_argument(f"--{name}", default="")
         retry.add_argument("--all", action="store_true", help=_("all, without any filter"))
-        listing.add_argument("--limit", type=int, default=status.DEFAULT_LIMIT)
+        listing.add_argument("--limit", type=_number, default=status.DEFAULT_LIMIT)
         discard.add_argument("--reason", required=True, help=_("a code of the reasons for giving up"))
         discard.add_argument("--text", default="", help=_("in words"))
         discard.add_argument("--by", required=True, help=_("user name of the person who has decided it"))
@@ -81,9 +81,8 @@ class Command(BaseCommand):
         actor, chosen = _actor(options["by"]), _filter(options)
         if not options["key"] and not options["all"] and not chosen.told():
             raise CommandError(_("Name an item, a filter, or --all."))
-        if options["key"]:
-            operations.retry(options["key"], actor)
-        number = 1 if options["key"] else operations.retry_all(chosen, actor)
+        key = options["key"]
+        number = operations.retry(key, actor) if key else operations.retry_all(chosen, actor)
         if options["json"]:
             self._print({"retried": number})
         else:
@@ -99,6 +98,13 @@ class Command(BaseCommand):
 
     def _print(self, value: Any) -> None:
         self.stdout.write(json.dumps(value, default=str, ensure_ascii=False, indent=2))
+
+
+def _number(text: str) -> int:
+    """How many; `ArgumentTypeError` for what is no number of things."""
+    if not (text.isascii() and text.isdigit()):
+        raise ArgumentTypeError(_("“%(text)s” is no number of things.") % {"text": text})
+    return int(text)
 
 
 def _filter(options: dict[str, Any]) -> status.Filter:
