@@ -153,5 +153,5 @@ class Shelf:
 def tokens(body: Body) -> set[str]:
     """The identifiers of a resource, each as ``system|value``."""
     return {
-        f"{each.get('system')}|{each.get('value')}" for each in body.get("identifier", []) if isinstance(each, dict)
+        f"{each.get('system')}|{each.get('value')}" for each in body.get("identifier") or () if isinstance(each, dict)
     }

@@ -108,8 +108,8 @@ def shared(theirs: Resource, ours: Resource) -> Resource:
     """
     base = dict(theirs)
     for element in UNION & theirs.keys():
-        held = {_canonical(item) for item in ours.get(element, [])}
-        base[element] = [item for item in theirs[element] if _canonical(item) in held]
+        held = {_canonical(item) for item in ours.get(element) or ()}
+        base[element] = [item for item in theirs[element] or () if _canonical(item) in held]
     return base
 
 

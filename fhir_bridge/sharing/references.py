@@ -10,6 +10,7 @@ not linked                             logical, by our        absolute, of the p
 an attachment's ``Binary/id``          its content (`sending`)  our ``Binary/id``, or absolute
 ``#contained``, ``urn:``, other host   as it is               as it is
 no ``reference``, ``identifier`` only  as it is               ours, if the identifier is one of ours
+an element that is ``null``            left out               left out: JSON for FHIR knows none (R4 §2.6.2)
 =====================================  =====================  ========================================
 
 FHIR R4 §2.3.0, https://hl7.org/fhir/R4/references.html.
@@ -169,7 +170,7 @@ def _dicts(value: Any) -> Iterator[Resource]:
 
 def _map(value: Any, translate: Callable[[Resource], Resource]) -> Any:
     if isinstance(value, dict):
-        inner = {key: _map(child, translate) for key, child in value.items()}
+        inner = {key: _map(child, translate) for key, child in value.items() if child is not None}
         return translate(inner) if _is_reference(inner) else inner
     if isinstance(value, list):
         return [_map(child, translate) for child in value]
