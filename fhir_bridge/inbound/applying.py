@@ -22,7 +22,7 @@ from fhir_bridge.connecting import partners
 from fhir_bridge.connecting.client import Server
 from fhir_bridge.connecting.retries import AWAY, MERGE_TRIES, Unreadable, Waiting
 from fhir_bridge.inbound import names, results, together
-from fhir_bridge.inbound.items import OPEN, TAKEN, batches, close, let_pass, lock, set_aside
+from fhir_bridge.inbound.items import OPEN, TAKEN, batches, close, is_late, let_pass, lock, set_aside
 from fhir_bridge.inbound.recognising import origin, own_id, recognise
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import comparing, conflicts
@@ -147,7 +147,7 @@ class _Application:
             return ""
         lock(self.partner, {(item.type, item.remote_id), *results.listed(self.partner, body)})
         link = self._link(item, body)
-        if link is not None and _is_late(link, row):
+        if link is not None and is_late(link, row):
             mending.mended(row)
             return close([row], Inbox.State.DISCARDED, "It came after a newer version.")
         translated = self._in_core(self._translated(body), link)
@@ -298,15 +298,6 @@ class _Application:
         audience = [self.partner.tenant] if self.partner.tenant else []
         sender = partners.actor(self.partner)
         return intake.receive(ours, sender, if_match=if_match, audience=audience).written.version
-
-
-def _is_late(link: Link, row: Inbox) -> bool:
-    """Whether a newer version has been applied already, or was written by us (law 7).
-
-    What we wrote since would else be missing in theirs, and so look as if they had taken it away.
-    """
-    known = [at for at in (link.applied_last_updated, link.remote_last_updated) if at is not None]
-    return row.last_updated is not None and any(row.last_updated < at for at in known)
 
 
 def _needs_its_request(link: Link | None, translated: Resource, partner: Partner) -> None:

@@ -7,7 +7,7 @@ from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import F, QuerySet
 
 from fhir_bridge.connecting.retries import AWAY, Unreadable, Waiting
-from fhir_bridge.models import Inbox, Partner
+from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound.sending import DIRECTORY
 from fhir_bridge.pending import mending
 from records import clock, errors
@@ -93,6 +93,25 @@ def lock(partner: Partner, resources: Iterable[tuple[str, str]]) -> None:
 
 def _number(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
+
+
+def is_late(link: Link, row: Inbox) -> bool:
+    """Whether a newer version has been applied already, or was written by us (law 7).
+
+    What we wrote since would else be missing in theirs, and so look as if they had taken it away. Of two versions of one
+    instant, from a server that counts whole seconds, its own number tells the newer where it is one.
+    """
+    known = [at for at in (link.applied_last_updated, link.remote_last_updated) if at is not None]
+    if row.last_updated is None or not known:
+        return False
+    return row.last_updated < max(known) or (
+        row.last_updated == link.remote_last_updated and _is_before(row.version_id, link.remote_version)
+    )
+
+
+def _is_before(version: str, other: str) -> bool:
+    numbers = [int(each) for each in (version, other) if each.isascii() and each.isdigit()]
+    return len(numbers) == len((version, other)) and numbers[0] < numbers[1]
 
 
 def close(rows: Iterable[Inbox], state: Inbox.State, why: str = "") -> str:

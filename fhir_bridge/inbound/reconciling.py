@@ -206,7 +206,7 @@ def _compare(
         with _one(taken, link, counts, []):
             rewinding.confirm(taken.partner, server, link)
             found[_key(link)] = theirs
-    counts["changed"] += inbox.put(taken.partner, fresh(taken.partner, list(found.values())))
+    counts["changed"] += inbox.put_current(taken.partner, fresh(taken.partner, list(found.values())))
 
 
 def _lose(server: Server, taken: Reconciliation, link: Link, error: errors.BatonError) -> None:

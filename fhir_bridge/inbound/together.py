@@ -155,9 +155,7 @@ def _fits(item: _Item, known: Targets) -> bool:
         return False
     link = known.get(item.key)
     if link is not None:
-        before = (link.applied_last_updated, link.remote_last_updated)
-        at = item.row.last_updated
-        is_next = at is not None and all(each is None or each <= at for each in before)
+        is_next = item.row.last_updated is not None and not items.is_late(link, item.row)
         if not (is_next and link.follows and link.state == Link.State.CLEAN):
             return False
         item.link = link

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.functions import Coalesce, Least
 
 from fhir_bridge.connecting.retries import Unreadable
@@ -35,6 +36,21 @@ def put(partner: Partner, resources: Iterable[Resource]) -> int:
     if rows:
         statements.insert_rows(Inbox, list(rows.values()), "ON CONFLICT DO NOTHING")
     return len(rows)
+
+
+def put_current(partner: Partner, resources: Iterable[Resource]) -> int:
+    """Store what the partner has now, as it differs from what we hold; give how many versions are to be applied.
+
+    One that was applied before is applied once more: an older one of the same instant was applied after it.
+    """
+    found = list(resources)
+    applied = Inbox.objects.filter(partner=partner, state=Inbox.State.APPLIED)
+    again = Q(pk__in=[])
+    for each in found:
+        named = Q(type=each["resourceType"], remote_id=id_of(each), version_id=key_of(each))
+        again |= named & Q(content_hash=content_hash(each))
+    reopened = applied.filter(again).update(state=Inbox.State.PENDING, settled_at=None) if found else 0
+    return reopened + put(partner, found)
 
 
 @transaction.atomic
