@@ -19,13 +19,14 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import HTTPError, NewConnectionError
 
 from fhir_bridge.connecting.addresses import is_odd
 from fhir_bridge.connecting.retries import LONGEST_RETRY_AFTER_SECONDS, Unreachable, Unreadable
 from records import clock, errors
 
 CONNECT_SECONDS = 5.0
+PIECE_BYTES = 64 * 1024
 SMALL_BYTES = 64 * 1024
 SMALL_SECONDS = 15.0
 
@@ -143,7 +144,7 @@ def send(
         raise Unreachable(f"{who} can't be reached.") from error
     except requests.ConnectionError as error:
         raise _lost(error, who) from error
-    except (requests.RequestException, OSError) as error:
+    except (requests.RequestException, HTTPError, OSError) as error:
         raise errors.Unavailable(f"{who}'s answer was lost.") from error
 
 
@@ -179,7 +180,9 @@ def _lost(error: requests.ConnectionError, who: str) -> errors.Unavailable:
 def _content(response: requests.Response, deadline: float, limit: int, who: str) -> bytes:
     """The body, decoded; stops at the limit and at the deadline, so that a slow drip or a bomb costs little."""
     pieces, size = [], 0
-    for piece in response.iter_content(65_536):
+    while piece := response.raw.read1(
+        PIECE_BYTES, decode_content=True
+    ):  # what is there, and never waits for a whole one
         pieces.append(piece)
         size += len(piece)
         if size > limit:

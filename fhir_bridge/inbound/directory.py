@@ -58,10 +58,14 @@ def _history(server: Server, window: windows.Window) -> Resource:
 def _pages(server: Server, page: Resource) -> Iterator[Resource]:
     """The newest changes come first, so what happens meanwhile repeats lines and hides none."""
     yield page
+    asked = set[str]()
     for _page in range(MAX_PAGES):
         url = next_link(page)
         if not url:
             return
+        if url in asked:
+            break
+        asked.add(url)
         page = server.exchange("GET", url).resource or {}
         yield page
     raise errors.Unavailable("The partner's pages have no end.")

@@ -274,3 +274,30 @@ def serving(content: bytes, encoding: str) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def dripping(head: bytes) -> Iterator[str]:
+    """A server that answers with these bytes, and then keeps the line open until the client ends it."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            line, _address = listening.accept()
+            with line:
+                line.recv(65_536)
+                line.sendall(head)
+                line.recv(1)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        thread.join()
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 3000\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"])
+def test_an_answer_that_drips_ends_at_the_deadline_and_not_with_its_next_bytes(framing: str) -> None:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\n{framing}"
+    with dripping(head.encode()) as url:
+        slow = Server(url, total_seconds=0.0)
+        with pytest.raises(errors.Unavailable, match="took too long"):
+            slow.read("Task", "1")

@@ -9,6 +9,7 @@ from bench.fake_ehr import Answer, FakeEhr, Request
 from fhir_bridge.inbound import applying, polling, reconciling
 from fhir_bridge.models import Link, Partner, Watermark
 from records import clock, store
+from records.errors import Unavailable
 from tests.fhir_bridge.story import HOSPITAL, NPI, REGISTER, Story
 
 Sync = Callable[[], dict[str, int]]
@@ -119,3 +120,16 @@ def test_of_a_partner_that_is_no_directory_nobody_is_taken(hospital: Partner, eh
     clinic(ehr)
     polling.poll(hospital)
     assert applying.apply_pending(hospital) == {}
+
+
+def test_a_history_whose_next_page_is_itself_is_not_read_for_ever(sync: Sync, hospital: Partner, ehr: FakeEhr) -> None:
+    def circle(request: Request, honest: Answer) -> Answer:
+        if not request.path.endswith("/_history"):
+            return honest
+        link = {"relation": "next", "url": f"{ehr.base_url}/{request.path}?page=2"}
+        return Answer(200, {"resourceType": "Bundle", "type": "history", "link": [link]})
+
+    with ehr.faulty(circle), pytest.raises(Unavailable):
+        sync()
+    asked = [request.path for request in ehr.requests if request.path == "Practitioner/_history"]
+    assert len(asked) == len(("the first page", "the second"))
