@@ -15,7 +15,7 @@ from records.json import Resource
 
 def read_anew(partner: Partner, server: Server, item: Inbox) -> str:
     """Read it, take in what concerns us, and close the name; give the item's state. What waits for it goes on waiting."""
-    found, ours, told = list[Resource](), frozenset[str](), "It can be read now."
+    found, ours, told = list[Resource](), frozenset[tuple[str, str]](), "It can be read now."
     try:
         found.append(server.read(item.type, item.remote_id).resource or {})
         rewinding.look(partner, server, found)

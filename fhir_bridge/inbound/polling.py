@@ -6,7 +6,7 @@ moves the mark with each page that is stored (`fhir_bridge.inbound.watermarks`).
 `fhir_bridge.inbound.reconciling` reads by id, which finds deletions, and changes that a poll can't show.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -156,7 +156,7 @@ def _stretches(
 
 
 @transaction.atomic
-def _store(partner: Partner, mark: Watermark, stretch: windows.Stretch, ours: frozenset[str]) -> int:
+def _store(partner: Partner, mark: Watermark, stretch: windows.Stretch, ours: Collection[tuple[str, str]]) -> int:
     watermarks.advance(mark, stretch.until, is_linked=stretch.is_linked)
     stored = inbox.put(partner, relevant(partner, fresh(partner, stretch.resources), ours))
     for resource in stretch.unreadable:

@@ -17,7 +17,7 @@ from fhir_bridge.inbound import items
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound.pushing import release
 from fhir_bridge.outbound.sending import Copy
-from fhir_bridge.sharing import references, relevance
+from fhir_bridge.sharing import addressees, references, relevance
 from fhir_bridge.sharing.routing import RANKS
 from records import clock, statements, store
 from records.json import Resource
@@ -171,7 +171,8 @@ def _translated(partner: Partner, item: _Item, known: Targets) -> Resource:
         link = known.get((type_, id_))
         return link.local_id if link else None
 
-    body = references.inward(item.body, find, settings.BATON_BASE_URL, partner.base_url)
+    translated = references.inward(item.body, find, settings.BATON_BASE_URL, partner.base_url)
+    body = addressees.with_references(translated)
     meta = {key: value for key, value in body.get("meta", {}).items() if key != "versionId"}
     if item.row.last_updated:
         meta["lastUpdated"] = item.row.last_updated.isoformat()

@@ -5,12 +5,17 @@ from typing import Any
 
 from records import access, store
 from records.json import Resource
+from referrals.parties import BELONGS_TO
 
 Identifier = tuple[str, str]
 
 # A request of a partner's for one of our organisations concerns us before anything of it is linked; of a tenant's own
 # EHR every order does, as it may name nobody but a clinician
 ADDRESSED: Mapping[str, tuple[str, ...]] = {"Task": ("owner",), "ServiceRequest": ("performer", "requester")}
+# Who may be named in place of an organisation, each with the element that says to which it belongs
+BELONGING: Mapping[str, str] = {
+    type_: BELONGS_TO[type_] for type_ in ("PractitionerRole", "HealthcareService", "Location")
+}
 _PASSED = frozenset({"old", "temp"})
 
 
@@ -29,8 +34,16 @@ def bearing(identifiers: Iterable[Identifier]) -> set[str]:
     return {stored.id for one in identifiers for stored in store.find_by_identifier("Organization", *one)}
 
 
+def house(resource: Resource) -> dict[str, Any]:
+    """The reference to the organisation that a role, a service or a place belongs to; empty for none."""
+    named = resource.get(BELONGING.get(str(resource.get("resourceType")), ""))
+    return named if isinstance(named, dict) else {}
+
+
 def identifiers(organization: Resource) -> list[Identifier]:
-    """Those of an Organization that are in use and say whose they are."""
+    """Those of an Organization that are in use and say whose they are; of what belongs to one, those that name it alone."""
+    if organization.get("resourceType") in BELONGING:
+        return _alone(house(organization))
     named = organization.get("identifier")
     return [pair for each in (named if isinstance(named, list) else ()) for pair in _pair(each)]
 
@@ -42,7 +55,7 @@ def named_alone(resource: Resource) -> list[Identifier]:
 
 def with_references(resource: Resource) -> Resource:
     """A copy in which an organisation that is named by an identifier alone is referred to, where one here bears it."""
-    elements = ADDRESSED.get(resource["resourceType"], ())
+    elements = (*ADDRESSED.get(resource["resourceType"], ()), BELONGING.get(resource["resourceType"], ""))
     return resource | {name: _referring(resource[name]) for name in elements if name in resource}
 
 

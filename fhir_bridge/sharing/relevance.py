@@ -13,6 +13,7 @@ from records import access
 from records.json import Resource
 from referrals import evidence
 from referrals.intake import orders
+from referrals.parties import organization_of
 
 Target = tuple[str, str]
 
@@ -59,10 +60,10 @@ def _is_known(resource: Resource, seen: tuple[str, str] | None) -> bool:
     return seen[1] == inbox.content_hash(resource)
 
 
-def relevant(partner: Partner, page: list[Resource], ours: Collection[str] = ()) -> list[Resource]:
+def relevant(partner: Partner, page: list[Resource], ours: Collection[Target] = ()) -> list[Resource]:
     """Of a page, what has to do with anything that we exchange with this partner (minimum necessary).
 
-    ``ours``: the partner's ids of Organizations that are ours, though nothing of them is linked yet.
+    ``ours``: those that orders may be addressed to and that are ours, though nothing of them is linked yet.
     """
     named = {_key(resource) for resource in page}
     named |= {target for resource in page for target in references.targets(resource, partner.base_url)}
@@ -70,7 +71,7 @@ def relevant(partner: Partner, page: list[Resource], ours: Collection[str] = ())
     return [each for each in page if _is_relevant(partner, each, known, ours)]
 
 
-def _is_relevant(partner: Partner, each: Resource, known: Mapping[Target, str], ours: Collection[str]) -> bool:
+def _is_relevant(partner: Partner, each: Resource, known: Mapping[Target, str], ours: Collection[Target]) -> bool:
     """One that can't be understood is kept, to be quarantined: it must not keep the others of its page from coming."""
     try:
         return _concerns(partner, each, known) or _is_for_us(partner, each, known, ours)
@@ -116,18 +117,21 @@ def _concerns(partner: Partner, resource: Resource, linked: Mapping[Target, str]
     return any(each in linked and each[0] in types for each in references.targets(resource, partner.base_url))
 
 
-def _is_for_us(partner: Partner, resource: Resource, linked: Mapping[Target, str], ours: Collection[str]) -> bool:
-    """Whether an order is addressed to an organisation of ours: one that is linked, one that is recognised, or one that
-    is named by an identifier alone.
+def _is_for_us(partner: Partner, resource: Resource, linked: Mapping[Target, str], ours: Collection[Target]) -> bool:
+    """Whether an order is addressed to an organisation of ours, or to a role, a service or a place of one: that is linked,
+    that is recognised, or that is named by an identifier alone.
     """
-    named = references.targets(addressees.addressed(resource), partner.base_url)
-    ids = [target for target in named if target[0] == "Organization"]
-    if any(id_ in ours for _type, id_ in ids):
+    named = set(references.targets(addressees.addressed(resource), partner.base_url))
+    if any(target in ours for target in named):
         return True
-    known = (linked[target] for target in ids if target in linked)
-    return any(access.is_tenant(access.root(each)) for each in known) or addressees.is_ours(
-        addressees.named_alone(resource)
-    )
+    houses = (_house(type_, linked[type_, id_]) for type_, id_ in named if (type_, id_) in linked)
+    return any(map(access.is_tenant, houses)) or addressees.is_ours(addressees.named_alone(resource))
+
+
+def _house(type_: str, local_id: str) -> str:
+    """The organisation here that is linked, or to which what is linked belongs; empty for a person, and for nobody."""
+    is_part = type_ == "Organization" or type_ in addressees.BELONGING
+    return organization_of({"reference": f"{type_}/{local_id}"}) if is_part else ""
 
 
 def _may_open(request: Resource) -> bool:

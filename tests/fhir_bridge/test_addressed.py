@@ -64,6 +64,37 @@ def test_the_first_order_that_is_addressed_to_us_is_opened(story: Story, hospita
     assert Link.objects.filter(type="Task", remote_id="t1").exists()
 
 
+PARTS = {"PractitionerRole": "organization", "HealthcareService": "providedBy"}
+
+
+@pytest.mark.parametrize("type_", PARTS)
+@pytest.mark.parametrize(
+    "whose",
+    [{"reference": "Organization/us"}, {"identifier": {"system": REGISTER, "value": PRACTICE}}],
+    ids=["by its id", "by an identifier"],
+)
+def test_it_is_opened_where_a_role_or_a_service_of_ours_is_named(
+    type_: str, whose: dict[str, Any], story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    if "identifier" in whose:
+        whose = {"identifier": {"system": REGISTER, "value": f"{PRACTICE}-{story.run}"}}
+    ehr.put({"resourceType": type_, "id": "part", PARTS[type_]: whose})
+    ehr.put({"resourceType": type_, "id": "another", PARTS[type_]: {"reference": "Organization/others"}})
+    ask(ehr, story, {"reference": f"{type_}/another"})
+    take(hospital)
+    assert not Inbox.objects.exists()
+
+    ask(ehr, story, {"reference": f"{type_}/part"})
+    with ehr.refusing(Answer(500), "GET", type_):
+        later(hospital, ehr, minutes=10)
+    assert not opened()
+    for minutes in (120, 130):  # it can be read; so the orders are read again
+        later(hospital, ehr, minutes)
+
+    [(placer, owner, _stage)] = opened()
+    assert (placer, owner) == (HOSPITAL, PRACTICE)
+
+
 def test_an_order_of_no_kind_that_we_know_is_listed_for_a_coordinator_to_adopt(
     story: Story, hospital: Partner, ehr: FakeEhr
 ) -> None:
