@@ -59,9 +59,9 @@ def apply(resource: Resource, previous: Resource, loops: Iterable[Named], actor:
             touched.append(_apply_to(named, resource, previous, actor) if counts else named.loop.id)
         elif counts and resource["resourceType"] in TYPES:
             touched.append(part(named.loop, resource, actor))
-    if not touched and is_news(resource, previous):
-        tenant = receiver(resource, actor)
-        touched = [ask_for_match(resource, default_pool(tenant), actor)] if tenant else []
+    if not touched and is_news(resource, previous, actor):
+        tenant, is_other = receiver(resource, actor), was_rewritten(resource, previous)
+        touched = [ask_for_match(resource, default_pool(tenant), actor, anew=is_other)] if tenant else []
     return next(iter(touched), None)
 
 
@@ -76,17 +76,21 @@ def _apply_to(named: Named, resource: Resource, previous: Resource, actor: Actor
     if resource["resourceType"] == "Appointment":
         resource = appointments.deciding(loop, resource, actor)
     path = proven(handoff, resource, previous, at, actor) if handoff and not is_letter(handoff, resource) else ()
+    if handoff is not None and again is None and _is_for_referrer(handoff, path, resource, actor):
+        return _ask_referrer(handoff, resource, previous, actor)
     if handoff is None or not path:
-        # Before the order is sent nobody can have performed it: a report of it is as unexpected as somebody else's.
-        is_unexpected = handoff is None and is_finished(resource) and not _is_attachment(loop, resource, actor)
-        return ask_for_match(resource, loop.accountable, actor) if is_unexpected else loop.id
-    if again is None and _is_elsewhere(handoff, resource, actor):
-        return _ask_referrer(handoff, resource, actor)
+        return _unproven(loop, handoff, resource, actor)
     if _performs(actor, handoff) or not _is_outcome(path, resource, is_applied=named.is_applied):
         taken = take(handoff, path, resource, actor, at)
         # A specimen that is in the laboratory already was collected again first.
         return _apply_to(named, resource, previous, actor) if again else taken
     return loop.id if _is_attachment(loop, resource, actor) else ask_for_match(resource, loop.accountable, actor)
+
+
+def _unproven(loop: Loop, handoff: Handoff | None, resource: Resource, actor: Actor) -> str:
+    """What proves no step is kept; before the order is sent nobody can have performed it, and a person asks whose it is."""
+    is_unexpected = handoff is None and is_finished(resource) and not _is_attachment(loop, resource, actor)
+    return ask_for_match(resource, loop.accountable, actor) if is_unexpected else loop.id
 
 
 def proven(handoff: Handoff, resource: Resource, previous: Resource, at: datetime, actor: Actor) -> Path:
@@ -96,7 +100,12 @@ def proven(handoff: Handoff, resource: Resource, previous: Resource, at: datetim
     rule = EVIDENCE.get((resource["resourceType"], word, loop.kind))
     if rule is None or _is_known(handoff, rule, resource, previous, at) or _is_replaced(resource):
         return ()
-    path = _path(handoff, rule, resource) or _correction(handoff, resource, previous)
+    is_questioned = not handoff.is_open and _was_elsewhere(handoff, resource)
+    path = (
+        _asking(handoff)
+        if is_questioned
+        else _path(handoff, rule, resource) or _correction(handoff, resource, previous)
+    )
     if path and path[-1].action in appointments.UNDOING and appointments.is_late(handoff, at, actor):
         return ()
     return () if path and path[-1].action in ANYWAY and _is_no_news(handoff, resource) else path
@@ -140,11 +149,14 @@ def _voids_nothing(handoff: Handoff, path: Path, reference: str) -> bool:
 def performing(loop: Loop, resource: Resource, actor: Actor) -> Handoff | None:
     """The `fulfil` that evidence is about: the one that it has reported, else a performer's own, else an open one.
 
-    A performer's own it is although it has ended and others go on. After the end of the loop a following one may hold it.
+    A performer's own it is although it has ended and others go on; who has done it counts more than who brings it. After
+    the end of the loop a following one may hold it.
     """
+    doers = performers_of(resource)
     return _reported_by(loop, resource) or min(
         Handoff.objects.filter(line_of(loop), kind="fulfil").select_related("owner", "loop__accountable"),
         key=lambda one: (
+            one.owner.organization not in doers,
             one.owner.organization != actor.organization or (actor.organization == loop.placer and not one.is_open),
             not one.is_open,
             one.owner.organization != actor.organization,
@@ -183,6 +195,11 @@ def _correction(handoff: Handoff, resource: Resource, previous: Resource) -> Pat
     was = (previous.get("resourceType"), previous.get("id"), previous.get("status"))
     if was != ("Appointment", resource["id"], "fulfilled") or resource.get("status") != "noshow":
         return ()
+    return _asking(handoff)
+
+
+def _asking(handoff: Handoff) -> Path:
+    """Let the referrer decide, whatever the stage."""
     found = _first(handoff, handoff.stage, ("contradict",))
     return (found,) if found else ()
 
@@ -192,6 +209,11 @@ def _first(handoff: Handoff, stage: str, actions: Sequence[str]) -> Transition |
         row.action: row for row in transitions_from(handoff.kind, stage, handoff.loop.kind)
     }
     return next((possible[one] for one in actions if one in possible), None)
+
+
+def _is_for_referrer(handoff: Handoff, path: Path, resource: Resource, actor: Actor) -> bool:
+    """Whether it says something of what somebody else has done, or takes back what it said of that."""
+    return (bool(path) or _was_elsewhere(handoff, resource)) and _is_elsewhere(handoff, resource, actor)
 
 
 def _is_elsewhere(handoff: Handoff, resource: Resource, actor: Actor) -> bool:
@@ -209,12 +231,14 @@ def _is_elsewhere(handoff: Handoff, resource: Resource, actor: Actor) -> bool:
     return actor.kind == "partner" and actor.organization not in {owner, loop.placer, loop.accountable.organization}
 
 
-def _ask_referrer(handoff: Handoff, resource: Resource, actor: Actor) -> str:
-    """Open the referrer's decision beside `fulfil`, once per resource; what was called off elsewhere asks nobody."""
+def _ask_referrer(handoff: Handoff, resource: Resource, previous: Resource, actor: Actor) -> str:
+    """Open the referrer's decision beside `fulfil`, once for what is said; what was called off elsewhere asks nobody.
+
+    A report that says something else than when it was asked about is asked about again, also where it takes itself back.
+    """
     reference = f"{resource['resourceType']}/{resource['id']}"
-    if status_of(resource) in NOT_DONE:
-        return handoff.loop_id
-    if not Event.objects.filter(loop=handoff.loop_id, action="seen-elsewhere", evidence=reference).exists():
+    is_other = resource["resourceType"] in STATES and was_rewritten(resource, previous)
+    if is_other if _was_elsewhere(handoff, resource) else status_of(resource) not in NOT_DONE:
         workflow.perform(
             handoff.id,
             "seen-elsewhere",
@@ -223,6 +247,12 @@ def _ask_referrer(handoff: Handoff, resource: Resource, actor: Actor) -> str:
             evidence=reference,
         )
     return handoff.loop_id
+
+
+def _was_elsewhere(handoff: Handoff, resource: Resource) -> bool:
+    """Whether the referrer was asked about it as somebody else's last: nobody here has read it as an outcome."""
+    last = said_of(handoff.loop, f"{resource['resourceType']}/{resource['id']}").last()
+    return last is not None and last.action == "seen-elsewhere"
 
 
 def _overriding(handoff: Handoff, row: Transition, said: Mapping[str, Any]) -> dict[str, str]:
@@ -265,7 +295,7 @@ def _is_known(handoff: Handoff, rule: Rule, resource: Resource, previous: Resour
     if resource["resourceType"] not in STATES:
         return False
     reference = f"{resource['resourceType']}/{resource['id']}"
-    last = Event.objects.filter(line_of(handoff.loop), evidence=reference).order_by("-id").first()
+    last = said_of(handoff.loop, reference).last()
     if last is None or last.action in ("interim-report", "preliminary-result", "seen-elsewhere"):
         # What was never read here is not missed when another has taken its place.
         return last is None and state_of(resource) == "superseded"

@@ -8,7 +8,7 @@ from records.access import Actor
 from records.json import Resource
 from referrals import sharing, workflow
 from referrals.evidence.table import is_finished
-from referrals.models import Loop, Owner
+from referrals.models import Handoff, Loop, Owner
 from referrals.parties import local
 from referrals.reports import severity_of, was_rewritten
 from referrals.subjects import patient_of
@@ -18,9 +18,9 @@ FRESH = timedelta(days=30)
 """† An unsolicited report older than this is history that a partner's import brought, not news."""
 
 
-def is_news(resource: Resource, previous: Resource) -> bool:
+def is_news(resource: Resource, previous: Resource, actor: Actor) -> bool:
     """Whether a report that names no order of ours asks for a person: new, finished and recent."""
-    if resource["resourceType"] != "DiagnosticReport" or resource.get("basedOn"):
+    if resource["resourceType"] != "DiagnosticReport" or _names_another(resource, actor):
         return False
     if not is_finished(resource):
         return False
@@ -30,6 +30,20 @@ def is_news(resource: Resource, previous: Resource) -> bool:
         resource.get("effectiveDateTime") or resource.get("effectivePeriod")
     )
     return issued is not None and issued[1] >= clock.now() - FRESH
+
+
+def _names_another(report: Resource, actor: Actor) -> bool:
+    """Whether it is about an order of ours that is still to come, or about another's that is none of our business.
+
+    Whoever has been asked something about this patient may name it by an order of their own; what is sent here is meant for us.
+    """
+    named = [one for one in report.get("basedOn", ()) if isinstance(one, dict)]
+    if any(local(one)[0] == "ServiceRequest" for one in named):
+        return True
+    key = local(patient_of(report))[1]
+    asked = Handoff.objects.filter(kind="fulfil", closed_at=None, owner__organization=actor.organization)
+    is_ours = access.is_tenant(actor.organization) or asked.filter(loop__patient_id=key).exists()
+    return bool(named) and not is_ours
 
 
 def receiver(resource: Resource, actor: Actor) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db.models import Q
 
+from records import store
 from records.access import Actor
 from records.json import Resource
 from records.types import row_class
@@ -33,7 +34,7 @@ def named_loops(resource: Resource, actor: Actor) -> Sequence[Named]:
 def _named(resource: Resource, actor: Actor) -> Iterator[Named]:
     """The loops whose request or Task the resource names, whose Task names it, or that hold what it replaces."""
     reference = f"{resource['resourceType']}/{resource['id']}"
-    keys = [local(one) for one in references_of(resource)]
+    keys = [_target(one) for one in references_of(resource)]
     requests = [key for type_, key in keys if type_ == "ServiceRequest"]
     outputs = row_class("Task").rows("Task").filter(output__contains=[reference]).values_list("id", flat=True)
     by_task = dict(Handoff.objects.filter(pk__in=outputs).values_list("loop", "id"))
@@ -52,7 +53,17 @@ def _named(resource: Resource, actor: Actor) -> Iterator[Named]:
 
 def requests_of(resource: Resource) -> list[str]:
     """The requests that a resource names, as references."""
-    return ["/".join(one) for one in map(local, references_of(resource)) if one[0] == "ServiceRequest"]
+    return ["/".join(one) for one in map(_target, references_of(resource)) if one[0] == "ServiceRequest"]
+
+
+def _target(named: Any) -> tuple[str, str]:
+    """What a reference leads to; one that has an order number alone to the one request here that bears it."""
+    number = named.get("identifier") if isinstance(named, dict) and "reference" not in named else None
+    if not isinstance(number, dict) or named.get("type", "ServiceRequest") != "ServiceRequest":
+        return local(named)
+    system, value = number.get("system"), number.get("value")
+    found = store.find_by_identifier("ServiceRequest", system, value) if system and value else []
+    return ("ServiceRequest", found[0].id) if len(found) == 1 else ("", "")
 
 
 def performers_of(resource: Resource) -> set[str]:
