@@ -4,9 +4,12 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -15,11 +18,14 @@ from django.db import connection
 from pytest_django import Settings
 
 from bench.fake_ehr import Answer, FakeEhr, Request
+from fhir_bridge import operations
 from fhir_bridge.connecting import partners
 from fhir_bridge.inbound import applying, polling
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import pushing
 from records import clock
+from records.errors import BatonError
+from referrals import workflow
 from referrals.models import Handoff
 from tests.fhir_bridge.story import HOSPITAL, Story, build, promise
 
@@ -122,3 +128,49 @@ def test_a_worker_killed_between_the_partners_write_and_its_own_note_loses_and_d
         pushing.run_once(hospital())
     assert types(ehr) == SENT_ONCE
     assert set(Link.objects.values_list("state", flat=True)) == {Link.State.CLEAN}
+
+
+class Meeting:
+    """Waits after the first lock on a table until the other one has its own, or for a second: then it can't have."""
+
+    def __init__(self, table: str, both: threading.Barrier) -> None:
+        self.table, self.both, self.is_over = table, both, False
+
+    def __call__(self, execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        found = execute(sql, *rest)
+        if not self.is_over and "FOR UPDATE" in sql and self.table in sql:
+            self.is_over = True
+            with suppress(threading.BrokenBarrierError):
+                self.both.wait(timeout=1)
+        return found
+
+
+def test_who_gives_it_up_and_who_says_that_it_is_mended_do_not_wait_for_each_other_for_ever(
+    committed: Story, ehr: FakeEhr
+) -> None:
+    with ehr.refusing(Answer(422), "POST", "Task"):
+        committed.refer()
+        pushing.run_once(hospital())
+    link = Link.objects.get(type="Task")
+    mend = Handoff.objects.get(loop=link.mend_loop)
+    both = threading.Barrier(2)
+    ways: dict[str, Callable[[], object]] = {
+        "fhir_bridge_link": lambda: operations.discard(f"Link/{link.pk}", committed.nina, reason="not-worth-sending"),
+        "referrals_loop": lambda: workflow.perform(mend.pk, "mend", committed.nina),
+    }
+
+    def one(table: str) -> str:
+        try:
+            with connection.execute_wrapper(Meeting(table, both)):
+                ways[table]()
+        except BatonError as error:
+            return type(error).__name__
+        finally:
+            connection.close()
+        return "done"
+
+    with ThreadPoolExecutor(len(ways)) as pool:
+        said = list(pool.map(one, ways))
+    assert "done" in said
+    assert not Handoff.objects.filter(pk=mend.pk, closed_at=None).exists()
+    assert Link.objects.get(pk=link.pk).state in {Link.State.CLEAN, Link.State.WANTED}

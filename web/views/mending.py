@@ -72,7 +72,7 @@ def _discard(request: StaffRequest, key: str) -> None:
     operations.discard(key, request.actor, reason=said.get("reason", ""), text=said.get("words", ""))
 
 
-ACTIONS: dict[str, Callable[[StaffRequest, str], None]] = {
+ACTIONS: dict[str, Callable[[StaffRequest, str], object]] = {
     "retry": lambda request, key: operations.retry(key, request.actor),
     "retry-all": _retry_all,
     "resolve": _resolve,
