@@ -42,7 +42,7 @@ def end(item: Item, case: Case, closes: list[str], told: Told, *, is_end: bool) 
         if goes and not other.is_theirs:
             other.end()
             other.about = told["reason"] if is_end else "converted" if told["action"] == "convert" else other.about
-            sooner[other.kind] = other.due
+            sooner |= {other.kind: other.due} if other.kind != "fulfil" else {}
     return sooner
 
 

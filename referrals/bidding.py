@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from referrals.models import Handoff
 from referrals.pathways import STAGES
+from referrals.pathways.stages import UNFULFILLED
 
 LOST = "cancelled"
 NOT_SELECTED = "not-selected"
@@ -45,4 +46,5 @@ def _has_accepted(handoff: Handoff) -> bool:
 
 
 def _accepts(offer: Handoff, stage: str) -> bool:
-    return bool(stage) and STAGES[offer.kind, stage].task_status in ACCEPTANCES
+    """Whether that stage takes it; what has come to nothing doesn't, though its Task is completed (superseded)."""
+    return bool(stage) and stage not in UNFULFILLED and STAGES[offer.kind, stage].task_status in ACCEPTANCES

@@ -121,7 +121,8 @@ class Work:
         was_reported = settling.is_reported(loop, self.open_handoffs(loop))
         staying = [one for one in self.open_handoffs(loop) if one.kind == "fulfil" and not _ends(one, decision)]
         owners = self._asking.owners(loop, handoff, decision, staying)
-        hurried = {other.kind: other.due_at for other in self._leaving(handoff, decision)}
+        # Whoever is asked instead has the time that anybody is given; the order itself keeps its own.
+        hurried = {other.kind: other.due_at for other in self._leaving(handoff, decision) if other.kind != "fulfil"}
         for key, stage in decision.stages.items():
             if self._handoffs[key].loop_id == loop.id:
                 self._enter(self._handoffs[key], stage, decision, at=at, own=key == handoff.id, base=base)

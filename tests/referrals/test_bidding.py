@@ -163,3 +163,27 @@ def test_whoever_has_accepted_by_telephone_bids_no_more(ward: Ward, asks: bool) 
     assert not again(elsewhere).is_offer
     ward.does(ward.clinic, of(loop, "clinic"), "accept")
     assert again(elsewhere).is_open
+
+
+def a_visit_for_bids(ward: Ward) -> Loop:
+    """A follow-up that could not take place and is offered to two."""
+    loop = ward.order("follow-up", performer="practice")
+    ward.does(ward.coordinator, ward.only(loop, "fulfil"), "fail", reason="unable")
+    ward.does(ward.referrer, ward.only(loop, "decide-next-step"), "redirect", performer=BOTH, bidding=True)
+    return Loop.objects.get(pk=loop.pk)
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+def test_an_offer_that_is_superseded_is_not_accepted_and_the_last_one_leaves_a_decision(
+    ward: Ward, is_told: bool
+) -> None:
+    loop = a_visit_for_bids(ward)
+    if is_told:
+        ward.tell(loop)
+    ward.does(ward.clinic, of(loop, "clinic"), "supersede", reason="done-elsewhere")
+    assert of(loop, "elsewhere").is_offer, "it goes on"
+    ward.does(ward.partner, of(loop, "elsewhere"), "decline", **FULL)
+    assert "decide-next-step" in ward.open_kinds(loop)
+    for call in loop.handoffs.filter(kind="notify-patient", closed_at=None):
+        ward.does(ward.coordinator, call, "tell", channel="phone")
+    ward.does(ward.referrer, ward.only(loop, "decide-next-step"), "close", reason="done-elsewhere")

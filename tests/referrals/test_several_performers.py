@@ -1,5 +1,6 @@
 """One order, several performers: each ends on its own, and the loop closes when every report has been read."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -315,3 +316,14 @@ def test_who_has_died_or_is_not_to_be_found_is_not_told_what_was_reported(ward: 
     ward.does(ward.partner, elsewhere, "decline", reason="patient-declined", reason_text="By telephone.")
     ward.does(ward.referrer, ward.only(loop, "decide-next-step"), "close", reason="lost-after-attempts")
     assert Loop.objects.get(pk=loop.pk).stage == "closed-lost-after-attempts"
+
+
+@pytest.mark.parametrize(("kind", "given"), [("referral", timedelta(hours=48)), ("test-order", timedelta(days=3))])
+def test_whoever_is_asked_instead_has_the_time_that_anybody_is_given(ward: Ward, kind: str, given: timedelta) -> None:
+    loop, fulfil = ward.sent(kind, performer="elsewhere", priority="urgent")
+    late = MONDAY + timedelta(days=5)
+    with clock.at(late):
+        ward.does(ward.referrer, fulfil, "hold")
+        ward.does(ward.referrer, ward.only(loop, "decide-next-step"), "redirect", performer="Organization/clinic")
+    assert ward.only(loop, "fulfil").due_at == late + given
+    assert Loop.objects.get(pk=loop.pk).ordered_at == loop.ordered_at, "the order's own time runs on"
