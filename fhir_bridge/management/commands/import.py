@@ -94,7 +94,8 @@ class Command(BaseCommand):
             words = f"{category}: {text}"
             refused[words] = refused.get(words, 0) + 1
         if as_json:
-            self.stdout.write(json.dumps({"load": done.pk, **done.counts, "reasons": refused, "not_shown": hidden}))
+            not_shown = {"not_shown": hidden} if hidden else {}
+            self.stdout.write(json.dumps({"load": done.pk, **done.counts, "reasons": refused, **not_shown}))
             return
         for name, number in sorted(done.counts.items()):
             self.stdout.write(f"  {name}: {number}")
