@@ -21,8 +21,8 @@ from fhir_bridge import profiles
 from fhir_bridge.connecting import partners
 from fhir_bridge.connecting.client import Server
 from fhir_bridge.connecting.retries import AWAY, MERGE_TRIES, Unreadable, Waiting
-from fhir_bridge.inbound import names, results, together
-from fhir_bridge.inbound.items import OPEN, TAKEN, batches, close, is_late, let_pass, lock, set_aside
+from fhir_bridge.inbound import missing, names, results, together
+from fhir_bridge.inbound.items import OPEN, TAKEN, batches, close, is_late, lock, set_aside
 from fhir_bridge.inbound.recognising import origin, own_id, recognise
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import comparing, conflicts
@@ -89,11 +89,15 @@ def _applied(partner: Partner, server: Server, pks: Sequence[int], until: float)
 
 
 class _Application:
-    """One item's way in, with what it refers to; ``busy`` cuts circles of references."""
+    """One item's way in, with what it refers to; ``busy`` cuts circles of references.
+
+    ``lacking`` are items that went on, after long, ``without`` what they depend on: refused, a new one waits on for it.
+    """
 
     def __init__(self, partner: Partner, server: Server) -> None:
         self.partner, self.server = partner, server
         self.busy: set[tuple[str, str]] = set()
+        self.without, self.lacking = set[missing.Target](), set[int]()
 
     def apply(self, item: Inbox, depth: int = 0) -> str:
         """Settle one item; give its state, empty when another worker has it."""
@@ -105,7 +109,8 @@ class _Application:
         except (Waiting, errors.Unavailable) as error:
             return set_aside(item, Inbox.State.WAITING, error)
         except errors.BatonError as error:
-            return set_aside(item, Inbox.State.QUARANTINED, error)
+            waits = item.pk in self.lacking and not missing.is_linked(item)
+            return set_aside(item, Inbox.State.WAITING if waits else Inbox.State.QUARANTINED, error)
         except (OperationalError, InterfaceError):  # the database is away, which is not the item's fault
             raise
         except Exception as error:  # noqa: BLE001 (whatever one item does to us, the next one goes on)
@@ -118,27 +123,35 @@ class _Application:
         body = store.parse(item.body.encode())
         if body.get("id") != item.remote_id or not references.is_id(item.remote_id):
             raise errors.Incorrect("Its id is none that FHIR allows.")
-        self._take_over(body, depth)
+        self._take_over(item, body, depth)
         return self._apply(item, body)
 
-    def _take_over(self, body: Resource, depth: int) -> None:
+    def _take_over(self, item: Inbox, body: Resource, depth: int) -> None:
         """Read and apply what the item refers to and what is not here yet."""
-        targets = references.pointed(body, self.partner.base_url) - self.busy
-        wanted = {target for target in targets if target[0] in TAKEN} if depth < MAX_DEPTH else set()
+        targets = references.pointed(body, self.partner.base_url)
+        wanted = {each for each in targets - self.busy if each[0] in TAKEN} if depth < MAX_DEPTH else set()
         rows = Link.objects.filter(partner=self.partner, remote_id__in={id_ for _type, id_ in wanted})
-        for type_, remote_id in sorted(wanted - set(rows.values_list("type", "remote_id"))):
-            self.busy.add((type_, remote_id))
-            try:
-                found = self.server.read(type_, remote_id).resource or {}
-            except errors.BatonError as error:
-                let_pass(type_, error)
-                continue  # not there for us: the reference stays one to the partner's server
-            inbox.put(self.partner, [found])
-            row = Inbox.objects.filter(
-                partner=self.partner, type=type_, remote_id=remote_id, content_hash=inbox.content_hash(found)
-            ).last()
-            if row is not None and row.state in OPEN:
-                self.apply(row, depth + 1)
+        for target in sorted(wanted - set(rows.values_list("type", "remote_id"))):
+            self.busy.add(target)
+            if self._goes_without(item, body, target, depth):
+                self.without.add(target)
+        if self.without & targets:
+            self.lacking.add(item.pk)
+
+    def _goes_without(self, item: Inbox, body: Resource, target: missing.Target, depth: int) -> bool:
+        """Have what an item refers to; whether it goes on without something that its meaning depends on."""
+        try:
+            found = self.server.read(*target).resource or {}
+        except errors.BatonError as error:
+            return missing.let_pass(item, body, target, error)
+        inbox.put(self.partner, [found])
+        rows = Inbox.objects.filter(partner=self.partner, type=target[0], remote_id=target[1])
+        row = rows.filter(content_hash=inbox.content_hash(found)).last()
+        if row is None or row.state not in OPEN:
+            return False
+        self.apply(row, depth + 1)
+        row.refresh_from_db(fields=["state"])  # another worker may have it, and not be through
+        return row.state in OPEN and missing.passes(item, body, target, row.received_at)
 
     @transaction.atomic
     def _apply(self, item: Inbox, body: Resource) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import F, QuerySet
 
-from fhir_bridge.connecting.retries import AWAY, Unreadable, Waiting
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound.sending import DIRECTORY
 from fhir_bridge.pending import mending
@@ -34,8 +33,6 @@ TAKEN = DIRECTORY | {
     "Bundle",
     "Binary",
 }
-# Content, which may be kept at another place or be too big; on all else that can't be read now a value may depend
-ELSEWHERE = frozenset({"Binary", "Bundle"})
 
 
 def batches(partner: Partner) -> Iterator[list[int]]:
@@ -74,14 +71,6 @@ def _first_versions(found: Iterable[tuple[int, str, str, str]]) -> Iterator[int]
             yield pk
         if state == Inbox.State.PENDING:
             pending.add((type_, remote_id))
-
-
-def let_pass(type_: str, error: errors.BatonError) -> None:
-    """Let an item go on without what it refers to, or raise what keeps it waiting."""
-    if isinstance(error, Unreadable) and type_ not in ELSEWHERE:
-        raise Waiting("It waits until what it refers to can be read.") from error
-    if isinstance(error, (*AWAY, errors.Unavailable)) and not isinstance(error, Unreadable):
-        raise error
 
 
 def lock(partner: Partner, resources: Iterable[tuple[str, str]]) -> None:

@@ -19,6 +19,7 @@ from referrals.models import Handoff, Loop
 Item = Link | Inbox
 ABOUT: Mapping[str, type[Item]] = {"Link": Link, "Inbox": Inbox}
 URGENT = frozenset({"stat", "asap", "urgent"})
+RESULTS = frozenset({"DiagnosticReport", "Observation"})
 
 
 def open_for(item: Item) -> None:
@@ -106,8 +107,10 @@ def _handoff(item: Item) -> Handoff | None:
 
 
 def _priority(item: Item) -> str:
-    """As urgent as the care that waits for it."""
-    if not isinstance(item, Link) or item.type not in {"Task", "ServiceRequest"}:
+    """As urgent as the care that waits for it; what a report says that nobody can read may be critical."""
+    if not isinstance(item, Link):
+        return "urgent" if item.type in RESULTS else "routine"
+    if item.type not in {"Task", "ServiceRequest"}:
         return "routine"
     try:
         priority = str(store.get(item.type, item.local_id).get("priority", "routine"))

@@ -6,6 +6,7 @@ import pytest
 
 from bench.fake_ehr import Answer, FakeEhr
 from fhir_bridge import tasks
+from fhir_bridge.inbound import items
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import pushing
 from records import clock, store
@@ -67,7 +68,7 @@ def test_a_critical_value_that_can_not_be_read_at_one_moment_is_as_urgent_as_any
     pull(hospital, minutes=3)
     review = reviews.get()
     assert review.due_at - review.opened_at == timedelta(days=1)
-    assert not Inbox.objects.exclude(state=Inbox.State.APPLIED).exists()
+    assert not Inbox.objects.filter(state__in=items.OPEN).exists()
 
 
 def test_a_value_that_was_wrong_and_is_corrected_there_is_heard(
