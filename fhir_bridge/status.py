@@ -10,13 +10,22 @@ from django.db.models import Count, Min, Q
 from fhir_bridge.capabilities.choices import WAYS, Choice
 from fhir_bridge.connecting import circuit
 from fhir_bridge.models import Inbox, Link, Partner, Reconciliation, Subscription
-from fhir_bridge.pending import ageing
+from fhir_bridge.pending import ageing, unread
 from records import clock
 
 WORKING = (Link.State.WANTED, Link.State.INFLIGHT, Link.State.UNKNOWN)
 TROUBLED = (Link.State.STUCK, Link.State.CONFLICT, Link.State.GONE, Link.State.HELD)
 UNAPPLIED = (Inbox.State.PENDING, Inbox.State.WAITING)
 DEFAULT_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A type of which nothing, or not all, could be read since then, and what was answered the last time."""
+
+    type: str
+    since: datetime | None
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,7 @@ class PartnerStatus:
 
     ``silent_since`` is set when nothing was heard beyond the partner's window of silence. ``circuit`` is closed, open or
     half-open (`fhir_bridge.connecting.circuit`) after ``failures`` in a row; nothing is asked before ``not_before_at``.
+    ``unread`` are the types that it doesn't let us read for longer than it may be silent.
     """
 
     id: int
@@ -47,6 +57,7 @@ class PartnerStatus:
     failing_since: datetime | None = None
     not_before_at: datetime | None = None
     unapplied_since: datetime | None = None
+    unread: tuple[Unread, ...] = ()
 
     @property
     def waiting(self) -> int:
@@ -110,7 +121,7 @@ class Filter:
 
 
 def overview(organization: str | None = None) -> list[PartnerStatus]:
-    """Every partner (or those whose steward pool belongs to that root Organization), in four queries."""
+    """Every partner (or those whose steward pool belongs to that root Organization), in five queries."""
     partners = Partner.objects.all()
     if organization is not None:
         partners = partners.filter(steward_pool__organization=organization)
@@ -127,10 +138,14 @@ def overview(organization: str | None = None) -> list[PartnerStatus]:
         .values_list("partner")
         .annotate(at=Min("received_at"))
     )
+    types = unread.types(clock.now())
     return [
         replace(
             _status(each, links.get(each.pk, {}), inbox.get(each.pk, {}), oldest.get(each.pk)),
             unapplied_since=unapplied.get(each.pk),
+            unread=tuple(
+                Unread(mark.type, mark.failing_since, mark.error_text) for mark in types if mark.partner_id == each.pk
+            ),
         )
         for each in chosen
     ]

@@ -23,7 +23,7 @@ from fhirclient.server import FHIRJSONMimeType, FHIRServer
 from fhir_bridge.connecting import wire
 from fhir_bridge.connecting.credentials import Fixed, Signer
 from fhir_bridge.connecting.limits import Gate
-from fhir_bridge.connecting.retries import Unreadable
+from fhir_bridge.connecting.retries import Failed, Unreadable
 from records import errors, store
 from records.json import Resource, dumps
 
@@ -49,6 +49,10 @@ CATEGORIES: Mapping[int, type[errors.BatonError]] = {
     415: errors.Unsupported,
     422: errors.Incorrect,
     501: errors.Unsupported,
+    # of whoever stands before the server, which isn't there
+    502: errors.Unavailable,
+    503: errors.Unavailable,
+    504: errors.Unavailable,
 }
 
 
@@ -215,7 +219,7 @@ def refusal(status: int, outcome: Resource, retry_after: float | None = None) ->
     is_busy = status == HTTPStatus.SERVICE_UNAVAILABLE and retry_after is not None
     if is_busy or status == HTTPStatus.TOO_MANY_REQUESTS:
         return errors.Throttled(text, retry_after=retry_after or 30.0)
-    unnamed = errors.Unavailable if status >= HTTPStatus.INTERNAL_SERVER_ERROR else errors.Incorrect
+    unnamed = Failed if status >= HTTPStatus.INTERNAL_SERVER_ERROR else errors.Incorrect
     return CATEGORIES.get(status, unnamed)(text)
 
 

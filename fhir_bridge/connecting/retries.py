@@ -29,6 +29,10 @@ class Unreadable(errors.Unavailable):
     """An answer came that is not FHIR, is too big, or is for something else; what happened there is unknown."""
 
 
+class Failed(errors.Unavailable):
+    """It is there, and failed over what it was asked for (a status of 5xx); over something else it may not."""
+
+
 class Mistaken(Unreadable):
     """A creation was answered with something that isn't what was created."""
 

@@ -35,7 +35,7 @@ def read(partner: Partner, server: Server, window: windows.Window) -> Iterator[w
     """The changes of a type in a window; deletions are carried out on the way."""
     try:
         first = _history(server, window)
-    except (errors.NotFound, errors.Unsupported, errors.Malformed, errors.Incorrect, errors.Forbidden):
+    except (*windows.BROKEN, errors.NotFound, errors.Unsupported, errors.Malformed, errors.Incorrect, errors.Forbidden):
         yield from windows.read(server, window)
         return
     seen = set[str]()

@@ -14,7 +14,7 @@ from django.db import transaction
 from fhir_bridge.capabilities.choices import Hear
 from fhir_bridge.connecting import circuit, partners
 from fhir_bridge.connecting.client import Server
-from fhir_bridge.connecting.retries import AWAY
+from fhir_bridge.connecting.retries import AWAY, Failed
 from fhir_bridge.inbound import addressing, bypatient, directory, rewinding, watermarks, windows
 from fhir_bridge.models import Partner, Watermark
 from fhir_bridge.pending import inbox, mending
@@ -70,6 +70,7 @@ def _poll_types(partner: Partner, server: Server, read_before: datetime, lag: ti
         except (*AWAY, rewinding.Rewound):
             raise
         except errors.BatonError as error:
+            watermarks.failed(mark, error)
             failures.append(error)
     if answered or not failures:
         note_success(partner)
@@ -136,7 +137,7 @@ def _read(partner: Partner, server: Server, mark: Watermark) -> int:
             stored += _store(partner, mark, stretch, addressing.ours(partner, server, stretch.resources))
         watermarks.finish(mark, mark.upper)
     except bypatient.Partly:  # of whom it can be read it was, and the others are asked for with them
-        watermarks.finish(mark, mark.upper)
+        watermarks.finish(mark, mark.upper, is_whole=False)
         raise
     finally:
         watermarks.let_go(mark)
@@ -161,4 +162,6 @@ def _store(partner: Partner, mark: Watermark, stretch: windows.Stretch, ours: Co
     stored = inbox.put(partner, relevant(partner, fresh(partner, stretch.resources), ours))
     for resource in stretch.unreadable:
         mending.unreadable(partner, resource)
+    for resource in stretch.failing:
+        inbox.put_name(partner, mark.type, str(resource.get("id")), Failed("The partner fails over it."))
     return stored

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F, Q
-from django.db.models.functions import Least
+from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce, Least
 
 from fhir_bridge.connecting.client import TOTAL_SECONDS
 from fhir_bridge.models import Partner, Watermark
@@ -84,10 +84,17 @@ def go_back(partner: Partner, types: Iterable[str], at: datetime) -> bool:
     return True
 
 
-def finish(mark: Watermark, until: datetime) -> None:
-    """Note that the whole window is stored, and give the type free."""
-    deep = {"deep_until": until} if mark.is_deep else {}
-    _change(mark, until=until, reached=None, upper=None, read_at=clock.now(), lease_until=None, **deep)
+def finish(mark: Watermark, until: datetime, *, is_whole: bool = True) -> None:
+    """Note that the window is stored, and give the type free. ``is_whole`` False: of some it couldn't be read."""
+    changes: dict[str, object] = {"deep_until": until} if mark.is_deep else {}
+    changes |= {"failing_since": None, "error_text": ""} if is_whole else {}
+    _change(mark, until=until, reached=None, upper=None, read_at=clock.now(), lease_until=None, **changes)
+
+
+def failed(mark: Watermark, error: errors.BatonError) -> None:
+    """Note that the type could not be read, unless another reader has taken it over."""
+    since = Coalesce("failing_since", Value(clock.now()))
+    Watermark.objects.filter(pk=mark.pk, fence=mark.fence).update(failing_since=since, error_text=error.message)
 
 
 def let_go(mark: Watermark) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from fhir_bridge.connecting.client import PAGE, Server, next_link
-from fhir_bridge.connecting.retries import Unreadable
+from fhir_bridge.connecting.retries import Failed, Unreadable
 from fhir_bridge.pending import inbox
 from records import errors
 from records.json import Resource
@@ -25,6 +25,8 @@ NARROWEST = timedelta(milliseconds=2)
 SMALLER = 5
 NAMES_ALONE = ("_elements", "id,meta")
 _MILLISECOND, _SECOND = timedelta(milliseconds=1), timedelta(seconds=1)
+# what one resource on a page may do to the whole page
+BROKEN = (Unreadable, Failed)
 EXPIRED = (errors.Malformed, errors.NotFound, errors.Gone, errors.Unsupported)
 
 
@@ -39,14 +41,15 @@ class Endless(Unreadable):
 class Stretch:
     """Some of the changes, and the instant before which everything has been given by now.
 
-    ``is_linked`` tells that the partner gives ``next`` links. ``unreadable`` are resources that can't be read, with their
-    ids and ``meta`` alone.
+    ``is_linked`` tells that the partner gives ``next`` links. Of resources that can't be had alone there are the ids and
+    ``meta``: ``unreadable`` is what can't be made sense of, ``failing`` what the partner fails over now.
     """
 
     resources: list[Resource]
     until: datetime
     is_linked: bool = False
     unreadable: tuple[Resource, ...] = ()
+    failing: tuple[Resource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ def _step(server: Server, window: Window, page: _Page, size: int) -> Iterator[St
             yield from _linked(server, part, size)
         except Endless:
             raise
-        except Unreadable:
+        except BROKEN:
             yield from _singly(server, part)
     else:
         yield Stretch(page.resources, reached, window.is_linked)
@@ -121,10 +124,11 @@ def _first(server: Server, window: Window, size: int) -> tuple[_Page | None, int
             reply, resources = next(server.search(window.type, window.params(size)))
         except (errors.NotFound, errors.Unsupported):
             return _Page([], has_next=False), size
-        except Unreadable:
+        except BROKEN as error:
             if size == 1:
                 return None, size
-            size = max(size // SMALLER, 1)
+            # one that fails over everything is asked little
+            size = 1 if isinstance(error, Failed) else max(size // SMALLER, 1)
         else:
             return _Page(resources, bool(next_link(reply.resource or {}))), size
 
@@ -150,11 +154,13 @@ def _singly(server: Server, part: Window) -> Iterator[Stretch]:
 
 
 def _single(server: Server, part: Window, named: Resource) -> Stretch:
+    alone: Resource = {name: named[name] for name in ("resourceType", "id", "meta") if name in named}
     try:
         found = server.read(part.type, str(named.get("id"))).resource
     except Unreadable:
-        alone: Resource = {name: named[name] for name in ("resourceType", "id", "meta") if name in named}
         return Stretch([], part.lower, unreadable=(alone,))
+    except Failed:
+        return Stretch([], part.lower, failing=(alone,))
     except (errors.NotFound, errors.Gone):
         return Stretch([], part.lower)
     return Stretch([found] if found else [], part.lower)

@@ -151,7 +151,8 @@ class Watermark(models.Model):
     Everything that was changed before ``until`` has been stored. While a window is read, ``reached`` is how far; whoever
     takes a dead reader's lease over goes on there, up to ``upper``. ``deep_until`` is the ``until`` of the last reading that went
     back by the partner's whole overlap. ``read_at`` (our clock) is when a window was last read to its end.
-    ``is_linked``: its pages have been seen to give ``next`` links. ``fence`` counts the leases.
+    ``is_linked``: its pages have been seen to give ``next`` links. ``fence`` counts the leases. ``failing_since`` is when it could
+    not be read for the first time since it was, and ``error_text`` what was said the last time (`fhir_bridge.pending.unread`).
     """
 
     partner = models.ForeignKey(Partner, on_delete=models.CASCADE, related_name="watermarks")
@@ -163,6 +164,8 @@ class Watermark(models.Model):
     is_deep = models.BooleanField(default=False)
     is_linked = models.BooleanField(default=False)
     read_at = models.DateTimeField(null=True)
+    failing_since = models.DateTimeField(null=True)
+    error_text = models.TextField(blank=True, default="", db_default="")
     lease_until = models.DateTimeField(null=True)
     fence = models.PositiveIntegerField(default=0)
 

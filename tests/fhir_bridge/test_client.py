@@ -14,7 +14,7 @@ import pytest
 from bench.fake_ehr import Answer, FakeEhr, Request
 from fhir_bridge.connecting.client import MAX_BYTES, Server, token
 from fhir_bridge.connecting.credentials import Fixed
-from fhir_bridge.connecting.retries import Unreachable, Unreadable
+from fhir_bridge.connecting.retries import Failed, Unreachable, Unreadable
 from records import errors, json
 
 TOKEN = "a-long-enough-token"
@@ -138,7 +138,7 @@ def test_decimals_come_as_they_were_sent(server: Server, ehr: FakeEhr) -> None:
         (412, errors.Stale),
         (422, errors.Incorrect),
         (429, errors.Throttled),
-        (500, errors.Unavailable),
+        (500, Failed),
         (503, errors.Unavailable),
     ],
 )

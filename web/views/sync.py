@@ -71,6 +71,7 @@ def _partner(one: PartnerStatus) -> dict[str, Any]:
         "address": one.base_url,
         "state": _("silent") if silent else STATES.get(one.state, one.state),
         "tone": "danger" if silent else "good" if one.state == "active" else "warn",
+        "unread": one.unread,
         "error": one.last_error,
         "failed_at": one.last_failure_at,
         "worked_at": _worked_since(one),
