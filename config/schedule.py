@@ -31,6 +31,7 @@ SCHEDULE = (
     Job("push", timedelta(seconds=5), "fhir_bridge.tasks.push_due"),
     Job("pull", timedelta(seconds=10), "fhir_bridge.tasks.pull_due"),
     Job("ageing", timedelta(minutes=1), "fhir_bridge.pending.ageing.sweep"),
+    Job("unread", timedelta(minutes=1), "fhir_bridge.inbound.unread.sweep"),
     Job("reconcile", timedelta(minutes=5), "fhir_bridge.tasks.reconcile_due"),
     Job("discover", timedelta(hours=1), "fhir_bridge.tasks.discover_due"),
     Job("keys", timedelta(hours=6), "fhir_bridge.connecting.keys.tend"),

@@ -9,8 +9,9 @@ from django.db.models import Count, Min, Q
 
 from fhir_bridge.capabilities.choices import WAYS, Choice
 from fhir_bridge.connecting import circuit
+from fhir_bridge.inbound import unread
 from fhir_bridge.models import Inbox, Link, Partner, Reconciliation, Subscription
-from fhir_bridge.pending import ageing, unread
+from fhir_bridge.pending import ageing
 from records import clock
 
 WORKING = (Link.State.WANTED, Link.State.INFLIGHT, Link.State.UNKNOWN)

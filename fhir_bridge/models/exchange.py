@@ -152,7 +152,7 @@ class Watermark(models.Model):
     takes a dead reader's lease over goes on there, up to ``upper``. ``deep_until`` is the ``until`` of the last reading that went
     back by the partner's whole overlap. ``read_at`` (our clock) is when a window was last read to its end.
     ``is_linked``: its pages have been seen to give ``next`` links. ``fence`` counts the leases. ``failing_since`` is when it could
-    not be read for the first time since it was, and ``error_text`` what was said the last time (`fhir_bridge.pending.unread`).
+    not be read for the first time since it was, and ``error_text`` what was said the last time (`fhir_bridge.inbound.unread`).
     """
 
     partner = models.ForeignKey(Partner, on_delete=models.CASCADE, related_name="watermarks")

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from fhir_bridge.models import Inbox, Link, Partner
-from fhir_bridge.pending import mending, unread
+from fhir_bridge.pending import mending
 
 TRIED_FOR = timedelta(hours=1)
 """† From this age on what doesn't arrive, or waits for another, is a person's work (PATHWAYS §2)."""
@@ -31,7 +31,7 @@ def old_items(now: datetime) -> Q:
 def sweep(now: datetime) -> int:
     """Make a mend-exchange of what is old and has none, a batch at a time; gives how many. Two sweeps share the work.
 
-    Of a partner that was paused nothing is tried, so nothing of it grows old. With it go the types that can't be read (`unread`).
+    Of a partner that was paused nothing is tried, so nothing of it grows old.
     """
     with transaction.atomic():
         unseen = Q(mend_loop="", partner__state=Partner.State.ACTIVE)
@@ -43,4 +43,4 @@ def sweep(now: datetime) -> int:
         ]
         for one in chosen:
             mending.open_for(one)
-    return len(chosen) + unread.sweep(now)
+    return len(chosen)

@@ -7,6 +7,7 @@ import pytest
 
 from bench.fake_ehr import Answer, FakeEhr, Request
 from fhir_bridge import operations, status, tasks
+from fhir_bridge.inbound import unread as unread_types
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import pushing
 from fhir_bridge.pending import ageing
@@ -26,6 +27,7 @@ def at(minutes: float, ehr: FakeEhr, partner: Partner) -> None:
         partner.refresh_from_db()
         tasks.pull(partner.pk)
         ageing.sweep(clock.now())
+        unread_types.sweep(clock.now())
 
 
 def to_mend(story: Story, minutes: float) -> list[str]:
