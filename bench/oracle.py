@@ -22,7 +22,7 @@ from bench.oracle_ends import (
     undecided,
     untell,
 )
-from bench.oracle_lists import IN, NEVER, Case, House, Item, Lists, Told, home, rows, words
+from bench.oracle_lists import IN, NEVER, Case, House, Item, Lists, Told, home, rows, voided, words
 
 __all__ = ["TABLE", "Case", "House", "Item", "Oracle"]
 
@@ -70,7 +70,9 @@ class Oracle(Lists):
             "close": not begun,
             "keep": item.stage == "in-question" or is_going_on,
             "propose-referral": case.is_advice,
-            "withdraw-report": item.stage in IN["OUTCOMES"] or is_reported or not case.open(),
+            "withdraw-report": (item.stage in IN["OUTCOMES"] or is_reported or not case.open())
+            and told.get("report") not in self.void,
+            "void": item.about not in self.void,
             "start-anyway": not item.is_unsent and not self.houses[home(item.owner)].ours,
         }
         return conditions.get(action, item.attempts >= tables.ATTEMPTS or action not in ("not-reached", "give-up"))
@@ -103,6 +105,7 @@ class Oracle(Lists):
         opened = [self._open(ABORT, case, at, one, {"reason": reason}) for one, reason in why]
         opened += [one for word in wanted for one in self._open_each(word, case, at, item, told, sooner)]
         is_void = "right-result" in opens
+        self.void = voided(self.void, item, told, is_void=is_void)
         if learn(item, case, opened, told, is_void=is_void, is_end=is_end):
             opened += self._tell_again(case, at, item, "to-tell-today" if is_void else "notify-patient")
         elif is_void:

@@ -144,6 +144,7 @@ class Lists:
     def __init__(self) -> None:
         self.houses, self.items = dict[str, House](), dict[str, Item]()
         self.surrogates, self.left = dict[str, str](), set[str]()
+        self.void: set[str] = set()
         self.absences: list[tuple[str, datetime, datetime, str]] = []
 
     def standing(self, item: Item, now: datetime) -> Iterator[tuple[str, str]]:
@@ -224,3 +225,9 @@ def after(start: datetime, span: str, house: House) -> datetime:
 
 def _is_off(day: date, house: House) -> bool:
     return day.weekday() >= SATURDAY or day in house.closed
+
+
+def voided(before: set[str], item: Item, told: Told, *, is_void: bool) -> set[str]:
+    """The reports that are void from now on: until they are reported again."""
+    reports = {item.about if item.kind == "review-report" else told.get("report", "")} - {""}
+    return before | reports if is_void else before - ({told.get("report")} & reports)

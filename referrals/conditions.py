@@ -44,6 +44,8 @@ class Situation:
     is_back: bool = False
     is_unsaid: bool = False
     """Whether an EHR has placed the request, and it doesn't say what the action decides."""
+    is_void: bool = False
+    """Whether what the action would void is so already (`readings.is_void`)."""
     zone: tzinfo = UTC
     """Where the days of whoever sees the patient begin."""
 
@@ -214,6 +216,7 @@ CONDITIONS: dict[str, Callable[[Situation], bool]] = {
     "attempts-made": _attempts_made,
     "reported": lambda situation: situation.has_open("review-report") or situation.loop.acknowledged_at is not None,
     "was-reported": _was_reported,
+    "stands": lambda situation: not situation.is_void,
     "attested": lambda situation: situation.handoff.reconfirm_at is not None,
     "no-report": lambda situation: not situation.data.get("report"),
     "right-result-open": lambda situation: any(other.stage == "right-result" for other in situation.others),
@@ -264,6 +267,7 @@ UNMET: dict[str, Words] = {
     "claimed": _("nobody has taken it from the pool"),
     "advice-only": _("a full referral was asked for"),
     "was-reported": _("no report has been given"),
+    "stands": _("it is void already"),
     "attested": _("nobody has entered it for the performer"),
     "placed-here": _("it was placed elsewhere"),
     "about-a-visit": _("it is about more than an appointment"),

@@ -33,6 +33,7 @@ class Ask:
 
     ``is_back`` is what the rows say of whom it decides about (`conditions.Situation`).
     ``wanted_by`` is whoever wanted what a performer's answer now brings about; empty where ``by`` does.
+    ``is_void``: so is already what it would make so (`readings.is_void`).
     ``is_unsaid``: the request was placed in an EHR, and doesn't say there what the action decides (`placing.is_unsaid`).
     ``zone`` is where its days begin (`clocks.Clocks.zone_of`).
     """
@@ -47,6 +48,7 @@ class Ask:
     is_back: bool = False
     is_unsaid: bool = False
     wanted_by: str = ""
+    is_void: bool = False
     zone: tzinfo = UTC
 
 
@@ -80,10 +82,10 @@ def decide(loop: Loop, handoffs: Sequence[Handoff], handoff: Handoff, ask: Ask) 
     if ask.version is not None and ask.version != handoff.version:
         raise Stale(_("Somebody else has changed this since you looked at it.") + _why_ended(handoff))
     others = [other for other in handoffs if other.id != handoff.id]
-    situation = Situation(loop, handoff, others, ask.data, zone=ask.zone)
+    situation = Situation(loop, handoff, others, ask.data, is_void=ask.is_void, zone=ask.zone)
     transition = _choose(situation, ask)
     values = _clean(transition, situation, ask)
-    situation = Situation(loop, handoff, others, values, ask.is_back, ask.is_unsaid, ask.zone)
+    situation = Situation(loop, handoff, others, values, ask.is_back, ask.is_unsaid, ask.is_void, ask.zone)
     stages = _stages(transition, situation)
     winner = bidding.winner(stages, [handoff, *others])
     losers = bidding.rivals(winner, others) if winner else []

@@ -39,6 +39,23 @@ def line_of(loop: Loop) -> Q:
     return Q(loop=loop) | Q(loop__about=request) | Q(loop__request_id=request.removeprefix("ServiceRequest/"))
 
 
+def is_void(handoff: Handoff, report: str = "") -> bool:
+    """Whether what has ended there is void: the report that was read, the one named, or all that its performer gave."""
+    if handoff.is_open or handoff.kind not in ("review-report", "fulfil"):
+        return False
+    if handoff.kind == "review-report":
+        return _is_void(handoff.loop, handoff.focus) if handoff.focus else handoff.events.filter(action="void").exists()
+    given = handoff.events.filter(details__has_key="report").values_list("details__report", flat=True)
+    reports = {report} if report else set(given)
+    return bool(reports) and all(_is_void(handoff.loop, one) for one in reports)
+
+
+def _is_void(loop: Loop, report: str) -> bool:
+    """Whether the last that the journals say of that report is that it is void."""
+    said = Event.objects.filter(line_of(loop), Q(evidence=report) | Q(details__report=report)).order_by("-id")
+    return said.values_list("action", flat=True).first() in VOIDING
+
+
 def readings_of(loop: Loop) -> Readings:
     """What was read and told in the loop and in those that follow the same request."""
     found, unread = Readings(), set[str]()

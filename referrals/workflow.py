@@ -24,7 +24,7 @@ from referrals.opening import Order, new_loop, new_loop_for, successor_of
 from referrals.parties import held, local, same_patient
 from referrals.pathways import transitions_from
 from referrals.pathways.parts import STAFF
-from referrals.readings import Readings, readings_of
+from referrals.readings import VOIDING, Readings, is_void, readings_of
 from referrals.subjects import patient_of
 from referrals.vocabulary import Data, Offer, Opening, Transition
 from referrals.work import Work
@@ -124,7 +124,7 @@ def available(actor: Actor, handoff: Handoff) -> list[Offer]:
     Where its owner works elsewhere, staff are also offered that owner's actions, to enter what they were told.
     """
     others = [other for other in handoff.loop.handoffs.filter(closed_at=None) if other.id != handoff.id]
-    situation = Situation(handoff.loop, handoff, others, {})
+    situation = Situation(handoff.loop, handoff, others, {}, is_void=is_void(handoff))
     roles = frozenset(people.roles_in(actor, handoff))
     own = lifecycle.possible(situation, roles)
     offers = [_offer(transition, situation, attested=False) for transition in own]
@@ -271,26 +271,27 @@ def _perform(work: Work, act: Act) -> Outcome:
     unsaid = placing.is_unsaid(loop, handoff, act.action, work.actor) and _may_propose(act.action, standing.roles)
     who, told = (act.action, standing.roles, work.actor.display), (act.data, act.version, act.attested)
     wanted_by, zone = _wanted_by(work.actor, handoff), _zone(work, loop, handoff)
-    ask = lifecycle.Ask(*who, at, *told, is_back, unsaid, wanted_by, zone)
+    was_void = act.action in VOIDING and is_void(handoff, str(act.data.get("report") or ""))
+    ask = lifecycle.Ask(*who, at, *told, is_back, unsaid, wanted_by, was_void, zone)
     decision = lifecycle.decide(loop, work.open_handoffs(loop), handoff, ask)
     _check_report(loop, act)
     _check_second(work.actor, decision)
-    is_void = "withdrawn" in decision.transition.sets
+    voids = "withdrawn" in decision.transition.sets
     void = str(act.data.get("report") or handoff.focus)
-    readings = readings_of(handoff.loop) if is_void else Readings()
-    is_to_tell = readings.was_told_of(void) if is_void else is_new and _is_to_hear(handoff.loop, decision)
+    readings = readings_of(handoff.loop) if voids else Readings()
+    is_to_tell = readings.was_told_of(void) if voids else is_new and _is_to_hear(handoff.loop, decision)
     is_to_tell = is_to_tell and not is_of_the_dead(loop) and not is_of_the_dead(handoff.loop)
-    if is_void and (is_to_tell or not readings.has_untold_beside(void)):
+    if voids and (is_to_tell or not readings.has_untold_beside(void)):
         decision = _retold(decision, work.open_handoffs(loop), "to-tell-today" if is_to_tell else "overtaken")
     before = handoff.stage
     is_placers = _may_propose(act.action, standing.roles)
     opened = work.apply(loop, handoff, decision, at=at, base=act.base, is_placers=is_placers)
     if is_to_tell and not any(one.kind == "notify-patient" for one in work.open_handoffs(loop)):
-        again = Opening("notify-patient", "accountable", stage="to-tell-today" if is_void else "")
+        again = Opening("notify-patient", "accountable", stage="to-tell-today" if voids else "")
         opened.append(work.open_handoff(loop, again, at=at, opener=handoff))
     is_here = handoff.loop_id == loop.id
     event = work.note(loop, handoff if is_here else None, act.action, at=at, before=before if is_here else "")
-    proof = act.evidence or (handoff.focus if is_void else "")
+    proof = act.evidence or (handoff.focus if voids else "")
     work.describe(event, decision, opened, evidence=proof, attested=act.attested)
     if standing.stead is not None:
         event.details["in_stead_of"] = standing.stead.name

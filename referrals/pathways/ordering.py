@@ -197,6 +197,7 @@ REVIEWING = (
             CLINICIAN | {"system"},
             sources=frozenset({source}),
             fields=reason("void"),
+            needs=("stands",),
             opens=RIGHT_RESULT,
             sets=frozenset({"withdrawn"}),
         )

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from records import clock, store
-from records.access import SYSTEM
+from records.access import SYSTEM, Actor
 from records.errors import Incorrect
 from referrals import workflow
 from referrals.models import Handoff, Loop
@@ -220,3 +220,43 @@ def test_a_reader_who_finds_the_new_version_void_has_who_was_told_of_the_old_one
     later = ward.does(ward.clinic, fulfil, "amend", report=REPORT, state="corrected").loop
     ward.does(ward.referrer, ward.only(later, "review-report"), "void", reason="wrong-patient")
     assert ward.only(later, "notify-patient").stage == "to-tell-today"
+
+
+def offered(ward: Ward, actor: Actor, handoff: Handoff) -> set[str]:
+    fresh = Handoff.objects.select_related("loop__accountable", "owner").get(pk=handoff.pk)
+    return {offer.action for offer in workflow.available(actor, fresh)}
+
+
+def test_what_is_void_is_voided_once_whoever_has_said_so(ward: Ward) -> None:
+    loop, fulfil = reported(ward)
+    ward.acknowledge(loop)
+    review = the_review(loop)
+    assert "void" in offered(ward, ward.referrer, review)
+    ward.does(ward.clinic, fulfil, "withdraw-report", report=REPORT, reason="entered-in-error")
+    assert "void" not in offered(ward, ward.referrer, review)
+    assert "withdraw-report" not in offered(ward, ward.clinic, fulfil)
+    with pytest.raises(Incorrect, match="it is void already"):
+        ward.does(ward.referrer, review, "void", reason="wrong-patient")
+    with pytest.raises(Incorrect, match="it is void already"):
+        ward.does(ward.clinic, fulfil, "withdraw-report", report=REPORT, reason="entered-in-error")
+    assert loop.handoffs.filter(kind="fulfil").count() == 2, "the laboratory was asked once for the right one"
+
+
+def test_what_its_reader_has_voided_after_it_was_read_is_not_voided_again_in_another_loop(ward: Ward) -> None:
+    loop, _fulfil = reported(ward)
+    ward.acknowledge(loop)
+    ward.tell(loop)
+    review = the_review(loop)
+    ward.does(ward.referrer, review, "void", reason="entered-in-error")
+    assert Loop.objects.filter(based_on=loop).count() == 1
+    assert "void" not in offered(ward, ward.referrer, review)
+
+
+def test_of_two_reports_the_other_can_still_be_taken_back(ward: Ward) -> None:
+    _loop, fulfil = reported(ward)
+    keep_report("DiagnosticReport/second")
+    ward.does(ward.clinic, fulfil, "amend", report="DiagnosticReport/second", state="appended")
+    ward.does(ward.clinic, fulfil, "withdraw-report", report=REPORT, reason="entered-in-error")
+    assert "withdraw-report" in offered(ward, ward.clinic, fulfil)
+    ward.does(ward.clinic, fulfil, "withdraw-report", report="DiagnosticReport/second", reason="entered-in-error")
+    assert "withdraw-report" not in offered(ward, ward.clinic, fulfil)
