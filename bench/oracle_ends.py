@@ -29,7 +29,7 @@ def is_back(one: Item) -> bool:
 
 def end(item: Item, case: Case, closes: list[str], told: Told, *, is_end: bool) -> dict[str, datetime]:
     """End what depends on it, or the whole case but for what the patient must still hear; gives when that was due."""
-    sooner = {}
+    sooner: dict[str, datetime] = {}
     for other in case.open(beside=item):
         is_another = other.kind == "review-report" and other.about not in ("", told.get("report"))
         goes = other.kind in closes and item.is_near(other) and not is_another

@@ -3,7 +3,8 @@
 Pure, like `referrals.lifecycle`, which asks it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from referrals.conditions import Situation, holds, is_theirs_to_end, outlives, stands_alone
 from referrals.models import Handoff
@@ -110,3 +111,12 @@ def _is_about_another(decision: Handoff, situation: Situation) -> bool:
         return False
     about = root_of(decision)
     return about is not None and about != root_of(situation.handoff)
+
+
+def replaced(leaving: Iterable[Handoff]) -> dict[str, datetime]:
+    """By when what takes the place of these is due at the latest, by kind; called before they have left.
+
+    Who is asked instead of another, and who is asked something else than about a proposal, has the time that anybody has.
+    """
+    standing = (one for one in leaving if one.kind != "fulfil" and one.stage != "proposal-to-decide")
+    return {one.kind: one.due_at for one in standing}

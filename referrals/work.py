@@ -13,7 +13,7 @@ from records import clock
 from records.access import Actor
 from records.errors import NotFound
 from records.json import Resource
-from referrals import bidding, holding, locking, performing, settling
+from referrals import bidding, ending, holding, locking, performing, settling
 from referrals.asking import Asking
 from referrals.clocks import APPOINTED, RETURNING, STOPPED, Clocks, wishes_of
 from referrals.fields import as_details
@@ -121,8 +121,7 @@ class Work:
         was_reported = settling.is_reported(loop, self.open_handoffs(loop))
         staying = [one for one in self.open_handoffs(loop) if one.kind == "fulfil" and not _ends(one, decision)]
         owners = self._asking.owners(loop, handoff, decision, staying)
-        # Whoever is asked instead has the time that anybody is given; the order itself keeps its own.
-        hurried = {other.kind: other.due_at for other in self._leaving(handoff, decision) if other.kind != "fulfil"}
+        hurried = ending.replaced(self._leaving(handoff, decision))
         for key, stage in decision.stages.items():
             if self._handoffs[key].loop_id == loop.id:
                 self._enter(self._handoffs[key], stage, decision, at=at, own=key == handoff.id, base=base)

@@ -7,7 +7,7 @@ from django.conf import settings
 from fhir_bridge.connecting import partners
 from fhir_bridge.models import Link, Partner
 from fhir_bridge.outbound.sending import DIRECTORY
-from fhir_bridge.sharing import references
+from fhir_bridge.sharing import addressees, references
 from records import access, errors, store
 from records.json import Resource
 
@@ -18,7 +18,7 @@ def own_id(resource: Resource) -> str:
     own_system = references.identifier(settings.BATON_BASE_URL, type_, "")["system"]
     named = resource.get("identifier")
     for each in named if isinstance(named, list) else []:
-        if each.get("system") == own_system and _is_here(type_, str(each.get("value"))):
+        if isinstance(each, dict) and each.get("system") == own_system and _is_here(type_, str(each.get("value"))):
             return str(each["value"])
     return ""
 
@@ -33,9 +33,8 @@ def recognise(partner: Partner, resource: Resource) -> str | None:
     if type_ == "Task":  # of theirs too there are elements that we send
         found = {id_ for id_ in found if _takes_part(partner, type_, id_)}
     if not found and type_ in DIRECTORY | {"Location"}:
-        for each in resource.get("identifier", []):
-            if each.get("system") and each.get("value") and each.get("use") not in {"old", "temp"}:
-                found |= {stored.id for stored in store.find_by_identifier(type_, each["system"], each["value"])}
+        for system, value in addressees.identifiers(resource):
+            found |= {stored.id for stored in store.find_by_identifier(type_, system, value)}
     if len(found) != 1 or Link.objects.filter(partner=partner, type=type_, local_id__in=found).exists():
         return None
     return found.pop()

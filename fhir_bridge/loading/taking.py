@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
 from urllib.parse import unquote
 
 from django.db import transaction
@@ -21,6 +20,7 @@ from fhir_bridge.loading.entries import MAX_ENTRY
 from fhir_bridge.models import Link, Load
 from fhir_bridge.outbound.sending import DIRECTORY, Copy
 from fhir_bridge.pending import inbox
+from fhir_bridge.sharing import addressees
 from fhir_bridge.sharing.routing import RANKS
 from records import access, errors, parse, references, store
 from records.access import Actor
@@ -118,7 +118,7 @@ class Taking:
         return found.pop() if len(found) == 1 else ""
 
     def _same(self, resource: Resource) -> Iterator[store.Stored]:
-        for system, value in _identifiers(resource):
+        for system, value in addressees.identifiers(resource):
             yield from store.find_by_identifier(resource["resourceType"], system, value)
 
     def _names(self, one: Entry) -> Iterator[str]:
@@ -127,7 +127,7 @@ class Taking:
             yield one.full_url
         yield f"{self.base_url}/{one.key}"
         if one.resource["resourceType"] in PLACES | {"PractitionerRole", "HealthcareService"}:
-            for system, value in _identifiers(one.resource):
+            for system, value in addressees.identifiers(one.resource):
                 yield f"{one.resource['resourceType']}?identifier={system}|{value}"
 
     # Writing
@@ -259,12 +259,3 @@ class Taking:
 
 def _type_of(one: Entry) -> str:
     return str(one.resource["resourceType"])
-
-
-def _identifiers(resource: Resource) -> Iterator[tuple[str, str]]:
-    named: Any = resource.get("identifier")
-    for each in named if isinstance(named, list) else []:
-        if isinstance(each, dict) and each.get("use") not in {"old", "temp"}:
-            system, value = each.get("system"), each.get("value")
-            if isinstance(system, str) and isinstance(value, str) and system and value:
-                yield system, value

@@ -10,8 +10,8 @@ from bench.fake_ehr import Answer, FakeEhr, Request
 from fhir_bridge.loading import fetching
 from fhir_bridge.models import Inbox, Link, Partner, Refusal
 from records.errors import BatonError, Forbidden, Unavailable
-from tests.fhir_bridge.story import HOSPITAL
-from tests.fhir_bridge.test_loading import SEED, order, run
+from tests.fhir_bridge.story import HOSPITAL, PRACTICE
+from tests.fhir_bridge.test_loading import SEED, here, ndjson, order, run
 
 
 def export(ehr: FakeEhr, files: dict[str, str], *, needs_token: bool = False) -> Callable[[Request, Answer], Answer]:
@@ -134,3 +134,17 @@ def test_of_what_can_not_be_read_there_the_name_is_kept_as_refused(hospital: Par
         done = run(hospital.base_url, "--partner", "Hospital")
     assert (done["written"], done["refused"]) == (2, 1)
     assert '"id":"2"' in Refusal.objects.get().body
+
+
+@pytest.mark.parametrize("identifier", [[{"use": {}, "system": "urn:x", "value": "b"}], [None], {}, "x", [["x"]]])
+@pytest.mark.parametrize("who", [("--partner", "Hospital"), ("--organization", PRACTICE)])
+def test_one_odd_person_keeps_no_other_from_being_taken_in(
+    identifier: object, who: tuple[str, str], hospital: Partner, tmp_path: Path
+) -> None:
+    before = len(here("Patient"))
+    good = [{"resourceType": "Patient", "id": f"g{number}", "name": [{"family": "Good"}]} for number in range(3)]
+    odd = {"resourceType": "Patient", "id": "odd", "identifier": identifier}
+    file = ndjson(tmp_path, "patients.ndjson", [good[0], odd, *good[1:]])
+    run(file, *who)
+    assert Refusal.objects.count() == 1
+    assert len(here("Patient")) - before == len(good)

@@ -155,7 +155,10 @@ def test_nobody_decides_about_a_proposal_whose_performer_has_declined_or_stopped
     clinic = region.client("clinic", CLINIC)
     proposal = proposed(asked)
     why = {"reason": "no-capacity", "reason_text": "Full."}
-    workflow.perform(the(asked, "fulfil").id, "decline", clinic, data=why)
+    with clock.at(proposal.due_at + timedelta(days=3)):
+        workflow.perform(the(asked, "fulfil").id, "decline", clinic, data=why)
+    decision = the(asked, "decide-next-step")
+    assert decision.due_at > decision.opened_at > proposal.due_at, "it is another question, with a time of its own"
     assert (Handoff.objects.get(pk=proposal.pk).stage, open_kinds(asked)) == (
         "overtaken",
         ["decide-next-step", "notify-patient"],
