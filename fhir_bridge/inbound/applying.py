@@ -264,10 +264,17 @@ class _Application:
             changes |= {name: getattr(link, name) for name in copied}
         if link.state == Link.State.GONE:
             changes |= mending.back(link)
-        if link.state == Link.State.CONFLICT:  # what they say now, and what has become of ours by it, may fit together
-            changes |= {"state": Link.State.WANTED, "due_at": clock.now(), "attempts": 0}
+        if link.state == Link.State.CONFLICT:
+            changes |= self._reconciled(link)
         Link.objects.filter(pk=link.pk).update(**changes)
         release(self.partner.pk)
+
+    @staticmethod
+    def _reconciled(link: Link) -> dict[str, object]:
+        """What they say now, and what has become of ours by it, may fit together; what is only recognised is left to them."""
+        if link.is_only_recognised:
+            return mending.left(link)
+        return {"state": Link.State.WANTED, "due_at": clock.now(), "attempts": 0}
 
     @staticmethod
     def _merged(base: Resource | None, link: Link, translated: Resource) -> Joining:

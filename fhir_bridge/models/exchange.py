@@ -91,6 +91,11 @@ class Link(models.Model):
     def __str__(self) -> str:
         return f"{self.type}/{self.local_id} at {self.partner_id}"
 
+    @property
+    def is_only_recognised(self) -> bool:
+        """Whether it is the partner's own that we know and nothing else: it is left there as it is (docs/decisions/0132)."""
+        return self.origin == self.Origin.THEIRS and not self.follows and self.type != "Task"
+
 
 class Inbox(models.Model):
     """One version of a partner's resource as it came, in full, and what became of it.

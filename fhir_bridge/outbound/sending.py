@@ -261,7 +261,7 @@ def draft(link: Link, material: Material) -> Draft | None:
         names = identities(link, ours)
         is_sure = link.partner.ways(link.type).create.way == Create.CONDITIONAL and len(names) == 1
         return Draft("POST", link.type, _new(link, ours), version, ours, "", condition(*names[0])) if is_sure else None
-    theirs = _known(link)
+    theirs = None if link.is_only_recognised else _known(link)
     if theirs is None:
         return None
     body, is_complete = _planned(link, ours, theirs)
@@ -346,8 +346,8 @@ def _update(server: Server, link: Link, ours: Resource, version: int, theirs: Re
         theirs = server.read(link.type, str(link.remote_id)).resource or {}
         if inbox.content_hash(theirs) != link.remote_hash:
             inbox.put(link.partner, [theirs])
-    if link.origin == Link.Origin.THEIRS and not link.follows and link.type != "Task":
-        return Sent(Copy.of(theirs), Link.Origin.THEIRS, version)  # only recognised there: it is left as it is
+    if link.is_only_recognised:
+        return Sent(Copy.of(theirs), Link.Origin.THEIRS, version)
     return _write(server, link, ours, version, theirs)
 
 

@@ -66,12 +66,18 @@ def back(link: Link) -> dict[str, object]:
 
     What was changed here meanwhile is sent now.
     """
-    mended(link)
+    told = left(link)
     link.refresh_from_db(fields=["wanted_version", "sent_version"])
-    told: dict[str, object] = {"attempts": 0, "first_failed_at": None, "error_category": "", "error_text": ""}
     if link.wanted_version <= link.sent_version:
-        return told | {"state": Link.State.CLEAN}
+        return told
     return told | {"state": Link.State.WANTED, "due_at": clock.now()}
+
+
+def left(link: Link) -> dict[str, object]:
+    """End the mend-exchange of what there is nothing to send of; give what changes in the link."""
+    mended(link)
+    told: dict[str, object] = {"attempts": 0, "first_failed_at": None, "error_category": "", "error_text": ""}
+    return told | {"state": Link.State.CLEAN}
 
 
 def discarded(item: Item, actor: Actor, reason: str, text: str) -> None:

@@ -10,12 +10,17 @@ from django.conf import settings
 from bench.fake_ehr import FakeEhr
 from fhir_bridge import operations, tasks
 from fhir_bridge.connecting import partners
+from fhir_bridge.inbound import rewinding
 from fhir_bridge.models import Link, Partner
+from fhir_bridge.outbound.sending import Copy
 from fhir_bridge.sharing import references
 from records import clock, store
 from records.access import SYSTEM
 from referrals.models import Handoff
 from tests.fhir_bridge.story import ANA, HOSPITAL, PRACTICE, Story, keep, promise
+
+BEN = "ben"
+SENDING = ["transaction", "batch", "single"]
 
 
 @pytest.fixture
@@ -118,3 +123,70 @@ def test_whoever_tries_it_again_after_a_restore_writes_nothing_over_it(
 
     assert other.all("Patient") == claimed
     assert Link.objects.get(pk=link.pk).state == Link.State.CLEAN
+
+
+@pytest.fixture(params=SENDING)
+def restored(request: pytest.FixtureRequest, story: Story, handoff: Handoff, other: FakeEhr) -> list[Link]:
+    """Ana and Ben, who are only recognised at a partner that was restored; it takes one write or several at once."""
+    keep({"resourceType": "Patient", "id": BEN, "birthDate": "1970-01-01", "name": [{"family": "Ben"}]}, PRACTICE)
+    Partner.objects.filter(name="Other").update(chosen={"send": request.param})
+    for id_ in (ANA, BEN):
+        claim(other, "Patient", id_, id=f"their-{id_}", name=[{"family": "Theirs"}])
+    exchange(minutes=1)
+    links = list(Link.objects.filter(partner__name="Other", type="Patient").order_by("pk"))
+    assert {link.local_id for link in links} == {ANA, BEN}
+    for link, theirs in zip(links, other.all("Patient"), strict=True):
+        rewinding.differ(link, theirs | {"gender": "unknown"})
+    return links
+
+
+def test_several_that_are_tried_again_at_once_after_a_restore_are_left_as_they_are(
+    story: Story, restored: list[Link], other: FakeEhr
+) -> None:
+    theirs = other.all("Patient")
+
+    for link in restored:
+        operations.retry(f"Link/{link.pk}", story.nina)
+    exchange(minutes=2)
+
+    assert (other.all("Patient"), writes(other)) == (theirs, [])
+    is_left(restored)
+
+
+def test_whatever_wants_several_sent_at_once_they_are_left_as_they_are(restored: list[Link], other: FakeEhr) -> None:
+    theirs = other.all("Patient")
+    named = Link.objects.filter(pk__in=[link.pk for link in restored])
+    named.update(state=Link.State.WANTED, due_at=clock.now())
+    for link, found in zip(named.order_by("pk"), theirs, strict=True):
+        Copy.of(found).onto(link)
+        link.save()
+
+    exchange(minutes=2)
+
+    assert (other.all("Patient"), writes(other)) == (theirs, [])
+    is_left(restored)
+
+
+def test_what_they_change_after_a_restore_is_theirs_and_the_work_about_it_is_over(
+    restored: list[Link], other: FakeEhr
+) -> None:
+    other.skew = timedelta(minutes=2)
+    for theirs in other.all("Patient"):
+        other.put(theirs | {"address": [{"city": "Elsewhere"}]})
+    theirs_now = other.all("Patient")
+
+    for minutes in (3, 4):
+        exchange(minutes)
+
+    assert (other.all("Patient"), writes(other)) == (theirs_now, [])
+    is_left(restored)
+
+
+def writes(ehr: FakeEhr) -> list[str]:
+    return [request.path for request in ehr.requests if request.verb != "GET"]
+
+
+def is_left(links: list[Link]) -> None:
+    now = Link.objects.filter(pk__in=[link.pk for link in links])
+    assert set(now.values_list("state", "error_text", "mend_loop")) == {(Link.State.CLEAN, "", "")}
+    assert not Handoff.objects.filter(kind="mend-exchange", closed_at=None).exists()
