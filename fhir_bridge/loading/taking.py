@@ -1,7 +1,8 @@
 """One resource of a load on its way in: where it will be, its references, and the one door, which opens no loop.
 
 Of people and places that are known here by an identifier of the world's, nothing is changed: they are recognised. What
-is linked with the partner already and has other content goes the usual way, through the Inbox.
+is linked with the partner already and has other content goes the usual way, through the Inbox; so does what says by our
+identifier that it is ours, linked or not yet: it was sent there.
 """
 
 import uuid
@@ -110,10 +111,11 @@ class Taking:
         return str(uuid.uuid5(_OURS, f"{self.base_url}/{key}"))
 
     def _recognised(self, resource: Resource) -> str:
-        """The one person or place here that has an identifier of it; two are none."""
-        if resource["resourceType"] not in PLACES:
-            return ""
-        own = recognising.own_id(resource)
+        """What of ours a partner's says it is, or the one person or place here that has an identifier of it; two are none."""
+        is_place = resource["resourceType"] in PLACES
+        own = recognising.own_id(resource) if is_place or self.load.partner else ""
+        if not is_place:
+            return own
         found = {own} if own else {row.id for row in self._same(resource)}
         return found.pop() if len(found) == 1 else ""
 
@@ -135,7 +137,7 @@ class Taking:
     def take(self, one: Entry) -> str:
         """Take one in, in the caller's transaction; give what became of it. Raises what the door raises."""
         known = self._linked([one]).get(one.key)
-        if known is not None:
+        if known is not None or self._is_ours(one):
             return self._again(one, known)
         local_id = self._place_of(one)
         is_recognised = self._is_recognised(one, local_id)
@@ -165,7 +167,8 @@ class Taking:
 
     def _take_together(self, entries: Sequence[Entry]) -> dict[int, str]:
         linked = self._linked(entries)
-        fresh = {one.key: one for one in reversed(entries) if one.key not in linked}  # of each resource the first
+        new = [one for one in entries if one.key not in linked and not self._is_ours(one)]
+        fresh = {one.key: one for one in reversed(new)}  # of each resource the first
         ids = {key: self._place_of(one) for key, one in fresh.items()}
         links = {id_: link for key, id_ in ids.items() if (link := self._new_link(fresh[key], id_)) is not None}
         Link.objects.bulk_create(links.values())  # before they are received: what that writes must find them
@@ -195,11 +198,20 @@ class Taking:
         type_ = one.resource["resourceType"]
         return (self.catalog.get(one.key) or f"{type_}/{self._new_id(one.key)}").partition("/")[2]
 
-    def _again(self, one: Entry, known: Link) -> str:
+    def _again(self, one: Entry, known: Link | None) -> str:
         """What is linked is compared; a change goes through the Inbox, in order with all other changes."""
-        if known.remote_hash == inbox.content_hash(one.resource):
+        if self.load.partner is None or (known and known.remote_hash == inbox.content_hash(one.resource)):
             return "unchanged"
-        return "queued" if inbox.put(known.partner, [one.resource]) else "unchanged"
+        return "queued" if inbox.put(self.load.partner, [one.resource]) else "unchanged"
+
+    def _is_ours(self, one: Entry) -> bool:
+        """Whether the partner has had it of us, as it says: by which link is found out where it is applied."""
+        return self.load.partner is not None and bool(recognising.own_id(one.resource))
+
+    def _is_on_its_way(self, one: Entry, local_id: str) -> bool:
+        """Whether ours is to be sent to the partner, which will find this one there by the same identifier."""
+        links = Link.objects.filter(partner=self.load.partner, type=one.resource["resourceType"], local_id=local_id)
+        return links.filter(remote_id=None).exists()
 
     def _is_recognised(self, one: Entry, local_id: str) -> bool:
         """Whether it is somebody or something that was here before this load."""
@@ -208,8 +220,8 @@ class Taking:
         return bool(store.read(one.resource["resourceType"], local_id))
 
     def _new_link(self, one: Entry, local_id: str, *, follows: bool = True) -> Link | None:
-        """The link of what comes from a partner, not yet saved."""
-        if self.load.partner is None:
+        """The link of what comes from a partner, not yet saved; none of what is only recognised and gets one by our own sending."""
+        if self.load.partner is None or (not follows and self._is_on_its_way(one, local_id)):
             return None
         link = Link(
             partner=self.load.partner,

@@ -1,6 +1,7 @@
 """A first load from a partner's own server: its export where it has one, else everything by searching."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +10,12 @@ import pytest
 from bench.fake_ehr import Answer, FakeEhr, Request
 from fhir_bridge.loading import fetching
 from fhir_bridge.models import Inbox, Link, Partner, Refusal
+from fhir_bridge.outbound import pushing
 from records.errors import BatonError, Forbidden, Unavailable
-from tests.fhir_bridge.story import HOSPITAL, PRACTICE
+from records.types import row_class
+from referrals.models import Handoff
+from tests.fhir_bridge.story import HOSPITAL, MRN, PRACTICE, Story
+from tests.fhir_bridge.test_addressed import take
 from tests.fhir_bridge.test_loading import SEED, here, ndjson, order, run
 
 
@@ -148,3 +153,49 @@ def test_one_odd_person_keeps_no_other_from_being_taken_in(
     run(file, *who)
     assert Refusal.objects.count() == 1
     assert len(here("Patient")) - before == len(good)
+
+
+OURS = ("Organization", "Practitioner", "Patient", "ServiceRequest", "Task")
+
+
+@pytest.mark.parametrize("is_caught_up", [True, False])
+def test_what_the_partner_has_had_of_us_is_not_taken_for_its_own(
+    is_caught_up: bool, handoff: Handoff, hospital: Partner, ehr: FakeEhr, tmp_path: Path
+) -> None:
+    """The hospital is registered anew: its export comes before the first push, or before we know that it has anything."""
+    had = Counter(Link.objects.values_list("type", flat=True))
+    Link.objects.all().delete()
+    if is_caught_up:
+        pushing.catch_up(hospital)
+    lines = [json.dumps(each) for kind in OURS for each in ehr.all(kind)]
+    (tmp_path / "all.ndjson").write_text("\n".join(lines) + "\n")
+    before = {kind: row_class(kind).rows(kind).count() for kind in OURS}
+
+    run(str(tmp_path / "all.ndjson"), "--partner", hospital.name)
+
+    assert not Refusal.objects.exists()
+    pushing.run_once(hospital)
+    take(hospital)
+    pushing.run_once(hospital)
+    ehr.put(ehr.all("Task")[0] | {"status": "accepted"})
+    take(hospital)
+    pushing.run_once(hospital)
+    assert {kind: row_class(kind).rows(kind).count() for kind in OURS} == before
+    assert {kind: len(ehr.all(kind)) for kind in OURS} == {kind: had[kind] for kind in OURS}, "there is none twice"
+    assert set(Link.objects.values_list("state", flat=True)) == {Link.State.CLEAN}
+    assert Handoff.objects.get(pk=handoff.pk).stage == "awaiting-booking"
+
+
+def test_whom_we_are_about_to_name_to_the_partner_and_it_knows_already_is_recognised(
+    story: Story, hospital: Partner, ehr: FakeEhr, tmp_path: Path
+) -> None:
+    known = {"resourceType": "Patient", "id": "h-ana", "identifier": [{"system": MRN, "value": f"4711-{story.run}"}]}
+    ehr.put(known)
+    story.refer()
+    (tmp_path / "all.ndjson").write_text(json.dumps(known) + "\n")
+
+    run(str(tmp_path / "all.ndjson"), "--partner", hospital.name)
+    pushing.run_once(hospital)
+
+    assert not Refusal.objects.exists()
+    assert Link.objects.get(type="Patient").remote_id == "h-ana"
