@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST
 from fhir_bridge import operations, status
 from records.errors import Conflict, Forbidden, Incorrect, Malformed, NotFound, Stale
 from referrals.pathways.reasons import codes
+from web import told
 from web.views.sync import STATES
 from web.workplace import StaffRequest, page
 
@@ -28,6 +29,7 @@ def item(request: StaffRequest, kind: str, number: str) -> HttpResponse:
         "number": number,
         "shown": shown,
         "trouble": trouble,
+        "why": told.in_words(trouble.text),
         "what": f"{trouble.type}/{trouble.local_id or trouble.remote_id}",
         "state": STATES.get(trouble.state, trouble.state),
         "clashes": shown.comparison is not None and any(row.is_clash for row in shown.comparison.rows),

@@ -15,7 +15,7 @@ from fhir_bridge.status import PartnerStatus, Trouble
 from records import clock
 from records.errors import NotFound
 from referrals.vocabulary import Words
-from web import dues, exchanges
+from web import dues, exchanges, told
 from web.workplace import StaffRequest, page
 
 OPERATORS = frozenset({"coordinator", "supervisor", "administrator"})
@@ -72,7 +72,7 @@ def _partner(one: PartnerStatus) -> dict[str, Any]:
         "state": _("silent") if silent else STATES.get(one.state, one.state),
         "tone": "danger" if silent else "good" if one.state == "active" else "warn",
         "unread": one.unread,
-        "error": one.last_error,
+        "error": told.in_words(one.last_error),
         "failed_at": one.last_failure_at,
         "worked_at": _worked_since(one),
         "troubled": one.troubled,
@@ -107,7 +107,7 @@ def _trouble(one: Trouble) -> dict[str, Any]:
         "partner": one.partner,
         "what": f"{one.type}/{one.local_id or one.remote_id}",
         "state": STATES.get(one.state, one.state),
-        "text": one.text,
+        "text": told.in_words(one.text),
         "since": one.since,
         "attempts": one.attempts,
         "loop_id": one.loop_id,
