@@ -10,7 +10,7 @@ from records import audit, clock
 from records.access import Actor
 from records.errors import Forbidden, Incorrect, Issue, NotFound
 from referrals.models import Absence, Owner
-from referrals.people.owners import LONGEST_NUMBER, signs_in
+from referrals.people.owners import LONGEST_NUMBER, works
 from referrals.people.pools import default_pool
 from referrals.people.roles import may_manage
 
@@ -85,7 +85,7 @@ def _refuse_unfit(person: Owner, surrogate: Owner | None) -> None:
     if surrogate.pk == person.pk:
         raise _wrong("surrogate", _("Nobody can stand in for themselves."))
     is_colleague = surrogate.kind == Owner.Kind.PERSON and surrogate.organization == person.organization
-    if not is_colleague or not signs_in(surrogate.key, person.organization):
+    if not is_colleague or not works(surrogate.key, person.organization):
         raise _wrong("surrogate", _("Only a person who works in the same organisation can stand in."))
 
 

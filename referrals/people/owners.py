@@ -9,6 +9,7 @@ from records import access, store
 from records.errors import Gone, Incorrect, Issue, NotFound
 from records.json import Resource
 from referrals.models import Membership, Owner
+from referrals.people.reading import WORKERS
 
 LONGEST_NUMBER = 19
 TYPES = {
@@ -116,6 +117,13 @@ def signs_in(practitioner: str, organization: str) -> bool:
     """Whether somebody signs in for that Practitioner and works for that root organisation."""
     return Membership.objects.filter(
         organization=organization, user__practitioner=practitioner, user__is_active=True
+    ).exists()
+
+
+def works(practitioner: str, organization: str) -> bool:
+    """Whether somebody who signs in for that Practitioner may do work there; who only administers it may not."""
+    return Membership.objects.filter(
+        organization=organization, user__practitioner=practitioner, user__is_active=True, roles__overlap=WORKERS
     ).exists()
 
 

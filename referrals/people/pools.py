@@ -13,7 +13,7 @@ from records.json import Resource
 from records.models import Tenant
 from referrals.models import Handoff, Membership, Owner, Pool, PoolMember, User
 from referrals.people.owners import name_of
-from referrals.people.reading import OVERSEERS
+from referrals.people.reading import OVERSEERS, WORKERS
 from referrals.people.roles import may_manage
 
 
@@ -135,8 +135,8 @@ def has_work(owner_id: int) -> bool:
 
 
 def is_read(pool: Pool, *, without: User | None = None) -> bool:
-    """Whether an active member, or else a coordinator or supervisor of the organisation, reads the pool's list."""
-    staff = Membership.objects.filter(organization=pool.organization, user__is_active=True)
+    """Whether an active member who works, or else a coordinator or supervisor of the organisation, reads the pool's list."""
+    staff = Membership.objects.filter(organization=pool.organization, user__is_active=True, roles__overlap=WORKERS)
     if without is not None:
         staff = staff.exclude(user=without)
     return staff.filter(Q(user__pools__pool=pool) | Q(roles__overlap=OVERSEERS)).exists()

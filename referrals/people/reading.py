@@ -8,7 +8,8 @@ because somebody leaves, comes back or is late (law 2). PATHWAYS §7, "absence":
 - Of somebody who isn't known to be away the standing surrogate reads what has used half of its time.
 - A pool reads whatever stands behind it on another list and is past its due time.
 
-Who can't sign in any more counts as away. A pool whose members all are away is also read by the coordinators and supervisors
+Who can't sign in any more counts as away, and so does who only administers: they can't do what stands there.
+A pool whose members all are away is also read by the coordinators and supervisors
 of its organisation; where none of them is there, by everybody who works there.
 """
 
@@ -61,15 +62,15 @@ class _Row:
     standing: int | None
     is_absent: bool
     announced: int | None
-    signs_in: bool
+    works: bool
     has_me: bool
     has_members: bool
     has_overseers: bool
 
     @property
     def is_away(self) -> bool:
-        """Whether their list is read by another as a whole: who can't sign in any more counts as away."""
-        return self.is_absent or not self.signs_in
+        """Whether their list is read by another as a whole: who doesn't work there any more counts as away."""
+        return self.is_absent or not self.works
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,8 @@ def in_stead_of(actor: Actor, handoff: Handoff) -> Owner | None:
 def _house(actor: Actor, now: datetime) -> _House:
     me = int(actor.id.removeprefix("user:")) if actor.id.startswith("user:") else None
     with connection.cursor() as cursor:
-        cursor.execute(_HOUSE, {"organization": actor.organization, "now": now, "me": me, "overseers": OVERSEERS})
+        wanted = {"workers": WORKERS, "overseers": OVERSEERS}
+        cursor.execute(_HOUSE, wanted | {"organization": actor.organization, "now": now, "me": me})
         rows = [_Row(*line) for line in cursor.fetchall()]
     people = [row for row in rows if row.kind == Owner.Kind.PERSON]
     return _House(
@@ -153,20 +155,22 @@ WITH staff AS (
     SELECT membership.user_id, people.practitioner, membership.roles
     FROM referrals_membership AS membership JOIN referrals_user AS people ON people.id = membership.user_id
     WHERE membership.organization = %(organization)s AND people.is_active
+), worker AS (
+    SELECT * FROM staff WHERE roles && %(workers)s::varchar[]
 ), absent AS (
     SELECT DISTINCT ON (absence.owner_id) absence.owner_id, absence.surrogate_id, owner.key
     FROM referrals_absence AS absence JOIN referrals_owner AS owner ON owner.id = absence.owner_id
     WHERE absence.starts_at <= %(now)s AND absence.ends_at > %(now)s
     ORDER BY absence.owner_id, absence.starts_at DESC, absence.id DESC
 ), present AS (
-    SELECT user_id, roles FROM staff WHERE practitioner NOT IN (SELECT key FROM absent)
+    SELECT user_id, roles FROM worker WHERE practitioner NOT IN (SELECT key FROM absent)
 ), member AS (
     SELECT pool.owner_id, member.user_id
     FROM referrals_poolmember AS member JOIN referrals_pool AS pool ON pool.id = member.pool_id
     WHERE pool.organization = %(organization)s AND member.user_id IN (SELECT user_id FROM staff)
 )
 SELECT owner.id, owner.kind, owner.key, owner.name, owner.surrogate_id, absent.owner_id IS NOT NULL, absent.surrogate_id,
-       owner.key <> '' AND owner.key IN (SELECT practitioner FROM staff),
+       owner.key <> '' AND owner.key IN (SELECT practitioner FROM worker),
        EXISTS (SELECT FROM member WHERE member.owner_id = owner.id AND member.user_id = %(me)s),
        EXISTS (SELECT FROM member JOIN present USING (user_id) WHERE member.owner_id = owner.id),
        EXISTS (SELECT FROM present WHERE present.roles && %(overseers)s::varchar[])

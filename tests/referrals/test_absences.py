@@ -238,3 +238,18 @@ def test_a_pool_whose_people_all_are_away_is_read_by_who_oversees_the_organisati
 def _audited() -> dict[str, Resource]:
     rows = row_class("AuditEvent").rows("AuditEvent").values_list("id", flat=True)
     return {key: store.get("AuditEvent", key) for key in rows}
+
+
+def test_who_only_administers_can_not_stand_in(ada: Colleague) -> None:
+    with pytest.raises(Incorrect) as refused:
+        away(ada, hire("adam", "administrator"))
+    assert [issue.expression for issue in refused.value.issues] == ["surrogate"]
+
+
+def test_of_a_surrogate_who_only_administers_by_now_the_pool_reads_the_list(
+    ward: Ward, ada: Colleague, bea: Colleague
+) -> None:
+    _loop, review = review_for(ward, ada)
+    away(ada, bea)
+    Membership.objects.filter(user=bea.user).update(roles=["administrator"])
+    assert sees(ward.coordinator, review, SOON) == "pooled away"

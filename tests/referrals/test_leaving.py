@@ -51,6 +51,22 @@ def test_the_only_reader_of_a_list_with_open_work_can_not_leave(ward: Ward) -> N
     leaving.leave(nina.user, "practice", ward.boss)
 
 
+def test_who_only_administers_is_no_reader_of_a_list(ward: Ward) -> None:
+    ward.order()
+    hire("adam", "administrator", pool=ward.practice_pool)
+    User.objects.filter(username="boss").update(is_active=False)
+    nina = Colleague(User.objects.get(username="coordinator"), people.owner_for("person", "coordinator"))
+    assert what_keeps(nina, ward) == [f"CareTeam/{ward.practice_pool.key}"]
+
+
+def test_a_pool_of_administrators_alone_is_still_read_by_who_oversees_the_house(ward: Ward) -> None:
+    dispatch = ward.only(ward.order(), "dispatch")
+    adam, pool = hire("adam", "administrator"), Pool.objects.get(owner=ward.practice_pool)
+    people.change_pool(pool, ward.boss, members=[adam.user])
+
+    assert [sees(who, dispatch, MONDAY) for who in (ward.coordinator, ward.boss)] == ["", ""]
+
+
 def test_what_somebody_had_read_before_they_left_may_be_void_all_the_same(
     ward: Ward, ada: Colleague, bea: Colleague
 ) -> None:
