@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -20,6 +21,7 @@ from records.errors import NotFound
 from referrals import reassigning, workflow
 from referrals.models import Handoff, Owner
 from referrals.pathways import STAGES
+from referrals.plausible import validate_happened, validate_reach
 from referrals.reassigning import Handed
 from referrals.vocabulary import Words
 from referrals.worklists import Filters
@@ -122,12 +124,24 @@ class ReassignBody(serializers.Serializer[Any]):
 
 
 class PerformBody(serializers.Serializer[Any]):
-    """``data`` holds the fields that `available-actions` names."""
+    """``data`` holds the fields that `available-actions` names.
+
+    ``told_at`` (with a time zone) is when it happened, of what is entered for a performer: its clock starts then, not now.
+    """
 
     action = serializers.CharField(max_length=64)
     version = serializers.IntegerField(min_value=1)
     data = serializers.DictField(required=False)  # type: ignore[assignment]  # a field is no attribute of the serializer
     attested = serializers.BooleanField(required=False)
+    told_at = serializers.DateTimeField(required=False, validators=[validate_reach, validate_happened])
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Only what others were told of has another time than now."""
+        if "told_at" in attrs and not attrs.get("attested"):
+            raise serializers.ValidationError(
+                {"told_at": [_("Only what is entered for a performer has a time of its own.")]}
+            )
+        return attrs
 
 
 PROBLEM = shapes.Problem
@@ -181,6 +195,7 @@ class Handoffs(Endpoint):
             version=body["version"],
             data=body.get("data", {}),
             attested=body.get("attested", False),
+            at=body.get("told_at"),
         )
         return Response(performed(outcome))
 

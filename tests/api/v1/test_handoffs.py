@@ -1,9 +1,13 @@
 """Acting on a handoff over v1: what is possible, doing it, and being too late."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.urls import get_resolver
 
+from records import clock, store
+from records.access import SYSTEM
+from referrals.models import Event
 from tests.api.v1.conftest import Caller, Town
 
 
@@ -81,3 +85,38 @@ def test_reading_a_handoff_costs_two_queries(town: Town, django_assert_max_num_q
 
 def test_the_address_of_every_action_is_known() -> None:
     assert get_resolver().resolve("/api/v1/handoffs/x/perform").url_name == "handoff-perform"
+
+
+def elsewhere(town: Town) -> dict[str, Any]:
+    """The handoff of a performer who doesn't work here, and of whose part others enter what they are told."""
+    store.write({"resourceType": "Organization", "id": "elsewhere", "name": "Elsewhere"}, actor=SYSTEM)
+    owner = {"providedBy": {"reference": "Organization/elsewhere"}}
+    store.write({"resourceType": "HealthcareService", "id": "theirs", "name": "Theirs", **owner}, actor=SYSTEM)
+    return town.fulfil(town.refer(service="theirs"))
+
+
+def entered(town: Town, handoff: dict[str, Any], told_at: str, *, attested: bool = True) -> Any:
+    data = {"channel": "phone", "spoken_to": "The front desk"} if attested else {}
+    body = {"action": "accept", "version": handoff["version"], "data": data, "attested": attested, "told_at": told_at}
+    return town.placer.post(f"handoffs/{handoff['id']}/perform", body)
+
+
+def test_what_is_entered_for_a_performer_may_have_happened_earlier(town: Town) -> None:
+    ordered = clock.now()
+    fulfil = elsewhere(town)
+    with clock.at(ordered + timedelta(minutes=3)):
+        answer = entered(town, fulfil, (ordered + timedelta(minutes=1)).isoformat())
+    assert answer.status_code == 200, answer.content
+    event = Event.objects.filter(handoff=fulfil["id"], action="accept").get()
+    assert (event.at, event.attested) == (ordered + timedelta(minutes=1), True)
+
+
+def test_a_time_to_come_none_at_all_or_of_ones_own_doing_is_refused(town: Town) -> None:
+    fulfil = elsewhere(town)
+    for told_at in ((clock.now() + timedelta(days=1)).isoformat(), "yesterday", "0001-01-01T00:00:00Z"):
+        refused = entered(town, fulfil, told_at)
+        assert refused.status_code == 422, told_at
+        assert [issue["expression"] for issue in refused.json()["issues"]] == ["told_at"]
+    own = entered(town, fulfil, clock.now().isoformat(), attested=False)
+    assert own.status_code == 422
+    assert [issue["expression"] for issue in own.json()["issues"]] == ["told_at"]
