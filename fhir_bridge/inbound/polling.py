@@ -114,10 +114,14 @@ def note_failure(partner: Partner, error: errors.BatonError) -> None:
 
 
 def _present(partner: Partner, server: Server) -> datetime:
-    """The partner's present instant by its own Date header, which has whole seconds; ours where it sends none."""
+    """The partner's present instant by its own Date header, which has whole seconds; where it sends none, or can't be
+    searched for Tasks, ours and what they were last apart.
+    """
     try:
         reply, _found = next(server.search("Task", [("_count", "1"), ("_elements", "id")]))
-    except (errors.NotFound, errors.Forbidden, errors.Unsupported):
+    except AWAY:
+        raise
+    except errors.BatonError:
         reply = None
     if reply is None or reply.sent_at is None:
         return clock.now() + timedelta(seconds=partner.skew_seconds or 0.0)

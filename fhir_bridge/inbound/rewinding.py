@@ -16,7 +16,7 @@ since", and `fhir_bridge.inbound.reconciling` reads all that is linked again: ea
 
 import logging
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -38,6 +38,8 @@ class Rewound(errors.Conflict):
 
 # Reading may be answered by a copy of their database that lags behind: what is that new proves nothing
 LAG = timedelta(minutes=2)
+# In which servers tell an instant, the coarsest first
+UNITS = (timedelta(seconds=1), timedelta(milliseconds=1), timedelta(microseconds=1))
 # How many later ones are looked at before an id that gives 404 is a sign
 WITNESSES = 5
 
@@ -166,7 +168,7 @@ def _held(partner: Partner, page: Iterable[Resource]) -> Mapping[tuple[str, str]
 def _is_sign(partner: Partner, link: Link, found: Resource) -> bool:
     """Whether this can't be a later version of what we last saw."""
     at, seen_at = inbox.last_updated(found), link.remote_last_updated
-    if at is None or seen_at is None or at == seen_at or _is_as_seen(link, found):
+    if at is None or seen_at is None or at == seen_at or _is_as_seen(link, found, at, seen_at):
         return False
     present = clock.now() + timedelta(seconds=partner.skew_seconds or 0.0)
     if at < seen_at:
@@ -174,10 +176,21 @@ def _is_sign(partner: Partner, link: Link, found: Resource) -> bool:
     return _comes_back(partner, link, found)
 
 
-def _is_as_seen(link: Link, found: Resource) -> bool:
-    """Whether it is the version that we saw; the answer to a write may tell its time finer than it is kept."""
-    is_same_version = inbox.version_of(found) == link.remote_version
-    return is_same_version and inbox.content_hash(found) == link.remote_hash
+def _is_as_seen(link: Link, found: Resource, at: datetime, seen_at: datetime) -> bool:
+    """Whether it is the version that we saw; the answer to a write may tell its time in another unit, and show less of it."""
+    version = inbox.version_of(found)
+    if version != link.remote_version:
+        return False
+    return inbox.content_hash(found) == link.remote_hash or (version != "" and _is_one_instant(at, seen_at))
+
+
+def _is_one_instant(at: datetime, other: datetime) -> bool:
+    """Whether two instants are the same to the coarser one's unit, which cuts off or rounds the finer."""
+    return at == other or abs(at - other) < max(_unit(at), _unit(other))
+
+
+def _unit(at: datetime) -> timedelta:
+    return next(unit for unit in UNITS if at.microsecond % (unit // timedelta(microseconds=1)) == 0)
 
 
 def _comes_back(partner: Partner, link: Link, found: Resource) -> bool:
@@ -200,7 +213,9 @@ def _was_another(partner: Partner, found: Resource, version: str) -> bool:
         partner=partner, type=found["resourceType"], remote_id=str(found.get("id")), version_id=version
     ).exclude(content_hash=inbox.content_hash(found))
     rows = rows.filter(received_at__gt=since) if since else rows
-    return rows.exclude(last_updated=inbox.last_updated(found)).exclude(last_updated=None).exists()
+    at = inbox.last_updated(found)
+    seen = rows.values_list("last_updated", flat=True)
+    return any(at is None or not _is_one_instant(at, each) for each in seen if each is not None)
 
 
 def _has_witness(server: Server, link: Link) -> bool:

@@ -101,7 +101,8 @@ class Inbox(models.Model):
     """One version of a partner's resource as it came, in full, and what became of it.
 
     ``body`` is the exact text (law 9); ``waiting`` = needs something that has not come yet; ``quarantined`` = could
-    not be applied, a person looks at it. Without a versionId at the partner ``version_id`` is its lastUpdated: a content may come back.
+    not be applied, a person looks at it. Without a versionId at the partner ``version_id`` is its lastUpdated: a content may come back. The content of
+    the newest one is no new version then, whatever its instant.
     Of what can't be read it is the name alone, ``last_updated`` then the instant from which what names it is read again.
     """
 

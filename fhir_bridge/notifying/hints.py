@@ -44,10 +44,11 @@ def receive(key: str, raw: bytes, *, path: str = "", secret: str = "", signature
         raise NotFound("There is nothing at this address.")
     notice = notices.read(raw, path, subscription.type, subscription.partner.base_url)
     targets = set(notice.targets)
-    if not notice.is_gapless(subscription.last_event):
+    last_event = 0 if notice.counts_anew(subscription.last_event) else subscription.last_event
+    if not notice.is_gapless(last_event):
         targets.add(notices.EVERYTHING)
     _keep(subscription.partner, targets)
-    heard = max((subscription.last_event, *notice.events, notice.total or 0))
+    heard = max((last_event, *notice.events, notice.total or 0))
     Subscription.objects.filter(pk=subscription.pk).update(
         heard_at=clock.now(), last_event=heard, state=Subscription.State.ACTIVE, error_text=""
     )

@@ -35,12 +35,17 @@ class Notice:
     """What to look at, each (type, id), ("Task", "") for all changes of a type and `EVERYTHING`.
 
     ``events`` are the numbers that it brings; ``total`` how many events there were by the sender's count, None where it
-    doesn't count.
+    doesn't count. ``is_handshake``: a subscription begins with it.
     """
 
     targets: frozenset[Target]
     events: tuple[int, ...] = ()
     total: int | None = None
+    is_handshake: bool = False
+
+    def counts_anew(self, last_event: int) -> bool:
+        """Whether the sender has begun to count anew since: fewer have been than were heard of."""
+        return self.is_handshake or (self.total is not None and self.total < last_event)
 
     def is_gapless(self, last_event: int) -> bool:
         """Whether nothing is missing between the last event that was heard of and these."""
@@ -114,7 +119,8 @@ def _of_status(status: Mapping[str, Any], body: Resource, base_url: str, type_: 
     shown = _targets([each for each in _resources(body) if _status(each) is None], base_url)
     is_event = status.get("type") not in _SYSTEM_EVENTS
     targets = focus or shown or (frozenset({(type_, "")}) if is_event else frozenset())
-    return Notice(targets, tuple(number for number in numbers if number is not None), total)
+    counted = tuple(number for number in numbers if number is not None)
+    return Notice(targets, counted, total, is_handshake=status.get("type") == "handshake")
 
 
 def _targets(resources: Sequence[Resource], base_url: str) -> frozenset[Target]:

@@ -117,6 +117,7 @@ def _there(server: Server, row: Subscription) -> Resource | None:
         mine = (each for each in found if _endpoint_in(each) == _endpoint(row))
         if known := next(filter(None, map(_read, mine)), None):
             return known
+    Subscription.objects.filter(pk=row.pk).update(last_event=0)  # it counts anew, from the handshake on
     reply = server.create(_body(row))
     location = reply.headers.get("Location", "").split("/")
     made = location[location.index("Subscription") + 1] if "Subscription" in location[:-1] else ""

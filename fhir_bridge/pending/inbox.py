@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce, Least
 
 from fhir_bridge.connecting.retries import Unreadable
-from fhir_bridge.models import Inbox, Partner
+from fhir_bridge.models import Inbox, Link, Partner
 from records import clock, statements
 from records.errors import BatonError
 from records.json import Resource, dumps
@@ -33,9 +33,39 @@ def put(partner: Partner, resources: Iterable[Resource]) -> int:
     known = Inbox.objects.filter(partner=partner, remote_id__in={key[1] for key in rows})
     for key in known.values_list("type", "remote_id", "version_id", "content_hash"):
         rows.pop(key, None)
-    if rows:
-        statements.insert_rows(Inbox, list(rows.values()), "ON CONFLICT DO NOTHING")
-    return len(rows)
+    new = list(_without_repeated(partner, rows.values()))
+    if new:
+        statements.insert_rows(Inbox, new, "ON CONFLICT DO NOTHING")
+    return len(new)
+
+
+def _without_repeated(partner: Partner, rows: Collection[Inbox]) -> Iterator[Inbox]:
+    """Without those that say what the newest version here said, of a server that numbers none: its instant may move with
+    each reading. What came back after a write of ours is new.
+    """
+    unnumbered = {row.remote_id for row in rows if row.last_updated and row.version_id == _instant(row.last_updated)}
+    newest: dict[tuple[str, str], Inbox] = {}
+    written: dict[tuple[str, str], Link] = {}
+    if unnumbered:
+        kept = Inbox.objects.filter(partner=partner, remote_id__in=unnumbered).exclude(version_id="").defer("body")
+        newest = {(row.type, row.remote_id): row for row in kept.order_by("pk")}
+        links = Link.objects.filter(partner=partner, remote_id__in=unnumbered).defer("base")
+        written = {(link.type, str(link.remote_id)): link for link in links}
+    for row in rows:
+        before, link = newest.get((row.type, row.remote_id)), written.get((row.type, row.remote_id))
+        if row.remote_id not in unnumbered or before is None or not _says_the_same(row, before, link):
+            yield row
+
+
+def _says_the_same(row: Inbox, before: Inbox, link: Link | None) -> bool:
+    if row.content_hash != before.content_hash or link is None or link.remote_hash == row.content_hash:
+        return row.content_hash == before.content_hash
+    seen_at = link.remote_last_updated
+    return seen_at is None or before.last_updated is None or seen_at <= before.last_updated
+
+
+def _instant(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat()
 
 
 def put_current(partner: Partner, resources: Iterable[Resource]) -> int:
@@ -110,7 +140,7 @@ def version_of(resource: Resource) -> str:
 def key_of(resource: Resource) -> str:
     """What tells its versions apart: the version, or where the partner numbers none, the instant of the change."""
     at = last_updated(resource)
-    return version_of(resource) or (at.astimezone(UTC).isoformat() if at else "")
+    return version_of(resource) or (_instant(at) if at else "")
 
 
 def last_updated(resource: Resource) -> datetime | None:

@@ -160,6 +160,15 @@ def test_handshake_and_heartbeat_are_answered_and_a_missing_number_is_caught_up_
     assert (asked.last_event, asked.state) == (5, Subscription.State.ACTIVE)
 
 
+@pytest.mark.parametrize("first", [event(kind="handshake"), event(1)], ids=["a handshake", "an event"])
+def test_a_sender_that_counts_anew_is_followed(first: Any, tell: Tell) -> None:
+    Subscription.objects.update(last_event=100)
+    tell(first)
+    left()
+    tell(event(4, focus="Task/8"))
+    assert left() == {("Task", "8"), ("", "")}, "others are missing"
+
+
 def test_the_same_in_the_form_of_r4b(tell: Tell) -> None:
     status = {
         "resourceType": "SubscriptionStatus",
@@ -325,12 +334,14 @@ def test_subscriptions_are_asked_for_once_without_content_and_watched(subscribab
     ehr.put(theirs["Task?"] | {"status": "error"})
     ehr.put(theirs["Appointment?"] | {"status": "active"})
     ehr.remove("Subscription", theirs["ServiceRequest?"]["id"])
+    Subscription.objects.update(last_event=100)
     with clock.at(clock.now() + timedelta(hours=2)):
         subscribing.keep(subscribable)
     after = {row.type: row for row in Subscription.objects.all()}
     assert after["Task"].error_text == "It was switched off at the partner, and is asked for again."
     assert after["Appointment"].state == Subscription.State.ACTIVE
     assert after["ServiceRequest"].remote_id not in {None, rows["ServiceRequest"].remote_id}
+    assert (after["Task"].last_event, after["ServiceRequest"].last_event) == (100, 0), "a new one counts anew"
     assert {each["status"] for each in ehr.all("Subscription") if each["criteria"] == "Task?"} == {"requested"}
 
 

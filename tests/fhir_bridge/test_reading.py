@@ -3,23 +3,24 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from bench.fake_ehr import Answer, FakeEhr, Request
+from bench.fake_ehr import Answer, Body, FakeEhr, Request
 from fhir_bridge import operations, tasks
-from fhir_bridge.inbound import applying, polling, watermarks
-from fhir_bridge.models import Inbox, Link, Partner, Watermark
+from fhir_bridge.inbound import applying, polling, reconciling, watermarks
+from fhir_bridge.models import Inbox, Link, Partner, Reconciliation, Watermark
 from fhir_bridge.outbound import pushing
 from fhir_bridge.sharing import relevance
 from records import clock, errors, store
 from records.access import SYSTEM
 from referrals import workflow
-from referrals.models import Loop
+from referrals.models import Handoff, Loop
 from tests.fhir_bridge.shelf import put_at
-from tests.fhir_bridge.story import GP, HOSPITAL, MRN, PRACTICE, Story, keep, request_for_ana
+from tests.fhir_bridge.story import GP, HOSPITAL, MRN, PRACTICE, Story, keep, promise, request_for_ana
 
 Put = Callable[..., dict[str, Any]]
 
@@ -138,6 +139,76 @@ def test_a_type_that_can_not_be_read_keeps_nothing_that_came_from_being_applied(
     assert hospital.last_error == "The partner answered 500."
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(500), Answer(400), Answer(text="<html></html>", headers={"Content-Type": "text/html"})],
+    ids=["500", "400", "a page"],
+)
+def test_where_tasks_can_not_be_searched_the_other_types_are_read(
+    answer: Answer, put: Put, hospital: Partner, ehr: FakeEhr
+) -> None:
+    put("o1")
+    with ehr.refusing(answer, "GET", "Task"), pytest.raises(errors.BatonError):
+        polling.poll(hospital)
+    assert taken() == ["o1"]
+
+
+def unnumbered(_request: Request, honest: Answer) -> Answer:
+    """A façade: nothing has a version."""
+
+    def plain(body: dict[str, Any]) -> dict[str, Any]:
+        if body["resourceType"] == "Bundle":
+            return body | {"entry": [each | {"resource": plain(each["resource"])} for each in body["entry"]]}
+        return body | {"meta": {"lastUpdated": body["meta"]["lastUpdated"]}} if "meta" in body else body
+
+    return replace(honest, body=plain(honest.body) if honest.body else None, headers={})
+
+
+@pytest.mark.parametrize("is_given_up", [False, True])
+def test_what_is_quarantined_stays_one_where_each_reading_tells_another_time(
+    is_given_up: bool, put: Put, story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    def read_at(minutes: int, body: dict[str, Any]) -> None:
+        at = timedelta(minutes=minutes)
+        with ehr.faulty(unnumbered), skewed(ehr, at), clock.at(datetime.now(UTC) + at):
+            ehr.put(body)  # the façade's instant is that of the reading
+            tasks.pull(hospital.pk)
+
+    items = Inbox.objects.filter(type="Observation")
+    good = put("o1")
+    wrong = good | {"effectiveDateTime": "tomorrow"}
+    read_at(1, wrong)
+    if is_given_up:
+        mend = Handoff.objects.get(loop=items.get().mend_loop)
+        workflow.perform(mend.pk, "discard", story.nina, data={"reason": "not-worth-sending"})
+    for minutes in (2, 3, 4):
+        read_at(minutes, wrong)
+    assert items.get().state == (Inbox.State.DISCARDED if is_given_up else Inbox.State.QUARANTINED)
+
+    read_at(5, good)
+    read_at(6, wrong)
+    assert list(items.order_by("pk").values_list("state", flat=True))[1:] == ["applied", "quarantined"]
+
+
+def test_what_comes_back_after_a_write_of_ours_is_heard_where_no_version_has_a_number(
+    story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    promise(hospital, if_match=False)
+    handoff = story.refer()
+    with ehr.faulty(unnumbered):
+        pushing.run_once(hospital)
+        ehr.put(ehr.all("Task")[0] | {"status": "accepted"})
+        tasks.pull(hospital.pk)
+        accepted = ehr.all("Task")[0]
+        store.write(store.get("Task", handoff.pk) | {"note": [{"text": "Please hurry"}]}, actor=SYSTEM)
+        pushing.run_once(hospital)
+        assert "note" in ehr.all("Task")[0]
+        ehr.put(accepted)
+        polling.poll(hospital)
+        applying.apply_pending(hospital)
+    assert Inbox.objects.filter(type="Task", state=Inbox.State.APPLIED).count() == 2
+
+
 @pytest.mark.parametrize("minutes", [-5, 5])
 def test_changes_are_read_by_the_clock_of_the_partner(minutes: int, put: Put, hospital: Partner, ehr: FakeEhr) -> None:
     skew = timedelta(minutes=minutes)
@@ -147,6 +218,37 @@ def test_changes_are_read_by_the_clock_of_the_partner(minutes: int, put: Put, ho
         put("o2", clock.now() + skew)
         polling.poll(hospital)
     assert taken() == ["o1", "o2"]
+
+
+@pytest.mark.parametrize("is_finer", [True, False], ids=["a finer answer", "a coarser answer"])
+def test_an_answer_that_tells_its_time_in_another_unit_and_less_than_a_reading_is_no_sign(
+    is_finer: bool, story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    def shown(body: Body, is_read: bool) -> Body:
+        if body["resourceType"] == "Bundle":
+            return body | {"entry": [each | {"resource": shown(each["resource"], is_read)} for each in body["entry"]]}
+        at = body["meta"]["lastUpdated"].replace("Z", "Z" if is_read == is_finer else "456Z")
+        text = {"text": {"status": "generated", "div": "<div>Read</div>"}} if is_read else {}
+        return body | text | {"meta": body["meta"] | {"lastUpdated": at}}
+
+    def in_two_units(request: Request, honest: Answer) -> Answer:
+        is_plain = honest.body is None or (honest.body["resourceType"] != "Bundle" and "meta" not in honest.body)
+        return honest if is_plain else replace(honest, body=shown(honest.body or {}, request.verb == "GET"))
+
+    hospital.chosen = {"send": "single"}
+    hospital.save()
+    with ehr.faulty(in_two_units):
+        story.refer()
+        pushing.run_once(hospital)
+        for at in (timedelta(minutes=5), timedelta(minutes=10)):
+            ehr.skew = at
+            with clock.at(datetime.now(UTC) + at):
+                tasks.pull(hospital.pk)
+                reconciling.run(hospital, Reconciliation.Scope.ALL)
+
+    hospital.refresh_from_db()
+    assert hospital.state == Partner.State.ACTIVE
+    assert not Link.objects.exclude(state=Link.State.CLEAN).exists()
 
 
 @pytest.mark.parametrize("minutes", [-5, 5])

@@ -254,6 +254,7 @@ def test_the_command_lists_shows_retries_and_discards(story: Story, hospital: Pa
         (("retry", "Link/0"), "There is no such item in the exchange."),
         (("retry", "Link/99999999999999999999999"), "There is no such item in the exchange."),
         (("list", "--limit", "-1"), "Error: argument --limit: “-1” is no number of things."),
+        (("list", "--limit", "9" * 20), "Error: argument --limit: No more than 1000000 are listed."),
         (("discard", "Link/0", "--reason", "x", "--by", "nobody"), "There is no user “nobody”."),
     ],
 )

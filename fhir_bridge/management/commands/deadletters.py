@@ -18,6 +18,8 @@ from referrals import people
 from referrals.models import User
 
 FILTERS = ("partner", "type", "state", "category")
+MOST = 1_000_000
+"""Of what is listed."""
 
 
 class Command(BaseCommand):
@@ -104,6 +106,8 @@ def _number(text: str) -> int:
     """How many; `ArgumentTypeError` for what is no number of things."""
     if not (text.isascii() and text.isdigit()):
         raise ArgumentTypeError(_("“%(text)s” is no number of things.") % {"text": text})
+    if len(text) > len(str(MOST)) or int(text) > MOST:
+        raise ArgumentTypeError(_("No more than %(most)d are listed.") % {"most": MOST})
     return int(text)
 
 
