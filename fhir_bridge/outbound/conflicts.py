@@ -149,6 +149,19 @@ def _is_news(name: str, before: Any, after: Any, side: Side) -> bool:
     return is_theirs and not same(before, after)
 
 
+def has_own_word(body: Resource, before: Resource, ours: Resource, theirs: Resource) -> bool:
+    """Whether ``body``, merged of ``ours`` and ``theirs``, says anything that became ours since we sent ``before``."""
+    names = [name for name in {*body, *theirs} - _SERVER if not same(body.get(name), theirs.get(name))]
+    return any(_is_own_word(name, before, ours, theirs) for name in names)
+
+
+def _is_own_word(name: str, before: Resource, ours: Resource, theirs: Resource) -> bool:
+    if name not in UNION:
+        return not same(before.get(name), ours.get(name))
+    old, mine, their = ({_canonical(item) for item in each.get(name) or ()} for each in (before, ours, theirs))
+    return bool(mine - old - their or (old - mine) & their)
+
+
 def _element(name: str, base: Resource, ours: Resource, theirs: Resource, side: Side) -> tuple[Any, bool]:
     """The merged value of one element, `_MISSING` for none, and whether both changed what nobody owns alone."""
     mine, other, before = (body.get(name, _MISSING) for body in (ours, theirs, base))

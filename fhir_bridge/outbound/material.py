@@ -8,11 +8,12 @@ from django.conf import settings
 from fhir_bridge.models import Inbox, Link
 from fhir_bridge.sharing import consents, references
 from fhir_bridge.sharing.consents import Consents
-from records import json, store
+from records import errors, json, store
 from records.json import Resource
 from records.store import Stored
 
 Key = tuple[str, str]
+MOST_ATTACHED = 4 * 1024 * 1024  # characters of base64
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +76,25 @@ def linked(partner_id: int, keys: frozenset[Key]) -> dict[Key, tuple[str | None,
 def our_base() -> str:
     """The base URL of our own FHIR API."""
     return f"{settings.BATON_BASE_URL}/fhir"
+
+
+def with_contents(body: Resource, our_base: str) -> Resource:
+    """Attachments with their content in them: a Binary has no identifier, so a lost reply to its own creation would
+    leave two. What is too big for that says where it is kept here.
+    """
+
+    def fill(attachment: Resource) -> Resource:
+        id_ = references.binary_of(attachment, our_base)
+        absolute = {**attachment, "url": f"{our_base}/Binary/{id_}"}
+        try:
+            binary = store.get("Binary", id_)
+        except (errors.NotFound, errors.Gone):
+            return absolute
+        data = binary.get("data", "")
+        if not isinstance(data, str) or not 0 < len(data) <= MOST_ATTACHED:
+            return absolute
+        rest = {key: value for key, value in attachment.items() if key != "url"}
+        return {"contentType": binary.get("contentType", ""), **rest, "data": data}
+
+    filled: Resource = references.with_attachments(body, fill, our_base)
+    return filled

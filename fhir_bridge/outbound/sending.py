@@ -26,7 +26,7 @@ from fhir_bridge.connecting.client import Reply, Server, condition, token
 from fhir_bridge.connecting.retries import Clash, Mistaken, Unreadable, Waiting
 from fhir_bridge.models import Inbox, Link
 from fhir_bridge.outbound import conflicts
-from fhir_bridge.outbound.material import Key, Material, gather, linked, our_base
+from fhir_bridge.outbound.material import Key, Material, gather, linked, our_base, with_contents
 from fhir_bridge.pending import inbox
 from fhir_bridge.sharing import consents, references
 from records import errors, json, store
@@ -38,7 +38,6 @@ DIRECTORY = frozenset({"Patient", "Practitioner", "Organization"})
 _INDISPENSABLE = frozenset({"Patient", "ServiceRequest"})
 _PASSING_META = ("versionId", "lastUpdated", "source")
 _MOST_IDENTIFIERS = 8
-MOST_ATTACHED = 4 * 1024 * 1024  # characters of base64
 _WITHOUT_IDENTIFIER = frozenset({"Binary", "Bundle", "Provenance", "AuditEvent", "OperationOutcome", "Parameters"})
 
 
@@ -137,7 +136,7 @@ def compose(link: Link, material: Material | None = None) -> tuple[int, Resource
     stored = material.stored.get(key) or store.read(*key)
     held = material.bodies.get(key) or json.loads(stored.body)
     consents.check(link, held, material.consents)
-    held = _with_contents(held, f"{origin}/fhir")
+    held = with_contents(held, f"{origin}/fhir")
     body = profiles.outward(held, profiles.PROFILES[link.partner.profile], origin)
     known = _remote_ids(link, body, material)
     ours = references.outward(body, lambda type_, id_: known.get((type_, id_)), origin, f"{origin}/fhir")
@@ -147,28 +146,6 @@ def compose(link: Link, material: Material | None = None) -> tuple[int, Resource
         kept = next((each for each in ours.get("identifier", []) if _is(each, own)), own)
         ours["identifier"] = [*named, kept]
     return stored.version, ours
-
-
-def _with_contents(body: Resource, our_base: str) -> Resource:
-    """Attachments with their content in them: a Binary has no identifier, so a lost reply to its own creation would
-    leave two. What is too big for that says where it is kept here.
-    """
-
-    def fill(attachment: Resource) -> Resource:
-        id_ = references.binary_of(attachment, our_base)
-        absolute = {**attachment, "url": f"{our_base}/Binary/{id_}"}
-        try:
-            binary = store.get("Binary", id_)
-        except (errors.NotFound, errors.Gone):
-            return absolute
-        data = binary.get("data", "")
-        if not isinstance(data, str) or not 0 < len(data) <= MOST_ATTACHED:
-            return absolute
-        rest = {key: value for key, value in attachment.items() if key != "url"}
-        return {"contentType": binary.get("contentType", ""), **rest, "data": data}
-
-    filled: Resource = references.with_attachments(body, fill, our_base)
-    return filled
 
 
 def _is(identifier: Resource, own: Mapping[str, str]) -> bool:
@@ -380,6 +357,8 @@ def _planned(link: Link, ours: Resource, theirs: Resource) -> tuple[Resource, bo
     side = side_of(link)
     base = json.loads(link.base) if link.base else conflicts.shared(theirs, ours)
     merge = conflicts.merge(base, ours, theirs, side, link.decisions)
+    if not merge.clashes and _says_nothing_of_ours(link, merge.body, ours, theirs):
+        return theirs, True
     if merge.clashes:
         if side == "performer":  # a withdrawal of theirs, which is asked of the performer once it has been heard
             _hear_first(link, theirs)
@@ -387,6 +366,24 @@ def _planned(link: Link, ours: Resource, theirs: Resource) -> tuple[Resource, bo
     if side == "placer":
         return merge.body, True
     return profiles.towards(profiles.PROFILES[link.partner.profile], theirs, merge.body)
+
+
+def _says_nothing_of_ours(link: Link, body: Resource, ours: Resource, theirs: Resource) -> bool:
+    """Whether our newest version of a Task has only what they said of it: then what is still another there is left standing.
+
+    They have it so since our last write, and would have it so after the next one. Not after a failure, or a person's word.
+    """
+    is_seen = link.remote_version == inbox.version_of(theirs) and not link.decisions
+    if link.type != "Task" or not is_seen or not 0 < link.sent_version < link.wanted_version:
+        return False
+    try:
+        sent = json.loads(store.version(link.type, link.local_id, link.sent_version).body)
+        material = gather([link])
+        bodies = {**material.bodies, (link.type, link.local_id): sent}
+        before = compose(link, replace(material, bodies=bodies))[1]
+    except errors.BatonError:
+        return False
+    return not conflicts.has_own_word(body, before, ours, theirs)
 
 
 def _addressed(body: Resource, theirs: Resource) -> Resource:

@@ -8,7 +8,7 @@ from django.conf import settings
 from bench.fake_ehr import FakeEhr
 from fhir_bridge.inbound import applying, polling
 from fhir_bridge.models import Link, Partner
-from fhir_bridge.outbound import pushing, sending
+from fhir_bridge.outbound import material, pushing
 from records import store
 from records.access import SYSTEM
 from referrals.models import Handoff
@@ -41,7 +41,7 @@ def test_what_is_attached_travels_in_the_document(story: Story, hospital: Partne
 def test_what_is_too_big_to_travel_says_where_it_is_kept(
     story: Story, hospital: Partner, ehr: FakeEhr, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "MOST_ATTACHED", 4)
+    monkeypatch.setattr(material, "MOST_ATTACHED", 4)
     refer_with_letter(story, LETTER)
 
     pushing.run_once(hospital)
