@@ -26,6 +26,7 @@ rft|request-cancellation|refuse-cancellation||cancellation-refused|decide-next-s
 r|fulfil|rebook|scheduled no-show appointment-cancelled|scheduled||contact-patient; u|match-evidence|refuse||refused||
 r|fulfil|accept|sent in-triage awaiting-information|awaiting-booking||provide-information
 r|fulfil|ask-information|sent in-triage awaiting-booking in-progress|awaiting-information|provide-information|
+rft|fulfil|ask|||provide-information|
 r|fulfil|book|sent in-triage awaiting-information awaiting-booking in-progress|scheduled||provide-information contact-patient
 rf|fulfil|no-show|scheduled in-progress booked seen-awaiting-report|no-show|contact-patient|; rft|notify-patient contact-patient|attempt||||
 t|fulfil|book-collection|ordered collection-booked|collection-booked||; t|fulfil|preliminary-result||preliminary||

@@ -29,6 +29,7 @@ SENTENCES: dict[str, Words] = {
     "receive": gettext_lazy("%(who)s took it into triage."),
     "accept": gettext_lazy("%(who)s accepted it."),
     "ask-information": gettext_lazy("%(who)s asked the referrer for information."),
+    "ask": gettext_lazy("%(who)s asked the referrer, and goes on meanwhile."),
     "answer": gettext_lazy("%(who)s answered the question."),
     "leave-unanswered": gettext_lazy("%(who)s said why the question can't be answered."),
     "waive-handover": gettext_lazy("%(who)s said why there is nothing to hand over any more."),

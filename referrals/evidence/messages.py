@@ -6,7 +6,7 @@ Only whoever may take the step themselves can take it by a message; everything e
 from records import dates
 from records.access import Actor
 from records.json import Resource
-from referrals import workflow
+from referrals import people, workflow
 from referrals.evidence.naming import listed
 from referrals.evidence.saying import happened_at, told
 from referrals.evidence.table import EVIDENCE, Rule
@@ -18,7 +18,7 @@ from referrals.vocabulary import Offer
 def apply(loop: Loop, message: Resource, actor: Actor) -> str:
     """Take the step that a completed message says, once; gives the loop's id."""
     reference = f"Communication/{message['id']}"
-    rule = EVIDENCE.get(("Communication", kind_of(loop, message), loop.kind))
+    rule = EVIDENCE.get(("Communication", kind_of(loop, message, actor), loop.kind))
     handoff = _addressed(loop, rule, message) if rule else None
     if rule is None or handoff is None or Event.objects.filter(loop=loop, evidence=reference).exists():
         return loop.id
@@ -32,14 +32,21 @@ def apply(loop: Loop, message: Resource, actor: Actor) -> str:
     return loop.id
 
 
-def kind_of(loop: Loop, message: Resource) -> str:
-    """`told` for a message to the patient, `answer` while the performer waits for one, else `question`; empty for a draft."""
+def kind_of(loop: Loop, message: Resource, actor: Actor) -> str:
+    """`told` for a message to the patient, `answer` while the performer waits for one, else `question`; empty for a draft.
+
+    Of who performs it a message that answers nothing is one more question.
+    """
     if message.get("status") != "completed":
         return ""
     if any(local(one)[0] == "Patient" for one in listed(message.get("recipient"))):
         return "told"
-    is_asked = loop.handoffs.filter(kind="provide-information", closed_at=None).exists()
-    return "answer" if is_asked or message.get("inResponseTo") else "question"
+    if message.get("inResponseTo"):
+        return "answer"
+    questions = loop.handoffs.filter(kind="provide-information", closed_at=None)
+    asked = questions.select_related("loop__accountable", "owner").first()
+    is_askers = asked is not None and {"partner", "requester"} & people.roles_in(actor, asked) == {"partner"}
+    return "question" if asked is None or is_askers else "answer"
 
 
 def _addressed(loop: Loop, rule: Rule, message: Resource) -> Handoff | None:

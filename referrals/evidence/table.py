@@ -57,6 +57,7 @@ def _reports(types: frozenset[str]) -> Table:
 _BOOKING = "book rebook book-collection"
 _EVERY = dict.fromkeys(("referral", "follow_up", "test_order"), "cancel-appointment")
 _DONE = {"referral": "seen done-anyway", "follow_up": "complete done-anyway", "test_order": "collect done-anyway"}
+_ANSWERED = dict.fromkeys(("referral", "follow_up", "test_order"), "answer")
 
 # (type, status, kind of loop) → what it proves. For a report the "status" is its state (`reports.state_of`).
 EVIDENCE: Table = {
@@ -77,8 +78,8 @@ EVIDENCE: Table = {
     **_rules("Specimen", AGAIN, handoff="recollect", test_order="recollected"),
     **_rules("Specimen", "received", test_order="receive-specimen start-anyway"),
     **_rules("Specimen", "unsatisfactory", "collect", test_order="reject-specimen"),
-    **_rules("Communication", "question", referral="ask-information"),
-    **_rules("Communication", "answer", handoff="provide-information", referral="answer"),
+    **_rules("Communication", "question", referral="ask-information ask", follow_up="ask", test_order="ask"),
+    **_rules("Communication", "answer", handoff="provide-information", **_ANSWERED),
     **_rules("Communication", "told", handoff="notify-patient", referral="tell", follow_up="tell", test_order="tell"),
     **_rules("DiagnosticReport", "registered", test_order="receive-specimen start-anyway"),
     **_reports(REPORTS | OUTPUTS),

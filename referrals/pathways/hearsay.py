@@ -1,4 +1,4 @@
-"""What was entered for a performer, and what a performer's own record says against it. PATHWAYS §3, Attested, Reading."""
+"""What was entered for a performer, what a performer asks beside its own work, and what a performer's own record says against it. PATHWAYS §3, Attested, Reading."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from referrals.pathways.parts import CHANNEL, IN_QUESTION, NOTE, REFERRER, REPORT, REVIEW
 from referrals.pathways.stages import FOLLOW_UP, FULFIL, REFERRAL, TEST_ORDER
-from referrals.vocabulary import Field, Transition
+from referrals.vocabulary import Field, Opening, Transition
 
 _WITH_REQUEST = frozenset({REFERRAL, FOLLOW_UP, TEST_ORDER})
 _ENDS = frozenset(stage.code for stage in FULFIL if stage.is_end)
@@ -32,6 +32,17 @@ def _contradict(sources: frozenset[str]) -> Transition:
 
 
 HEARSAY = (
+    # What a performer elsewhere asks is somebody's to answer, wherever it stands and whatever else has been asked.
+    Transition(
+        "ask",
+        "fulfil",
+        _("Ask the referrer, and go on meanwhile"),
+        "",
+        frozenset({"partner", "system"}),
+        loop_kinds=_WITH_REQUEST,
+        fields=(Field("question", "text", _("Question")),),
+        opens=(Opening("provide-information", "referrer"),),
+    ),
     _contradict(frozenset()),
     _contradict(_ENDS),
     Transition(
