@@ -134,7 +134,7 @@ def test_what_nobody_has_thought_of_is_kept_in_full_as_somebodys_work_and_the_ot
     item = Inbox.objects.get(type="Encounter")
     assert (stage(handoff), item.state) == ("awaiting-booking", Inbox.State.QUARANTINED)
     assert f"{NAME}?" in item.body
-    assert item.error_text == "It could not be understood."
+    assert item.error_text == "This is not valid FHIR R4: Encounter.identifier[0]."
     assert Handoff.objects.get(loop=item.mend_loop).is_open
 
 
