@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from django.conf import settings
+
+from fhir_bridge.sharing import references
 from records import access, store
 from records.json import Resource
 from referrals.parties import BELONGS_TO
@@ -31,7 +34,9 @@ def is_ours(identifiers: Iterable[Identifier]) -> bool:
 
 def bearing(identifiers: Iterable[Identifier]) -> set[str]:
     """The ids of the Organizations here that bear any of these."""
-    return {stored.id for one in identifiers for stored in store.find_by_identifier("Organization", *one)}
+    own_system, named = references.identifier(settings.BATON_BASE_URL, "Organization", "")["system"], list(identifiers)
+    own = store.read_many("Organization", [value for system, value in named if system == own_system])
+    return {*own, *(stored.id for one in named for stored in store.find_by_identifier("Organization", *one))}
 
 
 def house(resource: Resource) -> dict[str, Any]:
@@ -50,20 +55,33 @@ def identifiers(organization: Resource) -> list[Identifier]:
 
 def named_alone(resource: Resource) -> list[Identifier]:
     """The identifiers that an order names its organisations by, without a reference that leads to them."""
-    return [pair for node in _nodes(addressed(resource)) for pair in _alone(node)]
+    return [pair for node in _nodes(addressed(resource)) for pair in _named(node, resource)]
 
 
 def with_references(resource: Resource) -> Resource:
     """A copy in which an organisation that is named by an identifier alone is referred to, where one here bears it."""
     elements = (*ADDRESSED.get(resource["resourceType"], ()), BELONGING.get(resource["resourceType"], ""))
-    return resource | {name: _referring(resource[name]) for name in elements if name in resource}
+    return resource | {name: _referring(resource[name], resource) for name in elements if name in resource}
 
 
-def _referring(value: Any) -> Any:
+def _referring(value: Any, resource: Resource) -> Any:
     if isinstance(value, list):
-        return [_referring(each) for each in value]
-    found = bearing(_alone(value)) if isinstance(value, dict) else set[str]()
+        return [_referring(each, resource) for each in value]
+    found = bearing(_named(value, resource)) if isinstance(value, dict) else set[str]()
     return {**value, "reference": f"Organization/{found.pop()}"} if len(found) == 1 else value
+
+
+def _named(node: Resource, resource: Resource) -> list[Identifier]:
+    """The identifiers that lead to an organisation: its own, those of one that is contained, or ours in our own address."""
+    reference = str(node.get("reference", ""))
+    if reference.startswith("#"):
+        within = resource.get("contained")
+        inner = [each for each in (within if isinstance(within, list) else ()) if isinstance(each, dict)]
+        found = [one for one in inner if (one.get("resourceType"), f"#{one.get('id')}") == ("Organization", reference)]
+        return [pair for one in found for pair in identifiers(one)]
+    base = f"{settings.BATON_BASE_URL}/fhir"
+    target = references.parse(reference, base) if reference.startswith(f"{base}/Organization/") else None
+    return _pair(references.identifier(settings.BATON_BASE_URL, *target)) if target else _alone(node)
 
 
 def _alone(node: Resource) -> list[Identifier]:

@@ -208,3 +208,25 @@ def test_an_order_whose_addressee_is_nonsense_keeps_nothing_else_from_coming(
     take(hospital)
 
     assert len(opened()) == 1
+
+
+@pytest.mark.parametrize("how", ["our address", "our identifier", "contained"])
+def test_it_is_opened_however_we_are_named(how: str, story: Story, hospital: Partner, ehr: FakeEhr) -> None:
+    own = f"https://baton-{story.run}.example"
+    named = {"system": f"{own}/id/organization", "value": PRACTICE}
+    ways: dict[str, dict[str, Any]] = {
+        "our address": {"reference": f"{own}/fhir/Organization/{PRACTICE}"},
+        "our identifier": {"type": "Organization", "identifier": named},
+        "contained": {"reference": "#us"},
+    }
+    ask(ehr, story, ways[how])
+    if how == "contained":
+        registered = [{"system": REGISTER, "value": f"{PRACTICE}-{story.run}"}]
+        within = [{"resourceType": "Organization", "id": "us", "identifier": registered}]
+        for type_ in ("ServiceRequest", "Task"):
+            ehr.put(ehr.all(type_)[0] | {"contained": within})
+
+    take(hospital)
+
+    [(placer, _owner, _stage)] = opened()
+    assert placer == HOSPITAL
