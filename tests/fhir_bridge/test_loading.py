@@ -265,6 +265,8 @@ def test_the_same_load_does_not_run_twice_at_once(tmp_path: Path) -> None:
             cursor.execute("SELECT pg_advisory_lock(%s, %s)", [loader._LOCKS, key])
         with pytest.raises(Conflict):
             loader.load(str(path), parts, partner=None, organization=PRACTICE, progress=lambda *_told: None)
+        with elsewhere.cursor() as cursor:  # a connection that is closed lets go a little later
+            cursor.execute("SELECT pg_advisory_unlock_all()")
     finally:
         elsewhere.close()
     done = loader.load(str(path), parts, partner=None, organization=PRACTICE, progress=lambda *_told: None)
