@@ -163,9 +163,9 @@ def test_handshake_and_heartbeat_are_answered_and_a_missing_number_is_caught_up_
 @pytest.mark.parametrize("first", [event(kind="handshake"), event(1)], ids=["a handshake", "an event"])
 def test_a_sender_that_counts_anew_is_followed(first: Any, tell: Tell) -> None:
     Subscription.objects.update(last_event=100)
-    tell(first)
-    left()
-    tell(event(4, focus="Task/8"))
+    for each in (first, event(4, focus="Task/8")):
+        left()
+        tell(each)
     assert left() == {("Task", "8"), ("", "")}, "others are missing"
 
 
@@ -185,10 +185,8 @@ def test_what_it_says_is_read_from_the_partner_and_not_believed(
 ) -> None:
     theirs = ehr.put(ehr.all("Task")[0] | {"status": "accepted"})
     tell(theirs | {"status": "completed"})
-
     assert hints.follow(hospital).stored == 1
     applying.apply_pending(hospital)
-
     assert Handoff.objects.get(pk=handoff.pk).stage == "awaiting-booking"
     assert not Hint.objects.exists()
 
