@@ -126,6 +126,12 @@ def says_nothing_new(body: Resource, theirs: Resource) -> bool:
     )
 
 
+def is_as_sent_unnamed(sent: Resource, found: Resource) -> bool:
+    """Whether a server that keeps no identifiers has there what it was sent: all of it, and no identifier at all."""
+    told = sent.keys() - {*_SERVER, *_ADDED, "identifier"}
+    return "identifier" not in found and all(same(sent[name], found.get(name, _MISSING)) for name in told)
+
+
 def news(written: Resource, answer: Resource, side: Side) -> frozenset[str]:
     """The elements of which the answer to our own write of a shared Task says more than was written, as the ``side`` we are on.
 

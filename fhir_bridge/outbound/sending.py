@@ -17,6 +17,7 @@ at the partner, stale   read first: unknown outcome, 409 or 412 before, or a par
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from http import HTTPStatus
 
 from django.conf import settings
 
@@ -252,7 +253,7 @@ def draft(link: Link, material: Material) -> Draft | None:
 
 def finish(server: Server, link: Link, written: Draft, reply: Reply) -> Sent:
     """What follows from the successful answer to a draft; it is read anew where the answer doesn't show it."""
-    if written.verb == "POST" and reply.status != 201:  # noqa: PLR2004 (201 Created)
+    if written.verb == "POST" and reply.status != HTTPStatus.CREATED:
         return _adopt(server, link, written.ours, written.version, _body(server, link, reply, written.ours))
     copy = _answered(server, link, reply, written.body, written.ours)
     return Sent(copy, Link.Origin(link.origin), written.version, written.is_complete)
@@ -285,7 +286,8 @@ def _body(server: Server, link: Link, reply: Reply, ours: Resource) -> Resource:
     if "id" in told and (link.remote_id or _is_known_by(told, link, ours)):
         return told
     found = server.read(link.type, remote_id).resource or {}
-    if not link.remote_id and not _is_known_by(found, link, ours):
+    is_new = reply.status == HTTPStatus.CREATED and conflicts.is_as_sent_unnamed(ours, found)
+    if not (link.remote_id or is_new or _is_known_by(found, link, ours)):
         raise Mistaken("The partner answered a creation with another resource.")
     seen = reply.headers.get("ETag", "").removeprefix("W/").strip('"') or inbox.version_of(told)
     if inbox.version_of(found) != seen:

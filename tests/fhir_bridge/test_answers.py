@@ -82,18 +82,38 @@ def test_a_server_that_always_answers_with_a_stranger_is_somebodys_work(
     assert ehr.all("ServiceRequest") == ehr.all("Task") == []
 
 
-def test_a_server_that_keeps_no_identifiers_does_not_get_one_after_another(
+@pytest.mark.parametrize("kind", ["Patient", "ServiceRequest", "Task"])
+def test_what_a_server_keeps_without_identifiers_is_made_once_and_goes_on(
+    kind: str, story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    keep = ehr.shelf.put
+
+    def forgets(body: Resource, late: timedelta = timedelta()) -> Resource:
+        kept = {name: value for name, value in body.items() if name != "identifier" or body["resourceType"] != kind}
+        return keep(kept, late)
+
+    ehr.shelf.put = forgets  # type: ignore[method-assign]
+    handoff = story.refer()
+    push(hospital)
+    store.write(store.get("Task", handoff.pk) | {"note": [{"text": "More"}]}, actor=SYSTEM)
+    push(hospital)
+
+    assert set(Link.objects.values_list("state", flat=True)) == {Link.State.CLEAN}
+    assert len(ehr.all(kind)) == 1
+    assert ehr.all("Task")[0]["note"] == [{"text": "More"}]
+
+
+def test_a_server_that_keeps_something_else_than_it_was_sent_does_not_get_one_after_another(
     story: Story, hospital: Partner, ehr: FakeEhr
 ) -> None:
-    def forgets(asked: Request, honest: Answer) -> Answer:
-        for (type_, id_), versions in list(ehr.store.items()):
-            if type_ == "Task" and versions[-1] and "identifier" in versions[-1]:
-                ehr.put({name: value for name, value in versions[-1].items() if name != "identifier"} | {"id": id_})
-        if honest.body and honest.body["resourceType"] == "Task":
-            return replace(honest, body={name: value for name, value in honest.body.items() if name != "identifier"})
-        return honest
+    keep = ehr.shelf.put
 
-    ehr.fault = forgets
+    def distorts(body: Resource, late: timedelta = timedelta()) -> Resource:
+        is_task = body["resourceType"] == "Task"
+        rest = {name: value for name, value in body.items() if name not in ("identifier", "for")}
+        return keep(rest if is_task else body, late)
+
+    ehr.shelf.put = distorts  # type: ignore[method-assign]
     story.refer()
     push(hospital)
 
