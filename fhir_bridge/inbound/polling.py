@@ -7,6 +7,7 @@ moves the mark with each page that is stored (`fhir_bridge.inbound.watermarks`).
 """
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -14,7 +15,7 @@ from django.db import transaction
 from fhir_bridge.capabilities.choices import Hear
 from fhir_bridge.connecting import circuit, partners
 from fhir_bridge.connecting.client import Server
-from fhir_bridge.connecting.retries import AWAY, Failed
+from fhir_bridge.connecting.retries import AWAY, Failed, Unreadable
 from fhir_bridge.inbound import addressing, bypatient, directory, rewinding, watermarks, windows
 from fhir_bridge.models import Partner, Watermark
 from fhir_bridge.pending import inbox, mending
@@ -24,6 +25,8 @@ from referrals.upheavals import silence
 
 # A partner that can't be searched by time is asked for everything of each patient: less often
 BY_PATIENT_EVERY = timedelta(minutes=5)
+# So many types one after the other that can't be read, and none that can
+ILL = 5
 # A Date header has whole seconds
 JUST_NOW = timedelta(seconds=1)
 
@@ -62,21 +65,42 @@ def _poll_types(partner: Partner, server: Server, read_before: datetime, lag: ti
     """
     upper = _present(partner, server) - lag
     watermarks.ensure(partner, polled(partner))  # once its clock is known
-    stored, answered, failures = 0, 0, list[errors.BatonError]()
+    done = _Round()
     for mark in _claims(partner, upper, read_before):
+        done.read(partner, server, mark)
+        if done.is_ill:
+            break
+    if done.answered or not done.failures:
+        note_success(partner)
+    if done.failures:
+        raise done.failures[0]
+    return done.stored
+
+
+@dataclass
+class _Round:
+    """What came of the types that were read: new versions, how many answered, and what went wrong with the others."""
+
+    stored: int = 0
+    answered: int = 0
+    failures: list[errors.BatonError] = field(default_factory=list)
+
+    def read(self, partner: Partner, server: Server, mark: Watermark) -> None:
+        """Read one type; raise what speaks of the partner as a whole."""
         try:
-            stored += _read(partner, server, mark)
-            answered += 1
+            self.stored += _read(partner, server, mark)
+            self.answered += 1
         except (*AWAY, rewinding.Rewound):
             raise
         except errors.BatonError as error:
             watermarks.failed(mark, error)
-            failures.append(error)
-    if answered or not failures:
-        note_success(partner)
-    if failures:
-        raise failures[0]
-    return stored
+            self.failures.append(error)
+
+    @property
+    def is_ill(self) -> bool:
+        """Whether so many have failed, and none has answered, that it is not asked for everything."""
+        whole = [one for one in self.failures if not isinstance(one, bypatient.Partly)]
+        return not self.answered and len(whole) >= ILL
 
 
 def _claims(partner: Partner, upper: datetime, read_before: datetime) -> Iterator[Watermark]:
@@ -115,13 +139,14 @@ def note_failure(partner: Partner, error: errors.BatonError) -> None:
 
 def _present(partner: Partner, server: Server) -> datetime:
     """The partner's present instant by its own Date header, which has whole seconds; where it sends none, or can't be
-    searched for Tasks, ours and what they were last apart.
+    searched for Tasks, ours and what they were last apart. One whose answer doesn't come is asked for nothing else.
     """
     try:
         reply, _found = next(server.search("Task", [("_count", "1"), ("_elements", "id")]))
-    except AWAY:
-        raise
-    except errors.BatonError:
+    except errors.BatonError as error:
+        is_answer = isinstance(error, (Failed, Unreadable)) or not isinstance(error, (*AWAY, errors.Unavailable))
+        if not is_answer:
+            raise
         reply = None
     if reply is None or reply.sent_at is None:
         return clock.now() + timedelta(seconds=partner.skew_seconds or 0.0)

@@ -14,6 +14,7 @@ from fhir_bridge.connecting.client import Server
 from fhir_bridge.inbound import polling
 from fhir_bridge.models import Link, Pace, Partner
 from fhir_bridge.outbound import pushing
+from fhir_bridge.sharing.relevance import POLLED
 from records import clock, errors
 from referrals.models import Handoff
 from referrals.upheavals import silence
@@ -216,3 +217,13 @@ def test_who_finds_no_seat_for_long_sends_nothing_and_a_dead_worker_leaves_its_s
     worker.join()
     list(Server(ehr.base_url, gate=limits.gate(committed)).search("Task", []))
     assert len(ehr.requests) == 1
+
+
+def test_a_server_that_fails_over_everything_is_not_asked_for_everything(hospital: Partner, ehr: FakeEhr) -> None:
+    with ehr.refusing(Answer(500)):
+        for number in range(3):
+            with clock.at(clock.now() + timedelta(hours=number)):
+                tasks.pull(hospital.pk)
+    asked = {request.path for request in ehr.requests if request.verb == "GET"}
+    assert len(asked) < len(POLLED)
+    assert fresh().failures == 3
