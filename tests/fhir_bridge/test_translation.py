@@ -68,7 +68,8 @@ def test_an_attachment_says_on_which_server_it_is() -> None:
 @settings(max_examples=50)
 @given(
     st.recursive(
-        st.text() | st.none() | st.booleans(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+        st.text() | st.none() | st.booleans(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner.filter(lambda value: value is not None)),
     )
 )
 def test_whatever_else_a_body_holds_is_not_touched(body: Any) -> None:
