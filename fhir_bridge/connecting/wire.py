@@ -178,11 +178,12 @@ def _lost(error: requests.ConnectionError, who: str) -> errors.Unavailable:
 
 
 def _content(response: requests.Response, deadline: float, limit: int, who: str) -> bytes:
-    """The body, decoded; stops at the limit and at the deadline, so that a slow drip or a bomb costs little."""
+    """The body, decoded; stops at the limit and at the deadline, so that a slow drip or a bomb costs little.
+
+    Each piece is what is there by then: nothing waits for a whole one.
+    """
     pieces, size = [], 0
-    while piece := response.raw.read1(
-        PIECE_BYTES, decode_content=True
-    ):  # what is there, and never waits for a whole one
+    while piece := response.raw.read1(PIECE_BYTES, decode_content=True):
         pieces.append(piece)
         size += len(piece)
         if size > limit:

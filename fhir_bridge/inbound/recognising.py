@@ -1,7 +1,5 @@
 """Whether what a partner has is something that we have: by our identifier, or for people and places by one of the world's."""
 
-from dataclasses import replace
-
 from django.conf import settings
 
 from fhir_bridge.connecting import partners
@@ -51,8 +49,7 @@ def origin(partner: Partner, resource: Resource, held: str | None) -> Link.Origi
 
 def _takes_part(partner: Partner, type_: str, id_: str) -> bool:
     """Whether a resource of ours is shared with the partner's organisation, or in the directory."""
-    house = replace(partners.actor(partner), organization=access.root(partner.organization))
-    return access.visible(house, type_).filter(id=id_).exists()
+    return access.visible(partners.actor(partner), type_).filter(id=id_).exists()
 
 
 def _is_here(type_: str, id_: str) -> bool:

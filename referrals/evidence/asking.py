@@ -9,7 +9,7 @@ from records.json import Resource
 from referrals import sharing, workflow
 from referrals.evidence.table import is_finished
 from referrals.models import Handoff, Loop, Owner
-from referrals.parties import local
+from referrals.parties import held, local
 from referrals.reports import severity_of, was_rewritten
 from referrals.subjects import patient_of
 
@@ -35,15 +35,17 @@ def is_news(resource: Resource, previous: Resource, actor: Actor) -> bool:
 def _names_another(report: Resource, actor: Actor) -> bool:
     """Whether it is about an order of ours that is still to come, or about another's that is none of our business.
 
-    Whoever has been asked something about this patient may name it by an order of their own; what is sent here is meant for us.
+    Whoever has been asked something about this patient may name it by an order of their own, which may be kept here; what is
+    sent to a house of ours under an order that nobody here has is meant for it.
     """
     named = [one for one in report.get("basedOn", ()) if isinstance(one, dict)]
-    if any(local(one)[0] == "ServiceRequest" for one in named):
-        return True
+    here = [target for target in map(local, named) if target[0] == "ServiceRequest"]
+    if not named or any(not held(*target) for target in here):
+        return bool(named)
     key = local(patient_of(report))[1]
     asked = Handoff.objects.filter(kind="fulfil", closed_at=None, owner__organization=actor.organization)
-    is_ours = access.is_tenant(actor.organization) or asked.filter(loop__patient_id=key).exists()
-    return bool(named) and not is_ours
+    is_for_us = access.is_tenant(actor.organization) and not here
+    return not (is_for_us or asked.filter(loop__patient_id=key).exists())
 
 
 def receiver(resource: Resource, actor: Actor) -> str:

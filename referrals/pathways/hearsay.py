@@ -1,4 +1,7 @@
-"""What was entered for a performer, what a performer asks beside its own work, and what a performer's own record says against it. PATHWAYS §3, Attested, Reading."""
+"""What was entered for a performer, what a performer asks beside its own work, and what its own record says against it.
+
+PATHWAYS §3, Attested, Reading.
+"""
 
 from dataclasses import replace
 

@@ -139,6 +139,15 @@ def test_a_report_that_names_an_order_of_its_own_is_matched_by_a_person(ward: Wa
     assert Loop.objects.get(kind="unsolicited").about == "DiagnosticReport/r"
 
 
+@pytest.mark.parametrize(("performer", "is_asked"), [("elsewhere", True), ("clinic", False)])
+def test_so_is_one_whose_order_of_its_own_is_kept_here(ward: Ward, performer: str, is_asked: bool) -> None:
+    ward.sent("test-order", performer=performer)
+    filler = {"resourceType": "ServiceRequest", "id": "filler", "status": "active", "intent": "filler-order", **ABOUT}
+    store.write(filler, actor=SYSTEM, validate=False)
+    receive(ward.partner, report("final", basedOn=[{"reference": "ServiceRequest/filler"}]), 2)
+    assert Loop.objects.filter(kind="unsolicited").exists() == is_asked
+
+
 def test_of_a_partner_that_was_asked_nothing_an_order_of_its_own_is_its_own_affair(ward: Ward) -> None:
     ward.sent("test-order", performer="clinic")
     foreign = {"reference": "https://lab.example/fhir/ServiceRequest/filler-1"}
