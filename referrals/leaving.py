@@ -7,7 +7,7 @@ A partner doesn't ask: the work moves to the pools behind it, and the supervisor
 from collections.abc import Iterator
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from records import audit, clock, store
@@ -19,13 +19,14 @@ from referrals.models import Escalation, Handoff, Loop, Membership, Owner, Pool,
 from referrals.parties import held
 from referrals.pathways import HANDOFFS, STAGES
 from referrals.people import pools
+from referrals.people.reading import OVERSEERS, WORKERS
 
 SHOWN = 200
 
 
 def left_with(user: User, organization: str) -> list[Issue]:
     """What still hangs on this user there: one issue each, the reference of what it is as its expression."""
-    return [*_theirs(user, organization), *_unread(user, organization)]
+    return [*_theirs(user, organization), *_unread(user, organization), *_overseen(user, organization)]
 
 
 @tried_again
@@ -117,12 +118,27 @@ def _unread(user: User, organization: str) -> Iterator[Issue]:
             yield _issue(text, f"{people.type_of(one.kind)}/{one.key}")
 
 
+def _overseen(user: User, organization: str) -> Iterator[Issue]:
+    """The house itself, where others work on and nobody would read the lists that the next order comes to."""
+    others = _others_of(user, organization)
+    oversees = user.memberships.filter(organization=organization, roles__overlap=OVERSEERS).exists()
+    if oversees and others.filter(roles__overlap=WORKERS).exists() and not _overseers(others).exists():
+        yield _issue(_("The only one who reads the lists of the organisation"), f"Organization/{organization}")
+
+
+def _others_of(user: User, organization: str) -> QuerySet[Membership]:
+    return Membership.objects.filter(organization=organization, user__is_active=True).exclude(user=user)
+
+
+def _overseers(staff: QuerySet[Membership]) -> QuerySet[Membership]:
+    return staff.filter(roles__overlap=OVERSEERS)
+
+
 def _read_by_nobody_else(user: User, organization: str) -> list[Owner]:
     """The lists there that only this user reads: of pools, and those that several share."""
     teams = Pool.objects.filter(organization=organization).select_related("owner").order_by("name")
     found = [pool.owner for pool in teams if not pools.is_read(pool, without=user)]
-    others = Membership.objects.filter(organization=organization, user__is_active=True).exclude(user=user)
-    if others.filter(roles__overlap=["coordinator", "supervisor"]).exists():
+    if _overseers(_others_of(user, organization)).exists():
         return found
     return found + list(
         Owner.objects.filter(organization=organization, internal=True, kind__in=["role", "organisation"])

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from records import clock, dates, store
 from records.json import Resource
 from referrals.evidence.naming import listed, performers_of
-from referrals.models import Handoff, Loop, Merge
+from referrals.models import Handoff, Loop, Merge, Owner
 from referrals.parties import current_patient, held, identifiers_of, local
 from referrals.subjects import patient_of
 from referrals.vocabulary import Words
@@ -64,6 +64,12 @@ def candidates(handoff: Handoff, sought: Collection[str] = ()) -> list[Candidate
     clue = _clue(evidence, sought)
     found = (_judge(loop, clue) for loop in _possible(handoff, clue))
     return sorted(found, key=lambda one: (-one.score, -one.loop.ordered_at.timestamp()))[:MOST]
+
+
+def performers(loop: Loop) -> list[Owner]:
+    """Who performs the order now, the organisation that was asked first leading."""
+    parts = loop.handoffs.filter(kind="fulfil", closed_at=None).select_related("owner").order_by("opened_at", "id")
+    return [one.owner for one in parts]
 
 
 def _clue(evidence: Resource, sought: Collection[str]) -> _Clue:

@@ -1,6 +1,6 @@
 """What the page of a loop shows, made from `referrals.worklists.LoopView`: plain dicts, every word in place."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -134,13 +134,16 @@ def prefix(handoff_id: str, action: str, *, attested: bool) -> str:
 
 
 def known(
-    actor: Actor, view: LoopView, proofs: Iterable[linked.Linked], found: Iterable[Candidate]
+    actor: Actor, view: LoopView, proofs: Iterable[linked.Linked], found: Sequence[Candidate]
 ) -> dict[str, list[tuple[str, Words]]]:
     """What may be chosen in a form: the resources that the loop names, orders that match, services and colleagues.
 
     ``found`` are the candidates of an unsolicited loop.
     """
-    choices: dict[str, list[tuple[str, Words]]] = {"ServiceRequest": matches.choices(found)}
+    choices: dict[str, list[tuple[str, Words]]] = {
+        "ServiceRequest": matches.choices(found),
+        "Organization": matches.performers(actor, found),
+    }
     for one in proofs:
         choices.setdefault(one.type, []).append((one.reference, f"{one.title} · {one.sub}"))
     asked = _asked(view)

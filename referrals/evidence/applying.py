@@ -146,13 +146,13 @@ def _voids_nothing(handoff: Handoff, path: Path, reference: str) -> bool:
     return not Handoff.objects.filter(line_of(handoff.loop), kind="review-report", focus__in=("", reference)).exists()
 
 
-def performing(loop: Loop, resource: Resource, actor: Actor) -> Handoff | None:
+def performing(loop: Loop, resource: Resource, actor: Actor, doer: str = "") -> Handoff | None:
     """The `fulfil` that evidence is about: the one that it has reported, else a performer's own, else an open one.
 
     A performer's own it is although it has ended and others go on; who has done it counts more than who brings it. After
-    the end of the loop a following one may hold it.
+    the end of the loop a following one may hold it. ``doer`` is the organisation that a person has named.
     """
-    doers = performers_of(resource)
+    doers = {doer} if doer else performers_of(resource)
     return _reported_by(loop, resource) or min(
         Handoff.objects.filter(line_of(loop), kind="fulfil").select_related("owner", "loop__accountable"),
         key=lambda one: (

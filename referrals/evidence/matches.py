@@ -1,7 +1,8 @@
 """What a person has matched is applied to the request that they chose."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from django.db.models import Q
 from django.utils.translation import gettext as _
@@ -9,9 +10,11 @@ from django.utils.translation import gettext as _
 from records import store
 from records.access import Actor
 from records.errors import Incorrect, Issue
-from referrals import locking, sharing
+from records.json import Resource
+from referrals import locking, matching, sharing
 from referrals.evidence.applying import performing, proven, take
 from referrals.evidence.asking import ask_for_match
+from referrals.evidence.naming import performers_of
 from referrals.evidence.saying import happened_at
 from referrals.models import Event, Loop
 from referrals.parties import held, local
@@ -22,7 +25,7 @@ def apply_matches(events: Sequence[Event]) -> None:
     for event in events:
         if event.action == "match" and event.handoff is not None:
             actor = Actor(id=event.actor_id, kind="system", display=event.actor_display)
-            _apply_match(event.loop, event.details["request"], actor)
+            _apply_match(event.loop, event.details, actor)
 
 
 def release(events: Sequence[Event]) -> None:
@@ -35,15 +38,17 @@ def release(events: Sequence[Event]) -> None:
                 ask_for_match(report, event.loop.accountable, actor, anew=True)
 
 
-def _apply_match(unsolicited: Loop, request: str, actor: Actor) -> None:
+def _apply_match(unsolicited: Loop, said: Mapping[str, Any], actor: Actor) -> None:
     mine = Q(accountable__organization=unsolicited.accountable.organization)
-    orders = Loop.objects.select_related("accountable").filter(mine, request_id=local({"reference": request})[1])
+    orders = Loop.objects.select_related("accountable").filter(
+        mine, request_id=local({"reference": said["request"]})[1]
+    )
     loop = next(iter(locking.settled(lambda: list(orders.all()), lambda one: one)), None)
     if loop is None:
         text = _("There is no such order of this organisation.")
         raise Incorrect(text, Issue(text, "request", "not-found"))
     resource = store.get(*local({"reference": unsolicited.about}))
-    handoff = performing(loop, resource, actor)
+    handoff = performing(loop, resource, actor, _doer(loop, resource, str(said.get("done_by") or "")))
     at = happened_at(resource, actor)
     path = proven(handoff, resource, {}, at, actor) if handoff else ()
     if handoff is None or not path:
@@ -53,3 +58,18 @@ def _apply_match(unsolicited: Loop, request: str, actor: Actor) -> None:
     take(handoff, path, resource, actor, at)
     receiver = replace(actor, kind="partner", organization=unsolicited.accountable.organization)
     sharing.share(loop, resource, receiver)
+
+
+def _doer(loop: Loop, resource: Resource, named: str) -> str:
+    """The organisation whose result it is by a person's word; nobody guesses which of several has done it."""
+    asked = {one.organization: one.name for one in matching.performers(loop)}
+    doer = local({"reference": named})[1]
+    if doer and doer not in asked:
+        text = _("Nobody of that name has been asked to perform this order.")
+        raise Incorrect(text, Issue(text, "done_by", "value"))
+    if not doer and len(asked) > 1 and not asked.keys() & performers_of(resource):
+        text = _("Several perform this order: %(names)s. Say whose result it is.") % {
+            "names": ", ".join(asked.values())
+        }
+        raise Incorrect(text, Issue(text, "done_by", "required"))
+    return doer

@@ -327,6 +327,15 @@ CONTACTING = (
     ),
 )
 
+WHOSE = Field(
+    "done_by",
+    "reference",
+    _("Whose result it is"),
+    required=False,
+    types=("Organization",),
+    help=_("Say it where several perform the order and the result names none of them."),
+)
+
 UPKEEP = (
     Transition(
         "match",
@@ -334,7 +343,7 @@ UPKEEP = (
         _("Match"),
         "matched",
         STAFF | {"system"},
-        fields=(Field("request", "reference", _("Order"), types=("ServiceRequest",)), NOTE),
+        fields=(Field("request", "reference", _("Order"), types=("ServiceRequest",)), WHOSE, NOTE),
         is_primary=True,
     ),
     Transition("refuse", "match-evidence", _("Refuse"), "refused", STAFF, fields=reason("refuse")),

@@ -51,6 +51,14 @@ def test_the_only_reader_of_a_list_with_open_work_can_not_leave(ward: Ward) -> N
     leaving.leave(nina.user, "practice", ward.boss)
 
 
+def test_the_last_who_oversees_a_house_stays_as_long_as_others_work_there(ward: Ward, ada: Colleague) -> None:
+    User.objects.filter(username="boss").update(is_active=False)
+    nina = Colleague(User.objects.get(username="coordinator"), people.owner_for("person", "coordinator"))
+    assert what_keeps(nina, ward) == ["Organization/practice"], "the next order would come to a list that nobody reads"
+    leaving.leave(ada.user, "practice", ward.boss)
+    leaving.leave(nina.user, "practice", ward.boss)
+
+
 def test_who_only_administers_is_no_reader_of_a_list(ward: Ward) -> None:
     ward.order()
     hire("adam", "administrator", pool=ward.practice_pool)

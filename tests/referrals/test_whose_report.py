@@ -7,6 +7,7 @@ import pytest
 
 from records import clock, store
 from records.access import SYSTEM, Actor
+from records.errors import Incorrect
 from records.json import Resource
 from referrals import intake, workflow
 from referrals.models import Event, Handoff, Loop
@@ -81,26 +82,38 @@ def test_a_report_that_was_matched_ends_the_part_of_who_has_done_it(
 ) -> None:
     loop = split(ward, *asked)
     receive(OWN_EHR, report("final", **done_by(doer)), 2)
-    ward.does(
-        ward.coordinator,
-        Handoff.objects.get(kind="match-evidence"),
-        "match",
-        request=names(loop)["basedOn"][0]["reference"],
-    )
+    match(ward, loop)
     ended = stages(loop)
     assert ended.pop(doer) == "final"
     assert [*ended.values()] == ["ordered"], "the other one's part goes on"
 
 
+def match(ward: Ward, loop: Loop, **data: Any) -> None:
+    asked = Handoff.objects.get(kind="match-evidence")
+    ward.does(ward.coordinator, asked, "match", request=names(loop)["basedOn"][0]["reference"], **data)
+
+
+@pytest.mark.parametrize("doer", ["elsewhere", "clinic"])
+def test_of_a_report_that_names_no_doer_a_person_says_which_performers_it_is(ward: Ward, doer: str) -> None:
+    loop = split(ward, "elsewhere", "clinic")
+    receive(OWN_EHR, report("final"), 2)
+
+    with pytest.raises(Incorrect, match="Several perform this order") as refused:
+        match(ward, loop)
+    assert [one.expression for one in refused.value.issues] == ["done_by"]
+    assert set(stages(loop).values()) == {"ordered"}, "nobody guesses"
+    with pytest.raises(Incorrect, match="Nobody of that name"):
+        match(ward, loop, done_by="Organization/practice")
+
+    match(ward, loop, done_by=f"Organization/{doer}")
+    ended = stages(loop)
+    assert (ended.pop(doer), [*ended.values()]) == ("final", ["ordered"])
+
+
 def test_its_own_task_then_says_nothing_new(ward: Ward) -> None:
     loop = split(ward, "elsewhere", "clinic")
     receive(OWN_EHR, report("final", **done_by("elsewhere")), 2)
-    ward.does(
-        ward.coordinator,
-        Handoff.objects.get(kind="match-evidence"),
-        "match",
-        request=names(loop)["basedOn"][0]["reference"],
-    )
+    match(ward, loop)
     theirs = Handoff.objects.get(loop=loop, kind="fulfil", owner=ward.outside)
     receive(ward.partner, answer(theirs, "completed", MONDAY + 3 * HOUR, output=output("DiagnosticReport/r")), 4)
     assert stages(loop) == {"elsewhere": "final", "clinic": "ordered"}

@@ -79,6 +79,27 @@ def test_whoever_knows_the_patient_finds_the_order_that_nothing_in_the_report_na
     assert Loop.objects.get(pk=story.loop.pk).handoffs.filter(kind="review-report", closed_at=None).exists()
 
 
+def test_where_several_perform_an_order_whoever_matches_says_whose_result_it_is(
+    as_coordinator: Client, story: Story
+) -> None:
+    store.write({"resourceType": "Organization", "id": "org-heart", "name": "Heart House"}, actor=SYSTEM)
+    story.does(story.clara, "decline", reason="no-capacity", reason_text="Full.")
+    both = ["Organization/org-clinic", "Organization/org-heart"]
+    story.does(story.ana, "redirect", "decide-next-step", performer=both)
+    address = f"/loops/{came_in(story, performer=[{'display': 'The lab'}], basedOn=[{'reference': story.loop.request_reference}])}/"
+    handoff = Handoff.objects.get(kind="match-evidence")
+    typed = {"version": str(handoff.version), f"{handoff.id}-match-request": story.loop.request_reference}
+
+    refused = as_coordinator.post(f"{address}handoffs/{handoff.id}/match/", typed)
+    assert refused.status_code == 422
+    assert "Say whose result it is." in refused.content.decode()
+
+    whose = f"{handoff.id}-match-done_by"
+    as_coordinator.post(f"{address}handoffs/{handoff.id}/match/", {**typed, whose: "Organization/org-heart"})
+    parts = story.loop.handoffs.filter(kind="fulfil").exclude(stage="declined")
+    assert {one.owner.organization: one.is_open for one in parts} == {"org-clinic": True, "org-heart": False}
+
+
 def test_what_was_looked_for_on_one_page_stands_on_no_other(as_coordinator: Client, story: Story) -> None:
     loop_id = came_in(story)
     as_coordinator.post("/loops/another/", {"find": "garcia"})
