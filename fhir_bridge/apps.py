@@ -8,6 +8,7 @@ class FhirBridgeConfig(AppConfig):
         """In the same transaction: every version that is written marks what the partners should get, and what a
         person decides about an exchange is done to it.
         """
+        from fhir_bridge.inbound import joining
         from fhir_bridge.operations import follow
         from fhir_bridge.outbound.pushing import mark
         from records import reactions as of_records
@@ -15,3 +16,4 @@ class FhirBridgeConfig(AppConfig):
 
         of_records.register(mark)
         of_referrals.register(follow)
+        of_referrals.register(joining.follow)

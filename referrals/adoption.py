@@ -21,7 +21,7 @@ from records.types import row_class
 from referrals import locking, sharing, workflow
 from referrals.intake.orders import is_of_no_kind, order_of
 from referrals.models import Adoptable, Loop
-from referrals.parties import current_patient, held
+from referrals.parties import current_patient, held, performing
 from referrals.pathways import codes
 from referrals.worklists.patients import display_names
 
@@ -182,7 +182,7 @@ def _adopt(actor: Actor, row: Adoptable) -> str:
     loop = row.loop or Loop.objects.filter(request_id=row.request_id).first()
     if loop is None:
         request = held("ServiceRequest", row.request_id)
-        order = order_of(request, actor, placer=row.placer, kind=row.kind) if request else None
+        order = order_of(_as_listed(request, row), actor, placer=row.placer, kind=row.kind) if request else None
         if order is None:
             raise Incorrect(_("It is no active order any more."))
         loop = workflow.open_loop(replace(order, held_at=clock.now()), actor)
@@ -191,6 +191,14 @@ def _adopt(actor: Actor, row: Adoptable) -> str:
         row.loop, row.dismissed_at, row.dismissed_by, row.reason_code, row.reason_text = loop, None, "", "", ""
         row.save()
     return str(loop.id)
+
+
+def _as_listed(request: Resource, row: Adoptable) -> Resource:
+    """The request, with the performer that was asked by a Task where it names others, or nobody."""
+    organization, _service = performing(request)
+    if not row.performer or access.root(organization) == row.performer:
+        return request
+    return {**request, "performer": [{"reference": f"Organization/{row.performer}"}]}
 
 
 def _dismiss(actor: Actor, row: Adoptable, reason: str, text: str) -> str:

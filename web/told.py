@@ -16,6 +16,7 @@ SENTENCES = (
     _("Another resource of ours is linked to that one already."),
     _("Another worker has taken this over."),
     _("Another worker has taken this run over."),
+    _("It asks us for something, and no request that is here says what."),
     _("It could not be understood."),
     _("It refers to %(what)s, whose sending was given up."),
     _("It waits for the request that it is about."),

@@ -21,8 +21,8 @@ from fhir_bridge import profiles
 from fhir_bridge.connecting import partners
 from fhir_bridge.connecting.client import Server
 from fhir_bridge.connecting.retries import AWAY, MERGE_TRIES, Unreadable, Waiting
-from fhir_bridge.inbound import missing, names, results, together
-from fhir_bridge.inbound.items import OPEN, TAKEN, batches, close, is_late, lock, set_aside
+from fhir_bridge.inbound import joining, missing, names, results, together
+from fhir_bridge.inbound.items import OPEN, TAKEN, batches, close, is_late, lock, set_aside, supersede
 from fhir_bridge.inbound.recognising import origin, own_id, recognise
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import comparing, conflicts
@@ -34,6 +34,7 @@ from fhir_bridge.sharing.routing import RANKS
 from records import clock, errors, json, store
 from records.json import Resource
 from referrals import intake
+from referrals.intake import asking
 from referrals.models import Handoff
 
 log = logging.getLogger(__name__)
@@ -170,6 +171,8 @@ class _Application:
         else:
             self._again(link, row, body, translated)
         mending.mended(row)
+        if row.type == "Task":
+            supersede(row)
         return close([row], Inbox.State.APPLIED)
 
     def _link(self, item: Inbox, body: Resource) -> Link | None:
@@ -244,16 +247,18 @@ class _Application:
         held = recognise(self.partner, translated)
         if held is not None or translated["resourceType"] != "Task":
             return held
-        asked = intake.tasks.stands_for(translated, partners.actor(self.partner))
-        is_taken = Link.objects.filter(partner=self.partner, type="Task", local_id=asked).exists()
-        return None if is_taken else asked or None
+        return self._asked(translated) or None
+
+    def _asked(self, translated: Resource) -> str:
+        """The handoff that a Task of theirs stands for, and no other one does; empty for a record."""
+        asked = asking.take_up(translated, partners.actor(self.partner))
+        return "" if joining.is_taken(self.partner, asked) else asked
 
     def _again(self, link: Link, row: Inbox, body: Resource, translated: Resource) -> None:
         """A new version of what is linked: a Task is merged by the owners of its elements, a copy follows."""
         changes: dict[str, object] = {"applied_last_updated": row.last_updated}
         if link.type == "Task":
-            base = self._translated(json.loads(link.base)) if link.base else None
-            self._join(link, row, self._merged(base, link, translated))
+            self._merge(link, row, translated)
         elif link.follows:
             changes["wanted_version"] = changes["sent_version"] = self._receive(link, translated, row.last_updated)
         else:
@@ -268,6 +273,14 @@ class _Application:
             changes |= self._reconciled(link)
         Link.objects.filter(pk=link.pk).update(**changes)
         release(self.partner.pk)
+
+    def _merge(self, link: Link, row: Inbox, translated: Resource) -> None:
+        """Join what a Task of theirs says now with ours; one that was a record may stand for a handoff from now on."""
+        asked = self._asked(translated) if link.follows else ""
+        if asked:
+            joining.stand_for(link, asked)
+        base = self._translated(json.loads(link.base)) if link.base else None
+        self._join(link, row, self._merged(base, link, translated))
 
     @staticmethod
     def _reconciled(link: Link) -> dict[str, object]:

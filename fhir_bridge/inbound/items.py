@@ -10,6 +10,7 @@ from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound.sending import DIRECTORY
 from fhir_bridge.pending import mending
 from records import clock, errors
+from referrals.intake.asking import Unrequested
 
 BATCH = 500
 OPEN = (Inbox.State.PENDING, Inbox.State.WAITING)
@@ -111,6 +112,17 @@ def close(rows: Iterable[Inbox], state: Inbox.State, why: str = "") -> str:
     return str(state)
 
 
+def supersede(item: Inbox) -> None:
+    """What asked us for something that nobody can see has been said anew: only the newest version is somebody's work."""
+    older = Inbox.objects.select_for_update().filter(partner=item.partner_id, type=item.type, remote_id=item.remote_id)
+    older = older.filter(state=Inbox.State.QUARANTINED, error_category=Unrequested.__name__)
+    if item.last_updated is not None:
+        older = older.filter(last_updated__lte=item.last_updated)
+    for one in older.exclude(pk=item.pk).select_related("partner"):
+        mending.mended(one)
+        close([one], Inbox.State.DISCARDED, "It came before a newer version.")
+
+
 @transaction.atomic
 def set_aside(item: Inbox, state: Inbox.State, error: errors.BatonError) -> str:
     """Keep an item that was not applied, with the reason; quarantined, it is somebody's work."""
@@ -121,5 +133,6 @@ def set_aside(item: Inbox, state: Inbox.State, error: errors.BatonError) -> str:
     row.error_category, row.error_text = type(error).__name__, error.message
     row.save(update_fields=["state", "attempts", "error_category", "error_text"])
     if state == Inbox.State.QUARANTINED:
+        supersede(row)
         mending.open_for(row)
     return str(state)

@@ -74,6 +74,21 @@ def record(
     return written, None
 
 
+def open_for(request: Resource, performer: Resource, actor: Actor) -> Loop | None:
+    """Open the loop of a request that is here and names nobody who performs it, as whoever is asked by a Task.
+
+    None, and a coordinator has it on the list to adopt, where the request names others, or is of no kind that we know.
+    """
+    named = {**request, "performer": [performer]}
+    order = None if request.get("performer") else order_of(named, actor)
+    if order is None:
+        adoption.offer(named, actor)
+        return None
+    loop = workflow.open_loop(order, actor)
+    sharing.share(loop, request, actor, besides=frozenset({"Patient"}))
+    return loop
+
+
 def _open(request: Resource, actor: Actor) -> Loop | None:
     order = order_of(request, actor)
     if order is None:

@@ -79,6 +79,12 @@ def _handoff_of(task: Resource) -> Handoff | None:
     return found.first()
 
 
+def request_of(task: Resource) -> str:
+    """The id of the request here that a Task is about: its focus, or without one what it is based on; empty for none."""
+    named = [task["focus"]] if "focus" in task else task.get("basedOn", ())
+    return next((key for type_, key in map(local, named) if type_ == "ServiceRequest"), "")
+
+
 def stands_for(task: Resource, actor: Actor) -> str:
     """The id of the open `fulfil` that a `fulfill` Task of the placer's stands for, empty for none.
 
@@ -105,8 +111,8 @@ def _of_request(task: Resource, actor: Actor, **wanted: object) -> Handoff | Non
     """The open handoff of the request that a `fulfill` Task is about, if the sender is its placer."""
     codings = task.get("code", {}).get("coding", ())
     is_fulfil = any((one.get("system"), one.get("code")) == (HL7_TASK_CODE, "fulfill") for one in codings)
-    type_, key = local(task.get("focus"))
-    if not is_fulfil or type_ != "ServiceRequest":
+    key = request_of(task)
+    if not is_fulfil or not key:
         return None
     waiting = Handoff.objects.select_related("loop__accountable", "owner").filter(closed_at=None, **wanted)
     first = Q(loop__request_id=key, focus="")
