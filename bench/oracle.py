@@ -16,6 +16,7 @@ from bench.oracle_ends import (
     drop_proposals,
     end,
     is_back,
+    is_of_same_part,
     learn,
     remember,
     to_be_asked,
@@ -265,19 +266,21 @@ class Oracle(Lists):
 
 def _is_wanted(word: str, item: Item, case: Case, told: Told) -> bool:
     """Whether what a rule opens is still needed."""
-    is_there = any(word in (one.kind, one.stage) for one in case.open(beside=item))
+    alike = [one for one in case.open(beside=item) if word in (one.kind, one.stage)]
+    here = [one for one in alike if is_of_same_part(one, item)]
+    is_there = bool(here if word == "contact-patient" else alike)
     knows, action = told["reason"] in IN["KNOWN"], told["action"]
     reporter = item.opener if item.kind == "review-report" else item
     if word == "afresh":
         return case.knows != "died" and reporter.owner not in {one.owner for one in case.open("fulfil", beside=item)}
     if item.kind == "recollect" and word == "decide-next-step":
-        return not any(one.stage == word for one in case.open())
+        return not any(one.stage == word for one in here)
     if item.kind == ABORT and word == "decide-next-step":
-        return not item.opener.is_open and not case.open(word)
+        return not item.opener.is_open and not here
     if word == ABORT:
         asked = (ABORT, "decide-next-step") if action == "start-anyway" else (ABORT,)
         return not any(one.opener is item for one in case.open(*asked))
     is_needless = (word == "to-tell-today" and knows) or (action == "close" and bool(knows or case.knows))
-    is_asked = action == "hold" and bool(case.open("decide-next-step"))
+    is_asked = action == "hold" and any(is_of_same_part(one, item) for one in case.open("decide-next-step"))
     is_early = (case.knows == "died" and word in IN["TOLD"]) or (bool(item.rivals()) and word in IN["OF_THE_LAST"])
     return not (is_needless or is_asked or is_early or (is_there and word in IN["ONCE"]))

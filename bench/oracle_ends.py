@@ -99,6 +99,11 @@ def part(item: Item | None) -> Item | None:
     return item
 
 
+def is_of_same_part(one: Item, item: Item) -> bool:
+    """Whether it is about the same performer's part, or one of them about the whole."""
+    return part(item) is None or part(one) in (None, part(item))
+
+
 def report_of(item: Item, told: Told) -> str:
     """The report that is read, or taken back."""
     return str(item.about if item.kind == "review-report" else told.get("report", ""))

@@ -201,6 +201,12 @@ def _end_to_decide(situation: Situation) -> bool:
     return any(other.opened_by_id == situation.handoff.id for other in asked)
 
 
+def _has_open_here(situation: Situation, word: str) -> bool:
+    """Whether another handoff of that kind, or at that stage, is open about the same performer's part or the whole loop."""
+    alike = (other for other in situation.others if word in (other.kind, other.stage))
+    return any(situation.is_related(one) or performing.is_of_same_part(one, situation.handoff) for one in alike)
+
+
 def _patient_told(situation: Situation) -> bool:
     return bool(situation.loop.told_by)
 
@@ -225,12 +231,13 @@ CONDITIONS: dict[str, Callable[[Situation], bool]] = {
     "answering": lambda situation: situation.loop.answer_only,
     "hold-open": lambda situation: any(other.stage == "hold-proposed" for other in situation.others),
     "deciding": lambda situation: situation.has_open("decide-next-step"),
+    "deciding-here": lambda situation: _has_open_here(situation, "decide-next-step"),
     "end-to-decide": _end_to_decide,
     "not-back": lambda situation: not situation.is_back,
-    "to-decide-open": lambda situation: any(other.stage == "to-decide" for other in situation.others),
+    "to-decide-open": lambda situation: _has_open_here(situation, "to-decide"),
     "telling-open": lambda situation: situation.has_open("notify-patient"),
     "telling-today-open": _telling_today_open,
-    "contact-open": lambda situation: situation.has_open("contact-patient"),
+    "contact-open": lambda situation: _has_open_here(situation, "contact-patient"),
     "cancellation-needed": lambda situation: any(is_theirs_to_end(other) for other in situation.others),
     "cancellation-open": lambda situation: situation.is_asked_to_cancel(situation.handoff),
     "about-a-visit": lambda situation: is_about_a_visit(situation.handoff),

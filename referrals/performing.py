@@ -21,6 +21,12 @@ def root_of(handoff: Handoff) -> Handoff | None:
     return root
 
 
+def is_of_same_part(one: Handoff, other: Handoff) -> bool:
+    """Whether both came from one performer's part, or either is about the whole loop."""
+    about = root_of(one)
+    return about is None or root_of(other) in (None, about)
+
+
 def asked(part: Handoff) -> Owner:
     """Who was asked to perform it: its owner, or the pool from which one of its people has taken it."""
     is_taken = part.owner.kind == Owner.Kind.PERSON and part.owner.internal

@@ -207,6 +207,8 @@ class Play:
             staffing.restore(self, self.patients[family(item.case.name)])
         if step.action == "match":
             arrivals.matched(self, item, step)
+        if step.data.get("reason") == "patient-died":
+            staffing.ask_about_death(self, item.case)
         if step.action == "void" and step.data["reason"] == "wrong-patient":
             arrivals.expect_match(self, item)
 

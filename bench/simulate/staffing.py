@@ -170,19 +170,28 @@ def _merge(play: "Play", step: Step, person: Person) -> None:
     play.dead = (play.dead - {source, target}) | ({target} if dead and not is_to_ask and not any(asked) else set())
     if last in play.answered:
         play.answered[target] = play.answered[last]
-    _ask_again(play, f"{family(step.case) or source}/merge-{source}", target, is_to_ask=is_to_ask)
+    _take_asked(play, f"{family(step.case) or source}/merge-{source}", target, is_to_ask=is_to_ask)
+
+
+def ask_about_death(play: "Play", case: Case) -> None:
+    """Who ends something since the patient has died lets somebody confirm it, if anything goes on for them."""
+    patient = play.patients[family(case.name)]
+    cases = [one for _loop, one in _cases(play, patient)]
+    is_known = patient in play.dead or any(one.open("confirm-death") for one in cases)
+    is_going_on = any(one.kind in "rft" and one.open() for one in cases)
+    _take_asked(play, f"{family(case.name)}/died-{play.steps}", patient, is_to_ask=is_going_on and not is_known)
 
 
 def _loop_of(play: "Play", wanted: Case) -> str:
     return next(loop for loop, case in play.judge.cases.items() if case is wanted)
 
 
-def _ask_again(play: "Play", name: str, patient: str, *, is_to_ask: bool) -> None:
-    """The question that the merge has led to, if there had to be one."""
+def _take_asked(play: "Play", name: str, patient: str, *, is_to_ask: bool) -> None:
+    """The question about a death that a step has led to, if there had to be one."""
     found = Loop.objects.filter(kind="upkeep", about=f"Patient/{patient}", closed_at=None)
     new = [loop for loop in found if loop.id not in play.judge.cases]
     if bool(new) != is_to_ask:
-        play.judge.find("disagrees", play.now, name, f"{patient} is {'not ' * is_to_ask}asked about after a merge")
+        play.judge.find("disagrees", play.now, name, f"{patient} is {'not ' * is_to_ask}asked about")
     for loop in new:
         _take_question(play, loop, name, patient)
 

@@ -29,7 +29,7 @@ def _contradict(sources: frozenset[str]) -> Transition:
         sources=sources,
         loop_kinds=_WITH_REQUEST,
         fields=(replace(REPORT, required=False), NOTE),
-        opens=(replace(IN_QUESTION, unless=("deciding",)), replace(REVIEW, unless=("no-report",))),
+        opens=(replace(IN_QUESTION, unless=("deciding-here",)), replace(REVIEW, unless=("no-report",))),
         sets=frozenset({"contradicted"}),
     )
 

@@ -23,7 +23,7 @@ def _hold(handoff: str, who: frozenset[Role], *sources: str) -> Transition:
         loop_kinds=_WITH_REQUEST,
         fields=(NOTE,),
         # Where that is what the referrer has to decide anyway, the journal says so and nothing else is asked.
-        opens=(_HOLD,) if handoff == "decide-next-step" else (replace(IN_QUESTION, unless=("deciding",)), _HOLD),
+        opens=(_HOLD,) if handoff == "decide-next-step" else (replace(IN_QUESTION, unless=("deciding-here",)), _HOLD),
     )
 
 

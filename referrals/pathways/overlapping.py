@@ -42,6 +42,6 @@ OVERLAPPING = (
     _anyway(
         "done-anyway",
         _("Performed although it had ended here"),
-        replace(DECIDE, unless=("deciding",)),
+        replace(DECIDE, unless=("deciding-here",)),
     ),
 )

@@ -100,7 +100,7 @@ def propose(stage: str, *unless: str) -> Opening:
 REVOKE = propose("revocation-proposed")
 # What another system has booked is a fact; whether the payer agrees so late is somebody's to find out.
 IF_UNAUTHORISED = Opening(
-    "decide-next-step", "referrer", stage="in-question", unless=("booked-as-authorised", "deciding")
+    "decide-next-step", "referrer", stage="in-question", unless=("booked-as-authorised", "deciding-here")
 )
 REVIEW = Opening("review-report", "reviewer")
 # A report that was void: the referrer asks for the right one on the critical clock, and its performer has to give it;

@@ -304,7 +304,7 @@ CROSSING = (
         frozenset({"partner", "system"}),
         sources=frozenset({"overtaken"}),
         moves=(Move("fulfil", frozenset(), "cancelled"),),
-        opens=(Opening("decide-next-step", "referrer", unless=("deciding",)), TELL_TODAY),
+        opens=(Opening("decide-next-step", "referrer", unless=("deciding-here",)), TELL_TODAY),
         closes=("provide-information", "contact-patient"),
         needs=("about-the-task", "still-performed"),
     ),
@@ -341,7 +341,7 @@ CANCELLATION_ANSWERS = (
         RECIPIENT,
         fields=reason("keep-going"),
         # What had ended here goes on there: nobody else decides about it.
-        opens=(replace(DECIDE, unless=("still-performed", "deciding")),),
+        opens=(replace(DECIDE, unless=("still-performed", "deciding-here")),),
         sets=frozenset({"goes-on"}),
     ),
 )

@@ -31,7 +31,7 @@ PROPOSING = (
         _PLACER,
         loop_kinds=_WITH_REQUEST,
         fields=reason("proposal"),
-        opens=(replace(IN_QUESTION, unless=("deciding",)),),
+        opens=(replace(IN_QUESTION, unless=("deciding-here",)),),
     ),
     Transition(
         "drop-proposal",

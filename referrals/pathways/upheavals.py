@@ -4,6 +4,8 @@ A death ends what is ours to end, in one step per loop; `referrals.conditions.ou
 else opens the referrer's decision beside `fulfil`, which stays open: the visit may still happen.
 """
 
+from dataclasses import replace
+
 from django.utils.translation import gettext_lazy as _
 
 from referrals.pathways.handoffs import HANDOFFS
@@ -38,6 +40,7 @@ _CALL_OFF = (
     RECALL,
 )
 _DECIDE = Opening("decide-next-step", "referrer", unless=("deciding",))
+_HERE = replace(_DECIDE, unless=("deciding-here",))
 
 DEATHS = (
     *(
@@ -81,8 +84,8 @@ DEATHS = (
 )
 
 BESIDE = (
-    _upheaval("seen-elsewhere", "fulfil", _("The patient was seen elsewhere"), "", NOTE, opens=(_DECIDE,)),
-    _upheaval("lose-endpoint", "fulfil", _("The performer can no longer be reached"), "", NOTE, opens=(_DECIDE,)),
+    _upheaval("seen-elsewhere", "fulfil", _("The patient was seen elsewhere"), "", NOTE, opens=(_HERE,)),
+    _upheaval("lose-endpoint", "fulfil", _("The performer can no longer be reached"), "", NOTE, opens=(_HERE,)),
     *(
         _upheaval(
             "patient-moves",
@@ -90,7 +93,7 @@ BESIDE = (
             _("The patient has moved"),
             "",
             NOTE,
-            opens=(Opening("decide-next-step", "accountable", unless=("deciding",)),),
+            opens=(Opening("decide-next-step", "accountable", unless=("deciding-here",)),),
         )
         for kind in HANDOFFS
         if kind not in UPKEEP | {"decide-next-step", "propose-change"}

@@ -132,14 +132,24 @@ def part(records: Collection[str], actor: Actor) -> None:
 def follow(events: Sequence[Event]) -> None:
     """What a person has confirmed is done to all loops of the patient, in the same transaction (a reaction).
 
-    An order for somebody whose record said before it that they have died asks, as the flag does where there are loops.
+    An order for somebody whose record said before it that they have died asks, as the flag does where there are loops; so
+    does whoever gives it as the reason for ending one of several.
     """
     for event in events:
+        if event.reason_code == REASON["reason"] and event.loop.patient_id:
+            _ask_because_of(event)
         if event.action == "open" and event.loop.kind in WITH_REQUEST:
             _ask_about(event.loop.patient_id, Actor(id=event.actor_id, kind="system", display=event.actor_display))
         if event.action in _ANSWERS and event.handoff is not None and event.handoff.kind == "confirm-death":
             who = Actor(id=event.actor_id, kind="system", display=event.actor_display)
             _ANSWERS[event.action](event.loop.patient_id, event.handoff, who)
+
+
+def _ask_because_of(event: Event) -> None:
+    """Let somebody confirm the death that ended this loop, while others of the patient go on: nobody calls the dead."""
+    house = event.loop.accountable.organization
+    actor = Actor(id=event.actor_id, kind="system", display=event.actor_display, organization=house)
+    _ask(hold(event.loop.patient_id), actor)
 
 
 def _ask_about(patient_id: str, actor: Actor) -> None:

@@ -22,6 +22,7 @@ from referrals import worklists
 from referrals.lifecycle import WITH_REQUEST
 from referrals.models import Escalation, Event, Handoff, Loop
 from referrals.pathways import STAGES
+from referrals.performing import is_of_same_part
 from tests.referrals.ward import Ward
 
 WITHOUT_OUTCOME = {
@@ -121,9 +122,10 @@ def law_5_what_ends_without_an_outcome_opens_a_decision(_witness: Witness) -> No
 
 def _was_asked_before(event: Event) -> bool:
     """Whether the rejected specimen had asked the referrer already when nobody collected it again."""
+    if event.handoff is None or event.handoff.kind != "recollect":
+        return False
     asked = Handoff.objects.filter(loop=event.loop_id, kind="decide-next-step", opened_at__lte=event.at)
-    is_recollection = event.handoff is not None and event.handoff.kind == "recollect"
-    return is_recollection and asked.exclude(closed_at__lt=event.at).exists()
+    return any(is_of_same_part(one, event.handoff) for one in asked.exclude(closed_at__lt=event.at))
 
 
 def _is_bid_among_others(event: Event) -> bool:

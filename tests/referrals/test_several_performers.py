@@ -9,7 +9,7 @@ from records import access, clock, store
 from records.access import SYSTEM
 from records.errors import Incorrect
 from records.models import Tenant
-from referrals import people, worklists
+from referrals import people, performing, worklists
 from referrals.models import Handoff, Loop
 from referrals.people import default_pool
 from tests.referrals.region import client, keep
@@ -327,3 +327,55 @@ def test_whoever_is_asked_instead_has_the_time_that_anybody_is_given(ward: Ward,
         ward.does(ward.referrer, ward.only(loop, "decide-next-step"), "redirect", performer="Organization/clinic")
     assert ward.only(loop, "fulfil").due_at == late + given
     assert Loop.objects.get(pk=loop.pk).ordered_at == loop.ordered_at, "the order's own time runs on"
+
+
+ANOTHER = {"reason": "no-capacity", "reason_text": "Full."}
+BESIDE: list[tuple[str, dict[str, Any]]] = [
+    ("hold", {"note": "The machine is broken."}),
+    ("contradict", {"note": "Completed, it says."}),
+    ("lose-endpoint", {"note": "Gone."}),
+    ("seen-elsewhere", {"note": "At the spa."}),
+    ("patient-moves", {"note": "To the sea."}),
+]
+
+
+def to_decide(loop: Loop, part: Handoff) -> Handoff:
+    return Handoff.objects.get(loop=loop, kind="decide-next-step", closed_at=None, opened_by=part)
+
+
+@pytest.mark.parametrize(("action", "said"), BESIDE)
+def test_what_one_performer_makes_the_referrer_decide_is_asked_though_another_is_being_decided_about(
+    ward: Ward, action: str, said: dict[str, Any]
+) -> None:
+    loop, clinic, elsewhere = split(ward)
+    ward.does(ward.partner, elsewhere, "accept")
+    ward.does(ward.clinic, clinic, "decline", **ANOTHER)
+    ward.does(ward.partner if action in ("hold", "contradict") else SYSTEM, elsewhere, action, **said)
+    pool = f"CareTeam/{ward.practice_pool.key}"
+    ward.does(ward.referrer, to_decide(loop, clinic), "redirect", performer=[pool])
+    assert to_decide(loop, elsewhere)
+
+
+def test_of_a_specimen_that_nobody_collects_again_the_referrer_decides_though_asked_about_another_laboratory(
+    ward: Ward,
+) -> None:
+    loop, clinic, elsewhere = split(ward, kind="test-order")
+    ward.does(ward.partner, elsewhere, "collect")
+    ward.does(ward.partner, elsewhere, "reject-specimen", reason="specimen-unsatisfactory")
+    ward.does(ward.referrer, to_decide(loop, elsewhere), "keep")
+    ward.does(ward.clinic, clinic, "decline", **ANOTHER)
+    again = ward.only(loop, "recollect")
+    ward.does(ward.partner, again, "decline", **ANOTHER)
+    asked = Handoff.objects.filter(loop=loop, kind="decide-next-step", closed_at=None)
+    assert {performing.root_of(one) for one in asked} == {clinic, elsewhere}
+
+
+def test_whoever_did_not_come_to_either_of_two_is_called_for_both(ward: Ward) -> None:
+    loop, clinic, elsewhere = split(ward)
+    for who, part in ((ward.clinic, clinic), (ward.partner, elsewhere)):
+        ward.does(who, part, "book", slot_start=MONDAY + timedelta(1), slot_end=MONDAY + timedelta(1, 3600))
+    with clock.at(MONDAY + timedelta(2)):
+        ward.does(ward.clinic, clinic, "no-show")
+        ward.does(ward.partner, elsewhere, "no-show")
+        calls = Handoff.objects.filter(loop=loop, kind="contact-patient", closed_at=None)
+        assert set(calls.values_list("opened_by", flat=True)) == {clinic.id, elsewhere.id}

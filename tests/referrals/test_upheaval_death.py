@@ -69,6 +69,29 @@ def now(loop: Loop) -> Loop:
     return Loop.objects.get(pk=loop.pk)
 
 
+def test_who_ends_one_loop_since_the_patient_has_died_lets_a_colleague_confirm_it_for_the_others(here: Region) -> None:
+    first, other = ordered(here, "first"), ordered(here, "other")
+    with clock.at(hours(1)):
+        workflow.perform(the(first, "fulfil").id, "cancel", here.gp, data={"reason": "patient-died"})
+    assert now(first).closed_at
+    asked = Handoff.objects.get(kind="confirm-death")
+    assert (asked.loop.about, asked.owner) == ("Patient/ana", here.pool.owner)
+    assert death.is_silenced("ana"), "nobody calls about the other one"
+
+    with clock.at(hours(2)):
+        workflow.perform(asked.id, "confirm", here.nina)
+    assert now(other).end_reason == "patient-died"
+    assert Handoff.objects.filter(kind="confirm-death").count() == 1
+
+
+def test_who_ends_the_only_loop_since_the_patient_has_died_asks_nobody(here: Region) -> None:
+    only = ordered(here, "only")
+    with clock.at(hours(1)):
+        workflow.perform(the(only, "fulfil").id, "cancel", here.gp, data={"reason": "patient-died"})
+    assert now(only).closed_at
+    assert not Handoff.objects.filter(kind="confirm-death").exists()
+
+
 def test_a_deceased_flag_asks_a_person_once_and_stops_all_messages(here: Region) -> None:
     loop = ordered(here, "sr")
     assert not death.is_silenced("ana")
