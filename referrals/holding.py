@@ -8,9 +8,10 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from records import access
 from records.access import Actor
 from records.errors import Incorrect, Issue
-from referrals import people, placing
+from referrals import people, performing, placing
 from referrals.lifecycle import Decision
 from referrals.models import Handoff, Loop, Owner
 from referrals.particulars import request_of
@@ -20,18 +21,28 @@ from referrals.vocabulary import Opening
 def give(handoff: Handoff, owner: Owner, accountable: Owner) -> None:
     """Let ``owner`` have it, while that pool answers for it; its clock isn't touched.
 
-    Of an owner who doesn't sign in here it stands on the list of the pool behind it, if that is of the same house.
+    Of a person of ours who doesn't sign in it stands on the list of their house's pool; of anybody else outside on that of
+    the pool that answers for it. The pool from which one of its people takes it stays behind it.
     """
-    is_in_house = bool(handoff.pool_id) and handoff.pool.organization == owner.organization
+    team = _team(handoff, owner)
     handoff.owner, handoff.accountable = owner, accountable
     # While the payer hasn't agreed, only the placer can do anything.
     is_draft = handoff.task_status == "draft"
-    handoff.list = (
-        accountable if is_draft else owner if owner.internal else handoff.pool if is_in_house else accountable
-    )
+    handoff.list = accountable if is_draft else owner if owner.internal else team or accountable
     # An EHR is outside, also the one of the house itself: nobody reads a list there.
     handoff.is_outside = owner.organization != accountable.organization or owner.kind == Owner.Kind.PARTNER
-    handoff.pool = _pool_behind(handoff.list, accountable)
+    is_taken = handoff.list == owner and owner.kind == Owner.Kind.PERSON
+    handoff.pool = team if team and is_taken else _pool_behind(handoff.list, accountable)
+
+
+def _team(handoff: Handoff, owner: Owner) -> Owner | None:
+    """The pool of the owner's house that has the handoff, or that gets what is a person's who doesn't sign in."""
+    if owner.kind == Owner.Kind.PARTNER:
+        return None
+    if handoff.pool_id and handoff.pool.organization == owner.organization and handoff.pool_id != handoff.accountable_id:
+        return handoff.pool
+    is_a_person_of_ours = owner.kind == Owner.Kind.PERSON and access.is_tenant(owner.organization)
+    return people.default_pool(owner.organization) if is_a_person_of_ours and not owner.internal else None
 
 
 def meant(loop: Loop, opening: Opening, opener: Handoff | None, chosen: Owner | None, data: Mapping[str, Any]) -> Owner:
@@ -44,7 +55,7 @@ def meant(loop: Loop, opening: Opening, opener: Handoff | None, chosen: Owner | 
     if opening.owner in ("referrer", "reviewer", "discharger"):
         return loop.responsible if loop.responsible and loop.responsible.internal else loop.accountable
     if opening.owner == "same" and opener is not None:
-        return opener.owner
+        return opener.owner if opener.owner.internal else performing.asked(opener)
     if opening.owner in ("performer", "chosen"):
         return chosen or loop.performer_owner or loop.accountable
     return loop.accountable

@@ -2,6 +2,7 @@
 
 from django.db.models import Q
 
+from records import access
 from referrals import people
 from referrals.models import Event, Handoff, Owner
 from referrals.parties import held
@@ -28,8 +29,8 @@ def is_of_same_part(one: Handoff, other: Handoff) -> bool:
 
 
 def asked(part: Handoff) -> Owner:
-    """Who was asked to perform it: its owner, or the pool from which one of its people has taken it."""
-    is_taken = part.owner.kind == Owner.Kind.PERSON and part.owner.internal
+    """Who was asked to perform it: its owner, or the pool from which one of its people has taken it, who may have left."""
+    is_taken = part.owner.kind == Owner.Kind.PERSON and access.is_tenant(part.owner.organization)
     return people.pool_of(part) if is_taken else part.owner
 
 

@@ -68,12 +68,10 @@ def claimant(reference: str, actor: Actor, organization: str) -> Owner:
 
 
 def pool_of(handoff: Handoff) -> Owner:
-    """The pool that a handoff goes back to: the one that it was sent to, or the one that answers for its loop."""
-    here, loop = handoff.owner.organization, handoff.loop
-    asked = loop.performer_owner if handoff.kind in PERFORMED else loop.accountable
-    if asked is not None and asked.kind == Owner.Kind.POOL and asked.organization == here:
-        return asked
-    return default_pool(here)
+    """The pool that a handoff goes back to: the one behind it, or the one that answers for its loop."""
+    here = handoff.owner.organization
+    asked = handoff.pool if handoff.kind in PERFORMED else handoff.loop.accountable
+    return asked if asked.kind == Owner.Kind.POOL and asked.organization == here else default_pool(here)
 
 
 def service_of(named: int | str) -> str:
