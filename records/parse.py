@@ -20,7 +20,8 @@ MAX_DEPTH = 100
 MAX_DIGITS = 100  # of a number; FHIR R4 asks for 18 (§2.24.0.1), an exponent beyond ±400 is nobody's measurement
 MAX_EXPONENT = 400
 
-_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_ONE_KIND = bytes.maketrans(b"[]", b"{}")
+_NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _BOM = b"\xef\xbb\xbf"
 
@@ -62,17 +63,24 @@ def _resource(body: Any) -> Resource:
 
 
 def _check_depth(raw: bytes) -> None:
+    """Take off the innermost brackets as often as they may be nested, all of a level at once: none may be left.
+
+    What is no JSON may pass: the parser refuses it, and doesn't recurse without end.
+    """
     if raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH:
         return
-    depth = 0
-    for match in _STRING_OR_BRACKET.finditer(raw):
-        mark = match[0]
-        if mark in (b"{", b"["):
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise Malformed(_("This is nested deeper than %(limit)d levels.") % {"limit": MAX_DEPTH})
-        elif mark in (b"}", b"]"):
-            depth -= 1
+    brackets, before = _outside_strings(raw).translate(_ONE_KIND, _NO_BRACKET), b""
+    for _level in range(MAX_DEPTH):
+        brackets, before = brackets.replace(b"{}", b""), brackets
+        if len(brackets) == len(before):
+            break
+    if b"{}" in brackets or brackets.count(b"{") > MAX_DEPTH:
+        raise Malformed(_("This is nested deeper than %(limit)d levels.") % {"limit": MAX_DEPTH})
+
+
+def _outside_strings(raw: bytes) -> bytes:
+    """JSON without the contents of its strings; a quote ends one unless a backslash that is none itself precedes it."""
+    return b"".join(raw.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
 
 
 def _number(text: str) -> orjson.Fragment:

@@ -76,8 +76,10 @@ def _named(partner: Partner, order: Resource) -> set[Target]:
 def _linked(partner: Partner, named: Iterable[Target]) -> dict[Target, str]:
     """Those of these that are linked, with our id."""
     wanted = set(named)
+    if not wanted:
+        return {}
     rows = Link.objects.filter(partner=partner, type__in=NAMED, remote_id__in={id_ for _type, id_ in wanted})
-    found = rows.values_list("type", "remote_id", "local_id") if wanted else ()
+    found = rows.values_list("type", "remote_id", "local_id")
     return {(type_, str(id_)): local for type_, id_, local in found if (type_, id_) in wanted}
 
 

@@ -7,7 +7,7 @@ moves the mark with each page that is stored (`fhir_bridge.inbound.watermarks`).
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -162,8 +162,9 @@ def _read(partner: Partner, server: Server, mark: Watermark) -> int:
     stored = 0
     try:
         for stretch in _stretches(partner, server, mark, mark.reached, mark.upper):
-            rewinding.look(partner, server, stretch.resources)
-            stored += _store(partner, mark, stretch, addressing.ours(partner, server, stretch.resources))
+            new = fresh(partner, stretch.resources)  # what is known is no sign of a restore, and has nothing to say
+            rewinding.look(partner, server, new)
+            stored += _store(partner, mark, replace(stretch, resources=new), addressing.ours(partner, server, new))
         watermarks.finish(mark, mark.upper)
     except bypatient.Partly:  # of whom it can be read it was, and the others are asked for with them
         watermarks.finish(mark, mark.upper, is_whole=False)
@@ -188,7 +189,7 @@ def _stretches(
 @transaction.atomic
 def _store(partner: Partner, mark: Watermark, stretch: windows.Stretch, ours: Collection[tuple[str, str]]) -> int:
     watermarks.advance(mark, stretch.until, is_linked=stretch.is_linked)
-    stored = inbox.put(partner, relevant(partner, fresh(partner, stretch.resources), ours))
+    stored = inbox.put(partner, relevant(partner, stretch.resources, ours))
     for resource in stretch.unreadable:
         mending.unreadable(partner, resource)
     for resource in stretch.failing:

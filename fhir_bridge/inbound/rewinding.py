@@ -161,6 +161,8 @@ def _keep(partner: Partner, found: Resource) -> None:
 
 def _held(partner: Partner, page: Iterable[Resource]) -> Mapping[tuple[str, str], Link]:
     ids = {str(resource.get("id")) for resource in page}
+    if not ids:
+        return {}
     rows = Link.objects.filter(partner=partner, remote_id__in=ids).exclude(remote_last_updated=None)
     return {(row.type, str(row.remote_id)): row for row in rows.defer("base")}
 

@@ -65,6 +65,8 @@ def relevant(partner: Partner, page: list[Resource], ours: Collection[Target] = 
 
     ``ours``: those that orders may be addressed to and that are ours, though nothing of them is linked yet.
     """
+    if not page:
+        return []
     named = {_key(resource) for resource in page}
     named |= {target for resource in page for target in references.targets(resource, partner.base_url)}
     known = {**dict.fromkeys(awaited(partner, page), ""), **_known(partner, {id_ for _type, id_ in named})}

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from bench.fake_ehr import FakeEhr
-from fhir_bridge.inbound import applying, together
+from fhir_bridge.inbound import applying, polling, together
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.pending import inbox
 from records import access, store
@@ -50,6 +50,29 @@ def test_a_hundred_values_take_no_more_statements_than_one(handoff: Handoff, hos
     assert many <= alone <= ENOUGH
     assert set(Inbox.objects.values_list("state", flat=True)) == {Inbox.State.APPLIED}
     assert Link.objects.filter(type="Observation").count() == together.MOST + 1
+
+
+def test_what_is_read_again_unchanged_is_looked_up_once_for_the_whole_page(
+    handoff: Handoff, hospital: Partner, ehr: FakeEhr
+) -> None:
+    def read_again() -> list[str]:
+        with CaptureQueriesContext(connection) as captured:
+            assert polling.poll(hospital, up_to_now=True) == 0
+        return [query["sql"] for query in captured]
+
+    ehr.put(observation("first"))
+    polling.poll(hospital, up_to_now=True)
+    applying.apply_pending(hospital)
+    alone = read_again()
+    for number in range(20):
+        ehr.put(observation(f"o{number}"))
+    assert polling.poll(hospital, up_to_now=True) == 20
+    applying.apply_pending(hospital)
+
+    many = read_again()
+    assert sum(request.path == "Observation" for request in ehr.requests) >= 4
+    assert len(many) <= len(alone)
+    assert not [sql for sql in many if Inbox._meta.db_table in sql]
 
 
 def test_who_sees_the_loop_sees_them(handoff: Handoff, hospital: Partner, ehr: FakeEhr) -> None:

@@ -56,6 +56,15 @@ def test_what_only_looks_like_a_trap_comes_through() -> None:
     assert body["description"] == "[[[{{{ 😀 \\u0000 Ω"
 
 
+def test_the_deepest_that_is_taken_is_told_from_the_next_whatever_its_texts_hold() -> None:
+    def nested(levels: int) -> bytes:
+        return wrapped('["a\\\\","]\\"}",{"b":' * levels + '"[[["' + "}]" * levels)
+
+    assert store.parse(nested(49))
+    with pytest.raises(Malformed, match="deeper than 100 levels"):
+        store.parse(nested(50))
+
+
 ELEMENTS: dict[str, tuple[Resource, str]] = {
     "a status that isn't one": ({"status": "acepted"}, "Task.status"),
     "no intent": ({"intent": ...}, "Task.intent"),
