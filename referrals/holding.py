@@ -39,7 +39,11 @@ def _team(handoff: Handoff, owner: Owner) -> Owner | None:
     """The pool of the owner's house that has the handoff, or that gets what is a person's who doesn't sign in."""
     if owner.kind == Owner.Kind.PARTNER:
         return None
-    if handoff.pool_id and handoff.pool.organization == owner.organization and handoff.pool_id != handoff.accountable_id:
+    if (
+        handoff.pool_id
+        and handoff.pool.organization == owner.organization
+        and handoff.pool_id != handoff.accountable_id
+    ):
         return handoff.pool
     is_a_person_of_ours = owner.kind == Owner.Kind.PERSON and access.is_tenant(owner.organization)
     return people.default_pool(owner.organization) if is_a_person_of_ours and not owner.internal else None

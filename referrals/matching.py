@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from records import clock, dates, store
 from records.json import Resource
 from referrals.evidence.naming import listed, performers_of
-from referrals.models import Handoff, Loop, Merge, Owner
+from referrals.models import Handoff, Loop, Merge
 from referrals.parties import current_patient, held, identifiers_of, local
 from referrals.subjects import patient_of
 from referrals.vocabulary import Words
@@ -66,10 +66,10 @@ def candidates(handoff: Handoff, sought: Collection[str] = ()) -> list[Candidate
     return sorted(found, key=lambda one: (-one.score, -one.loop.ordered_at.timestamp()))[:MOST]
 
 
-def performers(loop: Loop) -> list[Owner]:
-    """Who performs the order now, the organisation that was asked first leading."""
-    parts = loop.handoffs.filter(kind="fulfil", closed_at=None).select_related("owner").order_by("opened_at", "id")
-    return [one.owner for one in parts]
+def parts(loop: Loop) -> list[Handoff]:
+    """Each performer's open part of the order, with its owner, the one that was asked first leading."""
+    found = loop.handoffs.filter(kind="fulfil", closed_at=None).select_related("owner")
+    return list(found.order_by("opened_at", "id"))
 
 
 def _clue(evidence: Resource, sought: Collection[str]) -> _Clue:

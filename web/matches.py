@@ -30,7 +30,7 @@ def choices(candidates: Iterable[Candidate]) -> list[tuple[str, Words]]:
 
 def performers(actor: Actor, candidates: Iterable[Candidate]) -> list[tuple[str, Words]]:
     """Whose result it may be where several perform one of these orders."""
-    asked = (matching.performers(one.loop) for one in candidates)
+    asked = ([part.owner for part in matching.parts(one.loop)] for one in candidates)
     several = {one.organization: one.name for owners in asked if len(owners) > 1 for one in owners}
     named = several | organisations.names(actor, set(several))
     return [(f"Organization/{key}", name) for key, name in named.items()]

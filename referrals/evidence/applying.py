@@ -29,6 +29,7 @@ from referrals.evidence.table import (
     is_finished,
     status_of,
 )
+from referrals.evidence.whose import REPORTING, performing
 from referrals.models import Event, Handoff, Loop
 from referrals.pathways import STAGES, transitions_from
 from referrals.pathways.stages import OUTCOMES
@@ -40,7 +41,6 @@ from referrals.workflow import Act
 
 # What an action without a field for it has said of the state of its report.
 STATED = {"withdraw-report": "entered-in-error", "cancel-test": "cancelled"}
-REPORTING = frozenset({"report", "complete", "result", "amend"})
 ASKING = frozenset({"requester", "coordinator", "supervisor", "patient"})
 NOT_DONE = frozenset({"cancelled", "noshow", "entered-in-error"})
 GRAVITY = {"": 0, "normal": 0, "abnormal": 1, "critical": 2}
@@ -73,8 +73,8 @@ def _apply_to(named: Named, resource: Resource, previous: Resource, actor: Actor
     again = specimens.awaiting(loop, resource, actor.organization) if resource["resourceType"] == "Specimen" else None
     handoff = again or performing(loop, resource, actor)
     at = happened_at(resource, actor)
-    if resource["resourceType"] == "Appointment":
-        resource = appointments.deciding(loop, resource, actor)
+    if handoff is not None and resource["resourceType"] == "Appointment":
+        resource = appointments.deciding(handoff, resource, actor)
     path = proven(handoff, resource, previous, at, actor) if handoff and not is_letter(handoff, resource) else ()
     if handoff is not None and again is None and _is_for_referrer(handoff, path, resource, actor):
         return _ask_referrer(handoff, resource, previous, actor)
@@ -144,37 +144,6 @@ def _voids_nothing(handoff: Handoff, path: Path, reference: str) -> bool:
     if last is not None and last.action in VOIDING:
         return True
     return not Handoff.objects.filter(line_of(handoff.loop), kind="review-report", focus__in=("", reference)).exists()
-
-
-def performing(loop: Loop, resource: Resource, actor: Actor, doer: str = "") -> Handoff | None:
-    """The `fulfil` that evidence is about: the one that it has reported, else a performer's own, else an open one.
-
-    A performer's own it is although it has ended and others go on; who has done it counts more than who brings it. After
-    the end of the loop a following one may hold it. ``doer`` is the organisation that a person has named.
-    """
-    doers = {doer} if doer else performers_of(resource)
-    return _reported_by(loop, resource) or min(
-        Handoff.objects.filter(line_of(loop), kind="fulfil").select_related("owner", "loop__accountable"),
-        key=lambda one: (
-            one.owner.organization not in doers,
-            one.owner.organization != actor.organization or (actor.organization == loop.placer and not one.is_open),
-            not one.is_open,
-            one.owner.organization != actor.organization,
-            -one.opened_at.timestamp(),
-        ),
-        default=None,
-    )
-
-
-def _reported_by(loop: Loop, resource: Resource) -> Handoff | None:
-    """Whose outcome a report is, until it is void: what it says next is not the right result that another was asked for."""
-    if resource["resourceType"] not in STATES:
-        return None
-    said = said_of(loop, f"{resource['resourceType']}/{resource['id']}")
-    last, moved = said.last(), said.filter(handoff__kind="fulfil", action__in=REPORTING).last()
-    if moved is None or last is None or last.action in VOIDING:
-        return None
-    return Handoff.objects.select_related("loop__accountable", "owner").get(pk=moved.handoff_id)
 
 
 def _path(handoff: Handoff, rule: Rule, resource: Resource) -> Path:

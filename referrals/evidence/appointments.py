@@ -1,8 +1,8 @@
-"""What the appointments of a loop say together: the one that stands decides, whichever was heard of last.
+"""What the appointments of a performer's part say together: the one that stands decides, whichever was heard of last.
 
 An EHR that moves a visit books the new slot and cancels the old one, in either order: the cancellation of an
 appointment that no longer counts undoes nothing. One that stands goes before one that doesn't; among equals the one
-that its sender changed last. So the loop stands at the same place whatever the order of arrival (law 7).
+that its sender changed last. So it stands at the same place whatever the order of arrival (law 7).
 """
 
 from datetime import datetime
@@ -12,6 +12,7 @@ from records.json import Resource
 from records.types import row_class
 from referrals.evidence.parting import is_of_its_patient
 from referrals.evidence.saying import slot_of
+from referrals.evidence.whose import performing
 from referrals.models import Event, Handoff, LastWord, Loop
 from referrals.parties import held
 
@@ -20,12 +21,17 @@ UNDOING = frozenset({"rebook", "cancel-appointment", "no-show"})
 """Steps that count only if they are newer than what something else than an appointment has led to."""
 
 
-def deciding(loop: Loop, appointment: Resource, actor: Actor) -> Resource:
-    """The appointment that decides where the loop stands, after this one was heard of."""
+def deciding(part: Handoff, appointment: Resource, actor: Actor) -> Resource:
+    """The appointment that decides where a performer's part stands, after this one was heard of; another's says nothing of it."""
     reference = f"Appointment/{appointment['id']}"
-    others = sorted((_named(loop, actor) | _applied(loop)) - {reference})
-    known = [held(*other.split("/", 1)) for other in others]
-    found = [one for one in known if one and is_of_its_patient(loop, one)]
+    applied = _applied(part)
+    others = sorted((_named(part.loop, actor) | applied) - {reference})
+    known = {other: held(*other.split("/", 1)) for other in others}
+    found = [
+        one
+        for other, one in known.items()
+        if one and is_of_its_patient(part.loop, one) and (other in applied or performing(part.loop, one, actor) == part)
+    ]
     if not found:
         return appointment
     said = _said_at([reference, *others])
@@ -74,9 +80,8 @@ def _named(loop: Loop, actor: Actor) -> set[str]:
     return set(words.values_list("reference", flat=True))
 
 
-def _applied(loop: Loop) -> set[str]:
-    events = Event.objects.filter(loop=loop, evidence__startswith="Appointment/")
-    return set(events.values_list("evidence", flat=True))
+def _applied(part: Handoff) -> set[str]:
+    return set(part.events.filter(evidence__startswith="Appointment/").values_list("evidence", flat=True))
 
 
 def _said_at(references: list[str]) -> dict[str, datetime]:

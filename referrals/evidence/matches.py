@@ -12,10 +12,11 @@ from records.access import Actor
 from records.errors import Incorrect, Issue
 from records.json import Resource
 from referrals import locking, matching, sharing
-from referrals.evidence.applying import performing, proven, take
+from referrals.evidence.applying import proven, take
 from referrals.evidence.asking import ask_for_match
-from referrals.evidence.naming import performers_of
+from referrals.evidence.naming import named_by, performers_of
 from referrals.evidence.saying import happened_at
+from referrals.evidence.whose import performing
 from referrals.models import Event, Loop
 from referrals.parties import held, local
 
@@ -62,12 +63,14 @@ def _apply_match(unsolicited: Loop, said: Mapping[str, Any], actor: Actor) -> No
 
 def _doer(loop: Loop, resource: Resource, named: str) -> str:
     """The organisation whose result it is by a person's word; nobody guesses which of several has done it."""
-    asked = {one.organization: one.name for one in matching.performers(loop)}
+    parts = matching.parts(loop)
+    asked = {one.owner.organization: one.owner.name for one in parts}
     doer = local({"reference": named})[1]
+    is_said = asked.keys() & performers_of(resource) or {f"Task/{one.id}" for one in parts} & set(named_by(resource))
     if doer and doer not in asked:
         text = _("Nobody of that name has been asked to perform this order.")
         raise Incorrect(text, Issue(text, "done_by", "value"))
-    if not doer and len(asked) > 1 and not asked.keys() & performers_of(resource):
+    if not doer and len(asked) > 1 and not is_said:
         text = _("Several perform this order: %(names)s. Say whose result it is.") % {
             "names": ", ".join(asked.values())
         }

@@ -51,9 +51,14 @@ def _named(resource: Resource, actor: Actor) -> Iterator[Named]:
             yield Named(loop, loop.id in applied, loop.id in by_task)
 
 
+def named_by(resource: Resource) -> list[str]:
+    """The requests and Tasks that a resource names, as references."""
+    return ["/".join(one) for one in map(_target, references_of(resource)) if one[0] in ("ServiceRequest", "Task")]
+
+
 def requests_of(resource: Resource) -> list[str]:
     """The requests that a resource names, as references."""
-    return ["/".join(one) for one in map(_target, references_of(resource)) if one[0] == "ServiceRequest"]
+    return [one for one in named_by(resource) if one.startswith("ServiceRequest/")]
 
 
 def _target(named: Any) -> tuple[str, str]:

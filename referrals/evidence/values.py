@@ -10,11 +10,12 @@ from records.access import Actor
 from records.json import Resource, loads
 from records.types import row_class
 from referrals import locking, sharing
-from referrals.evidence.applying import performing, proven, take
+from referrals.evidence.applying import proven, take
 from referrals.evidence.asking import hurry_match
 from referrals.evidence.naming import named_loops
 from referrals.evidence.parting import is_of_its_patient
 from referrals.evidence.saying import happened_at
+from referrals.evidence.whose import performing
 from referrals.models import Loop
 from referrals.parties import local
 
