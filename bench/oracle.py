@@ -23,7 +23,7 @@ from bench.oracle_ends import (
     undecided,
     untell,
 )
-from bench.oracle_lists import IN, NEVER, Case, House, Item, Lists, Told, home, rows, voided, words
+from bench.oracle_lists import IN, NEVER, Case, House, Item, Lists, Told, first, home, rows, voided, words
 
 __all__ = ["TABLE", "Case", "House", "Item", "Oracle"]
 
@@ -72,8 +72,8 @@ class Oracle(Lists):
             "keep": item.stage == "in-question" or is_going_on,
             "propose-referral": case.is_advice,
             "withdraw-report": (item.stage in IN["OUTCOMES"] or is_reported or not case.open())
-            and told.get("report") not in self.void,
-            "void": item.about not in self.void,
+            and (first(case), told.get("report")) not in self.void,
+            "void": (first(case), item.about) not in self.void,
             "start-anyway": not item.is_unsent and not self.houses[home(item.owner)].ours,
         }
         return conditions.get(action, item.attempts >= tables.ATTEMPTS or action not in ("not-reached", "give-up"))

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from bench.oracle_lists import IN, Case, Item, Told, home
+from bench.oracle_lists import IN, Case, Item, Told, first, home
 
 ABORT = "request-cancellation"
 
@@ -119,9 +119,7 @@ def untell(item: Item, case: Case, told: Told) -> None:
 
 def remember(item: Item, case: Case, told: Told, was: str, *, is_void: bool) -> None:
     """Which reports the patient has heard of from now on: whoever is told hears what was read, and what lies with its reader."""
-    report, first = report_of(item, told), case
-    while first.before is not None:
-        first = first.before
+    report = report_of(item, told)
     if told["action"] == "acknowledge":
         case.unheard.add(report)
     elif is_void:
@@ -129,7 +127,7 @@ def remember(item: Item, case: Case, told: Told, was: str, *, is_void: bool) -> 
         case.unheard.discard(report)
     elif told["action"] == "tell" or told["reason"] == "told-by-performer":
         case.heard |= case.unheard | {
-            one.about for one in _line(first) if one.kind == "review-report" and one.is_open
+            one.about for one in _line(first(case)) if one.kind == "review-report" and one.is_open
         } - {""}
         if was == "notify-patient":  # who was called about something else is still to be called
             case.unheard.clear()

@@ -144,7 +144,7 @@ class Lists:
     def __init__(self) -> None:
         self.houses, self.items = dict[str, House](), dict[str, Item]()
         self.surrogates, self.left = dict[str, str](), set[str]()
-        self.void: set[str] = set()
+        self.void: set[tuple[Case, str]] = set()
         self.absences: list[tuple[str, datetime, datetime, str]] = []
 
     def standing(self, item: Item, now: datetime) -> Iterator[tuple[str, str]]:
@@ -227,7 +227,16 @@ def _is_off(day: date, house: House) -> bool:
     return day.weekday() >= SATURDAY or day in house.closed
 
 
-def voided(before: set[str], item: Item, told: Told, *, is_void: bool) -> set[str]:
-    """The reports that are void from now on: until they are reported again."""
+def first(case: Case) -> Case:
+    """The case with which it began."""
+    while case.before is not None:
+        case = case.before
+    return case
+
+
+def voided(before: set[tuple[Case, str]], item: Item, told: Told, *, is_void: bool) -> set[tuple[Case, str]]:
+    """The reports that are void from now on in the case and what follows it: until they are reported again there."""
+    line = first(item.case)
     reports = {item.about if item.kind == "review-report" else told.get("report", "")} - {""}
-    return before | reports if is_void else before - ({told.get("report")} & reports)
+    named = {(line, one) for one in reports}
+    return before | named if is_void else before - (named & {(line, told.get("report"))})

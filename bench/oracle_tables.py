@@ -57,7 +57,7 @@ r|fulfil|propose-referral|sent in-triage awaiting-booking in-progress|referral-p
 r|decide-next-step|convert|proposal-to-decide|converted|proposer|fulfil HANGING
 r|decide-next-step|decline-proposal|proposal-to-decide|proposal-declined||; r|fulfil|authorise|authorisation-pending|sent||
 r|fulfil|refuse-authorisation|authorisation-pending|cancelled|decide-next-step to-tell-today|HANGING
-t|fulfil|discharge|||confirm-handover|; rft|confirm-handover|confirm||handover-confirmed||
+t|fulfil recollect dispatch|discharge|||confirm-handover|; rft|confirm-handover|confirm||handover-confirmed||
 """
 # Words that stand for several.
 WORDS = {

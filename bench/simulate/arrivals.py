@@ -104,7 +104,7 @@ def discharge(play: "Play", step: Step, person: Person) -> None:
         ordered_at = play.ordered_at.get(family(one.name), play.now)
         is_of_the_stay = one.placer == site and step.data["began"] <= ordered_at <= ended
         if one.kind == "t" and play.patients[family(one.name)] == patient and is_of_the_stay:
-            for item in one.open("fulfil")[:1]:
+            for item in [*one.open("fulfil"), *one.open("recollect"), *one.open("dispatch")][:1]:
                 told: dict[str, Any] = {"holder": person.word} | ({"reader": clinician} if clinician else {})
                 play.take_new(one, name, play.oracle.happened(item, "discharge", ended, told), item)
     if play.is_alive and play.random.random() < READMITTED:

@@ -278,7 +278,9 @@ class Play:
         self.judge.cases[loop] = case
         rest = list(handoffs)
         for one in opened:
-            found = next((handoff for handoff in rest if handoff.kind == one.kind), None)
+            alike = [handoff for handoff in rest if handoff.kind == one.kind]
+            # Of several that one step has opened each is told by whose list it stands on.
+            found = min(alike, key=lambda handoff: self.world.viewers.get(handoff.list_id) != one.list, default=None)
             if found is not None:
                 rest.remove(found)
                 self._handoffs[one.key] = found.id

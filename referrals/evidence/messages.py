@@ -3,10 +3,12 @@
 Only whoever may take the step themselves can take it by a message; everything else is kept with the loop.
 """
 
+from collections.abc import Iterator
+
 from records import dates
 from records.access import Actor
 from records.json import Resource
-from referrals import people, workflow
+from referrals import workflow
 from referrals.evidence.naming import listed
 from referrals.evidence.saying import happened_at, told
 from referrals.evidence.table import EVIDENCE, Rule
@@ -14,49 +16,66 @@ from referrals.models import Event, Handoff, Loop
 from referrals.parties import local
 from referrals.vocabulary import Offer
 
+Step = tuple[Handoff, Offer]
+
 
 def apply(loop: Loop, message: Resource, actor: Actor) -> str:
     """Take the step that a completed message says, once; gives the loop's id."""
     reference = f"Communication/{message['id']}"
-    rule = EVIDENCE.get(("Communication", kind_of(loop, message, actor), loop.kind))
-    handoff = _addressed(loop, rule, message) if rule else None
-    if rule is None or handoff is None or Event.objects.filter(loop=loop, evidence=reference).exists():
-        return loop.id
-    said = told(message)
-    for offer in _offered(actor, handoff, rule):
+    step = None if Event.objects.filter(loop=loop, evidence=reference).exists() else _step(loop, message, actor)
+    if step is not None:
+        handoff, offer = step
+        said = told(message)
         data = {one.name: said[one.name] for one in offer.fields if said.get(one.name)}
         if all(one.name in data for one in offer.fields if one.required):
-            workflow.perform(
-                handoff.id, offer.action, actor, at=happened_at(message, actor), data=data, evidence=reference
-            )
+            at = happened_at(message, actor)
+            workflow.perform(handoff.id, offer.action, actor, at=at, data=data, evidence=reference)
     return loop.id
 
 
-def kind_of(loop: Loop, message: Resource, actor: Actor) -> str:
-    """`told` for a message to the patient, `answer` while the performer waits for one, else `question`; empty for a draft.
+def _step(loop: Loop, message: Resource, actor: Actor) -> Step | None:
+    """What the sender can do by it: the first of its possible meanings that is theirs to say."""
+    for word in _words(message):
+        rule = EVIDENCE.get(("Communication", word, loop.kind))
+        found = _addressed(list(_possible(loop, rule, message, actor)), message, actor) if rule else None
+        if found is not None:
+            return found
+    return None
 
-    Of who performs it a message that answers nothing is one more question.
-    """
+
+def _words(message: Resource) -> tuple[str, ...]:
+    """`told` for a message to the patient, `answer` for one to a question; else an answer of whoever may give one."""
     if message.get("status") != "completed":
-        return ""
+        return ()
     if any(local(one)[0] == "Patient" for one in listed(message.get("recipient"))):
-        return "told"
-    if message.get("inResponseTo"):
-        return "answer"
-    questions = loop.handoffs.filter(kind="provide-information", closed_at=None)
-    asked = questions.select_related("loop__accountable", "owner").first()
-    is_askers = asked is not None and {"partner", "requester"} & people.roles_in(actor, asked) == {"partner"}
-    return "question" if asked is None or is_askers else "answer"
+        return ("told",)
+    return ("answer",) if message.get("inResponseTo") else ("answer", "question")
 
 
-def _addressed(loop: Loop, rule: Rule, message: Resource) -> Handoff | None:
-    """The open handoff that it is about: one that was there when the message was sent."""
+def _possible(loop: Loop, rule: Rule, message: Resource, actor: Actor) -> Iterator[Step]:
+    """What is open on which the sender may take the step, and was there when the message was sent; the oldest first."""
     sent = dates.period_of(message.get("sent", ""))
     still_open = loop.handoffs.filter(kind=rule.handoff, closed_at=None).select_related("loop__accountable", "owner")
     if sent is not None and rule.handoff != "fulfil":
         still_open = still_open.filter(opened_at__lte=sent[1])
-    return still_open.order_by("opened_at").first()
+    for one in still_open.order_by("opened_at", "id"):
+        offers = (offer for offer in workflow.available(actor, one) if not offer.attested)
+        if (offer := next((each for each in offers if each.action in rule.actions), None)) is not None:
+            yield one, offer
 
 
-def _offered(actor: Actor, handoff: Handoff, rule: Rule) -> list[Offer]:
-    return [one for one in workflow.available(actor, handoff) if one.action in rule.actions and not one.attested][:1]
+def _addressed(steps: list[Step], message: Resource, actor: Actor) -> Step | None:
+    """The one that it names, else the sender's own, else the oldest; none where questions of several wait for an answer."""
+    named = {"/".join(local(one)) for one in (*message.get("about", ()), *message.get("inResponseTo", ()))}
+    by_name = [step for step in steps if named & _names(step[0])]
+    own = [step for step in steps if step[0].owner.organization == actor.organization]
+    if by_name or (own and steps[0][0].kind == "fulfil"):
+        return (by_name or own)[0]
+    is_unclear = len({handoff.opened_by_id for handoff, _offer in steps if handoff.kind == "provide-information"}) > 1
+    return steps[0] if steps and not is_unclear else None
+
+
+def _names(handoff: Handoff) -> set[str]:
+    """By what a message may name it: its Task, that of the part that it hangs on, or the message that has asked it."""
+    asked = Event.objects.filter(loop=handoff.loop_id, details__opened__contains=[handoff.id])
+    return {f"Task/{handoff.id}", f"Task/{handoff.opened_by_id}", *asked.values_list("evidence", flat=True)} - {""}

@@ -36,19 +36,18 @@ def _named(resource: Resource, actor: Actor) -> Iterator[Named]:
     reference = f"{resource['resourceType']}/{resource['id']}"
     keys = [_target(one) for one in references_of(resource)]
     requests = [key for type_, key in keys if type_ == "ServiceRequest"]
-    outputs = row_class("Task").rows("Task").filter(output__contains=[reference]).values_list("id", flat=True)
-    by_task = dict(Handoff.objects.filter(pk__in=outputs).values_list("loop", "id"))
+    given = _given_in(reference)
     tasks = Handoff.objects.filter(pk__in=[key for type_, key in keys if type_ == "Task"]).values("loop")
     later = Handoff.objects.filter(focus__in=[f"ServiceRequest/{key}" for key in requests]).values("loop")
     applied = _applied(reference)
-    related = set().union(*(_applied(earlier) for earlier in succeeded(resource)))
+    related = set().union(*(_applied(earlier) | _given_in(earlier) for earlier in succeeded(resource)))
     named = Q(request_id__in=requests) | Q(pk__in=later) | Q(pk__in=tasks)
-    wanted = named | Q(pk__in={*by_task, *applied, *related})
+    wanted = named | Q(pk__in={*given, *applied, *related})
     with_request = Loop.objects.select_related("accountable").exclude(request_id=None, based_on=None)
     for loop in with_request.filter(wanted).order_by("id"):
         # Somebody who has no part in the loop learns nothing from naming it.
         if actor.kind in ("partner", "system") or roles_in(actor, loop):
-            yield Named(loop, loop.id in applied, loop.id in by_task)
+            yield Named(loop, loop.id in applied, loop.id in given)
 
 
 def named_by(resource: Resource) -> list[str]:
@@ -96,6 +95,12 @@ def _applied(reference: str) -> set[str]:
             "loop", flat=True
         )
     )
+
+
+def _given_in(reference: str) -> set[str]:
+    """The loops in which a Task has it as an output, whoever has given it there."""
+    outputs = row_class("Task").rows("Task").filter(output__contains=[reference]).values_list("id", flat=True)
+    return set(Handoff.objects.filter(pk__in=outputs).values_list("loop", flat=True))
 
 
 def succeeded(resource: Resource, codes: Collection[str] = tuple(SUCCESSIONS)) -> list[str]:

@@ -2,7 +2,7 @@
 
 from records.access import Actor
 from records.json import Resource
-from referrals.evidence.naming import named_by, performers_of
+from referrals.evidence.naming import named_by, performers_of, succeeded
 from referrals.evidence.parting import said_of
 from referrals.models import Handoff, Loop
 from referrals.particulars import request_of
@@ -37,11 +37,12 @@ def performing(loop: Loop, resource: Resource, actor: Actor, doer: str = "") -> 
 
 
 def _reported_by(loop: Loop, resource: Resource) -> Handoff | None:
-    """Whose outcome a report is, until it is void: what it says next is not the right result that another was asked for."""
+    """Whose outcome a report is, or what it replaces or appends to, until that is void: what it says next is not the right result that another was asked for."""
     if resource["resourceType"] not in STATES:
         return None
-    said = said_of(loop, f"{resource['resourceType']}/{resource['id']}")
-    last, moved = said.last(), said.filter(handoff__kind="fulfil", action__in=REPORTING).last()
-    if moved is None or last is None or last.action in VOIDING:
-        return None
-    return Handoff.objects.select_related("loop__accountable", "owner").get(pk=moved.handoff_id)
+    for reference in (f"{resource['resourceType']}/{resource['id']}", *succeeded(resource)):
+        said = said_of(loop, reference)
+        last, moved = said.last(), said.filter(handoff__kind="fulfil", action__in=REPORTING).last()
+        if moved is not None and last is not None and last.action not in VOIDING:
+            return Handoff.objects.select_related("loop__accountable", "owner").get(pk=moved.handoff_id)
+    return None

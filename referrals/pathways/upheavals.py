@@ -100,10 +100,13 @@ BESIDE = (
     ),
 )
 
-DISCHARGE = (
+PENDING = ("fulfil", "recollect", "dispatch")
+"""What stands for a test that is still to be done, the one that has come furthest first."""
+
+DISCHARGE = tuple(
     Transition(
         "discharge",
-        "fulfil",
+        kind,
         _("The patient was discharged before the result"),
         "",
         _BATON,
@@ -114,7 +117,8 @@ DISCHARGE = (
         ),
         opens=(Opening("confirm-handover", "discharger", unless=("handover-open",)),),
         sets=frozenset({"reviewer"}),
-    ),
+    )
+    for kind in PENDING
 )
 
 MERGES = (

@@ -20,6 +20,7 @@ from referrals import following, locking, people, sharing, workflow
 from referrals.kinds import FOLLOW_UP, SNOMED
 from referrals.models import Handoff, Loop, Owner
 from referrals.parties import current_patient, held, local, practitioner_of, root_of
+from referrals.pathways.upheavals import PENDING
 from referrals.placing import REQUEST_IDENTIFIER
 from referrals.workflow import Act, Order
 
@@ -68,7 +69,7 @@ def readmit(encounter: Resource, actor: Actor) -> None:
     _type, patient = local(encounter.get("subject"))
 
     def superseded() -> list[Handoff]:
-        visits = _open("follow-up", current_patient(patient))
+        visits = _open("follow-up", current_patient(patient), "fulfil")
         return [one for one in visits if _stay_before(one.loop) and _comes_after(encounter, one.loop)]
 
     acts = [
@@ -142,22 +143,22 @@ def _hand_over_results(encounter: Resource, patient: str, clinician: Owner | Non
 
 
 def _pending(encounter: Resource, patient: str) -> list[Handoff]:
-    """Of each open test order of the stay a test; those that name the stay, and of its house those placed while it lasted."""
+    """Of each open test order of the stay what stands for the test; those that name the stay, and of its house those placed while it lasted."""
     began = dates.period_of((encounter.get("period") or {}).get("start", ""))
     ended, house = _ended_at(encounter), root_of(encounter.get("serviceProvider"))
     found: dict[str, Handoff] = {}
-    for test in _open("test-order", patient):
+    for test in sorted(_open("test-order", patient, *PENDING), key=lambda test: PENDING.index(test.kind)):
         loop = test.loop
         _type, stay = local(held("ServiceRequest", loop.request_id or "").get("encounter"))
         lasted = began is not None and ended is not None and began[0] <= loop.ordered_at <= ended
         if stay == encounter["id"] or (not stay and lasted and bool(house) and loop.placer == house):
             found.setdefault(loop.id, test)
-    return list(found.values())
+    return [found[key] for key in sorted(found)]
 
 
-def _open(kind: str, patient: str) -> QuerySet[Handoff]:
-    """What is open with performers in the patient's loops of one kind."""
-    in_hand = Handoff.objects.filter(kind="fulfil", closed_at=None, loop__closed_at=None)
+def _open(kind: str, patient: str, *handoffs: str) -> QuerySet[Handoff]:
+    """The open handoffs of these kinds in the patient's loops of one kind."""
+    in_hand = Handoff.objects.filter(kind__in=handoffs, closed_at=None, loop__closed_at=None)
     of_patient = in_hand.filter(loop__kind=kind, loop__patient_id=patient)
     return of_patient.select_related("loop").order_by("loop_id", "id")
 

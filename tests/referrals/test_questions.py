@@ -6,14 +6,16 @@ from typing import Any
 import pytest
 
 from records import clock
+from records.access import Actor
 from referrals import intake
 from referrals.models import Event, Handoff, Loop
 from tests.referrals.exchange import appointment
+from tests.referrals.region import client
 from tests.referrals.ward import Ward, hours
 
 
-def asks(ward: Ward, loop: Loop, text: str, at: datetime) -> None:
-    """The performer's EHR sends a message that names the order."""
+def asks(ward: Ward, loop: Loop, text: str, at: datetime, by: Actor | None = None, **elements: Any) -> None:
+    """An EHR, the performer's unless another is named, sends a message that names the order."""
     message = {
         "resourceType": "Communication",
         "id": clock.new_id(),
@@ -23,9 +25,9 @@ def asks(ward: Ward, loop: Loop, text: str, at: datetime) -> None:
         "sent": at.isoformat(),
         "payload": [{"contentString": text}],
         "meta": {"lastUpdated": at.isoformat()},
-    }
+    } | elements
     with clock.at(at):
-        intake.receive(message, ward.partner)
+        intake.receive(message, by or ward.partner)
 
 
 def questions(loop: Loop) -> int:
@@ -69,3 +71,42 @@ def test_a_question_about_any_other_order_is_work_too(ward: Ward, kind: str) -> 
 
     fulfil.refresh_from_db()
     assert (fulfil.stage, questions(loop)) == (stage, 1)
+
+
+ELSEWHERE, LAKESIDE = "elsewhere", "clinic"
+
+
+@pytest.fixture
+def both(ward: Ward) -> tuple[Loop, dict[str, Handoff], dict[str, Actor]]:
+    """A referral that two are asked to perform: the part of each, and its system."""
+    loop = ward.order()
+    named = [f"Organization/{one}" for one in (ELSEWHERE, LAKESIDE)]
+    ward.does(ward.referrer, ward.only(loop, "dispatch"), "send", performer=named)
+    parts = Handoff.objects.select_related("owner").filter(loop=loop, kind="fulfil")
+    systems = {ELSEWHERE: ward.partner, LAKESIDE: client("clinic", LAKESIDE)}
+    return loop, {one.owner.organization: one for one in parts}, systems
+
+
+Both = tuple[Loop, dict[str, Handoff], dict[str, Actor]]
+
+
+@pytest.mark.parametrize("who", [ELSEWHERE, LAKESIDE])
+def test_each_of_two_performers_may_ask_by_a_message(ward: Ward, both: Both, who: str) -> None:
+    loop, parts, systems = both
+    asks(ward, loop, "Which pills?", hours(1), systems[who])
+    assert ward.only(loop, "provide-information").opened_by == parts[who]
+
+
+@pytest.mark.parametrize("who", [ELSEWHERE, LAKESIDE])
+def test_an_answer_is_to_the_question_that_it_names_and_to_none_where_it_names_none_of_several(
+    ward: Ward, both: Both, who: str
+) -> None:
+    loop, parts, systems = both
+    for number, (asker, system) in enumerate(systems.items()):
+        asks(ward, loop, f"{asker}?", hours(1 + number), system)
+    ours = client("practice-ehr", "practice")
+    asks(ward, loop, "Four.", hours(3), ours)
+    assert questions(loop) == 2, "nobody guesses whom it tells"
+    asks(ward, loop, "Five.", hours(4), ours, about=[{"reference": f"Task/{parts[who].id}"}])
+    left = ward.only(loop, "provide-information")
+    assert left.opened_by != parts[who]

@@ -110,15 +110,20 @@ def test_a_visit_of_a_day_and_the_stays_of_years_ago_open_nothing(here: Region, 
     assert not Loop.objects.exists()
 
 
-def pending(here: Region, **elements: Any) -> Loop:
-    """A test that the ward has ordered at the hospital's laboratory."""
+def ordered_on_the_ward(here: Region, key: str = "sr", **elements: Any) -> Loop:
+    """A test for somebody who is in hospital, not sent yet."""
     ordering: dict[str, Any] = {
         "requester": {"reference": "Practitioner/ward"},
         "encounter": {"reference": "Encounter/stay"},
     }
+    take(request(key, **LAB, **ordering, **elements), clinic())
+    return the_loop(key)
+
+
+def pending(here: Region, **elements: Any) -> Loop:
+    """A test that the ward has ordered at the hospital's laboratory."""
     take(stay("in-progress"), clinic())
-    take(request(**LAB, **ordering, **elements), clinic())
-    loop = the_loop()
+    loop = ordered_on_the_ward(here, **elements)
     workflow.perform(the(loop, "dispatch").id, "send", clinic())
     return loop
 
@@ -140,6 +145,17 @@ def test_what_is_pending_is_read_by_the_patients_own_doctor_and_handed_over_by_w
     with clock.at(MONDAY + timedelta(days=2)):
         workflow.perform(review.id, "acknowledge", here.gp, data={"plan": "Again", "question_answered": True})
     assert open_kinds(loop) == ["notify-patient"]
+
+
+def test_a_test_that_has_to_be_collected_again_or_is_not_sent_yet_is_pending_too(here: Region) -> None:
+    again = pending(here)
+    for action, said in (("collect", {}), ("reject-specimen", {"reason": "specimen-unsatisfactory"})):
+        workflow.perform(the(again, "fulfil").id, action, here.partner, data=said)
+    unsent = ordered_on_the_ward(here, "unsent")
+    take(stay(), clinic())
+    assert open_kinds(again) == ["confirm-handover", "decide-next-step", "recollect"]
+    assert open_kinds(unsent) == ["confirm-handover", "dispatch"]
+    assert {Loop.objects.get(pk=one.pk).responsible.key for one in (again, unsent)} == {"gp"}  # type: ignore[union-attr]
 
 
 def test_a_handover_that_is_no_longer_needed_ends_with_a_reason_and_the_result_keeps_its_reader(here: Region) -> None:

@@ -99,3 +99,28 @@ def test_a_result_under_the_first_request_is_not_of_what_was_asked_in_its_place(
     new = the(loop, "fulfil")
     hear(6, result("final", hours(6), basedOn=[{"reference": "ServiceRequest/sr"}]), here.partner)
     assert (stands(old)[0], stands(new)[0]) == ("report-sent", "sent")
+
+
+@pytest.mark.parametrize("code", ["replaces", "appends"])
+@pytest.mark.parametrize("is_over", [False, True])
+def test_what_replaces_or_appends_to_a_report_that_a_person_has_sent_is_read_too(
+    here: Region, clinic: Actor, code: str, *, is_over: bool
+) -> None:
+    loop, [part] = ask(here, f"CareTeam/{people.default_pool(CLINIC).key}")
+    consultant = people.actor_for(region.person("consultant", "practitioner", organization=CLINIC))
+    hear(1, document(hours(1), id="letter"), clinic)
+    does = workflow.perform
+    with clock.at(hours(2)):
+        does(part.id, "report", consultant, data={"report": "DocumentReference/letter"})
+        if is_over:
+            does(
+                the(loop, "review-report").id,
+                "acknowledge",
+                here.gp,
+                data={"plan": "Go on.", "question_answered": True},
+            )
+            does(the(loop, "notify-patient").id, "tell", here.nina, data={"channel": "phone"})
+    earlier = {"relatesTo": [{"code": code, "target": {"reference": "DocumentReference/letter"}}]}
+    hear(3, document(hours(3), id="second", **earlier), clinic)
+    to_read = Handoff.objects.filter(kind="review-report", closed_at=None)
+    assert "DocumentReference/second" in to_read.values_list("focus", flat=True)
