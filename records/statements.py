@@ -3,21 +3,20 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
+import orjson
 from django.db import connection
 from django.db.models import Model
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from psycopg import ClientCursor
 
 from records.errors import Conflict
 from records.json import Resource
 from records.models import Audience, StringIndex, Version
 from records.types import OtherResource, row_class
-
-FEW = 10
-"""So many rows are written with parameters: a statement that comes again with them is planned once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,28 +194,41 @@ def _upsert_of(model: type[Model], updated: tuple[str, ...]) -> tuple[list[str],
 
 
 def _values(row: Model, but: str = "") -> tuple[Any, ...]:
-    fields = [field for field in row._meta.concrete_fields if field.attname != but]
-    return tuple(field.get_db_prep_save(field.pre_save(row, True), connection) for field in fields)
+    return tuple(getattr(row, field.attname) for field in row._meta.concrete_fields if field.attname != but)
 
 
 def _insert(table: str, columns: Sequence[str], values: Sequence[tuple[Any, ...]], suffix: str) -> int:
     """One INSERT of all rows; gives how many were written. Table and column names are our own models'.
 
-    Of many, each row is put together by itself: its short pattern is taken apart once and remembered, one as long as
-    all rows every time.
+    The rows go as one JSON text, whose members PostgreSQL reads by the types of the columns: what takes a few microseconds
+    a value to be put into SQL, and to be read as such, takes a tenth of that. Numbers that JSON has not go as text.
     """
-    row = f"({', '.join(['%s'] * len(columns))})"
-    names = ", ".join(f'"{column}"' for column in columns)
-    start = f'INSERT INTO "{table}" ({names}) VALUES '  # noqa: S608
+    rows = orjson.dumps(
+        [dict(zip(columns, line, strict=True)) for line in values],
+        default=_plain,
+        option=orjson.OPT_PASSTHROUGH_DATETIME,
+    )
     with connection.cursor() as cursor:
-        if len(values) > FEW:
-            binding = ClientCursor(connection.connection)
-            cursor.execute(f"{start}{', '.join(binding.mogrify(row, line) for line in values)} {suffix}")
-        else:
-            cursor.execute(
-                f"{start}{', '.join([row] * len(values))} {suffix}", [one for line in values for one in line]
-            )
+        cursor.execute(_insert_of(table, tuple(columns), suffix), [rows.decode()])
         return int(cursor.rowcount)
+
+
+@cache
+def _insert_of(table: str, columns: tuple[str, ...], suffix: str) -> str:
+    names = ", ".join(f'"{column}"' for column in columns)
+    given = f'json_populate_recordset(NULL::"{table}", %s::json)'
+    return f'INSERT INTO "{table}" ({names}) SELECT {names} FROM {given} {suffix}'  # noqa: S608
+
+
+def _plain(value: object) -> str:
+    """What JSON has no value for, as PostgreSQL reads it: an instant with its whole offset, bytes, a decimal, a translated text."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, (bytes, memoryview)):
+        return f"\\x{bytes(value).hex()}"
+    if isinstance(value, (Decimal, Promise)):
+        return str(value)
+    raise TypeError(type(value).__name__)
 
 
 def index_strings(type_name: str, resources: Sequence[tuple[str, Resource | None, Resource | None]]) -> None:
