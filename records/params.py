@@ -30,7 +30,7 @@ from django.db import models
 
 from records import dates, references
 from records.json import lexeme
-from records.paths import walk
+from records.paths import steps, walk
 
 MAX_INDEXED = 2000  # bytes; an entry of a btree or GIN must stay below 2.7 kB, and no code is longer
 
@@ -79,7 +79,7 @@ class Param:
 
     def found(self, body: dict[str, Any]) -> list[Any]:
         """Every value at the paths."""
-        return [value for path in self.paths for value in walk(body, path)]
+        return [value for path in self.paths if steps(path)[0].name in body for value in walk(body, path)]
 
     def extract(self, body: dict[str, Any]) -> dict[str, Any]:
         """Column → value for this body."""

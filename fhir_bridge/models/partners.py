@@ -1,13 +1,16 @@
 """Partner: an EHR's FHIR server that we exchange with."""
 
-from typing import Any
+import json
+from functools import lru_cache
 
 from django.db import models
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from fhir_bridge.capabilities import choices
 from fhir_bridge.capabilities.abilities import Abilities
 from fhir_bridge.capabilities.choices import Ways
+from records.json import dumps
 from referrals.models import Owner
 
 
@@ -97,12 +100,23 @@ class Partner(models.Model):
 
     def can(self) -> Abilities:
         """What its server was seen to be able to do."""
-        stored: dict[str, Any] = self.abilities
-        return Abilities.restored(stored)
+        return _abilities(dumps(self.abilities))
 
     def ways(self, type_: str = "Task") -> Ways:
         """How we write and read a type there, each way with its reason."""
-        return choices.choose(self.can(), self.chosen, type_)
+        return _ways(dumps(self.abilities), dumps(self.chosen), type_, get_language())
+
+
+# Each is asked several times for every resource that is sent; what an administrator or a discovery changes is another text.
+@lru_cache(maxsize=100)
+def _abilities(stored: str) -> Abilities:
+    return Abilities.restored(json.loads(stored))
+
+
+@lru_cache(maxsize=1000)
+def _ways(abilities: str, chosen: str, type_: str, _language: str) -> Ways:
+    """The reasons are in the language."""
+    return choices.choose(_abilities(abilities), json.loads(chosen), type_)
 
 
 class Token(models.Model):

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from records.json import Resource, dumps, loads
+import orjson
+
+from records.json import Resource, loads
 
 Writer = Literal["performer", "placer", "both"]
 Side = Literal["performer", "placer"]
@@ -212,10 +214,4 @@ def _union(mine: Any, other: Any, before: Any) -> Any:
 
 
 def _canonical(value: Any) -> str:
-    return "" if value is _MISSING else dumps([_sorted(value)])
-
-
-def _sorted(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _sorted(value[key]) for key in sorted(value)}
-    return [_sorted(item) for item in value] if isinstance(value, list) else value
+    return "" if value is _MISSING else orjson.dumps([value], option=orjson.OPT_SORT_KEYS).decode()

@@ -210,8 +210,8 @@ def _renew(*links: Link) -> None:
     """Hold the claims for one more exchange; `Unavailable` when another worker has taken one over."""
     until = clock.now() + timedelta(seconds=LEASE_SECONDS)
     claims = Q(pk__in=())
-    for link in links:
-        claims |= Q(pk=link.pk, fence=link.fence)
+    for fence in {link.fence for link in links}:
+        claims |= Q(pk__in=[link.pk for link in links if link.fence == fence], fence=fence)
     if Link.objects.filter(claims, state=Link.State.INFLIGHT).update(lease_until=until) < len(links):
         raise errors.Unavailable("Another worker has taken this over.")
 

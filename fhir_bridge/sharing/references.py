@@ -78,9 +78,7 @@ def pointed(body: Any, *bases: str) -> set[tuple[str, str]]:
 
 def attachments(body: Any, *bases: str) -> Iterator[Resource]:
     """Every attachment in a body whose content is a Binary on one of these servers."""
-    for node in _dicts(body):
-        if binary_of(node, *bases):
-            yield node
+    return (node for node in _dicts(body) if binary_of(node, *bases))
 
 
 def binary_of(attachment: Resource, *bases: str) -> str:
@@ -91,12 +89,16 @@ def binary_of(attachment: Resource, *bases: str) -> str:
 
 
 def with_attachments(body: Any, change: Callable[[Resource], Resource], *bases: str) -> Any:
-    """A copy in which each such attachment is what ``change`` makes of it."""
+    """A copy in which each such attachment is what ``change`` makes of it; the body itself where there is none."""
+    return _with_attachments(body, change, *bases) if any(attachments(body, *bases)) else body
+
+
+def _with_attachments(body: Any, change: Callable[[Resource], Resource], *bases: str) -> Any:
     if isinstance(body, list):
-        return [with_attachments(each, change, *bases) for each in body]
+        return [_with_attachments(each, change, *bases) for each in body]
     if not isinstance(body, dict):
         return body
-    copy = {key: with_attachments(child, change, *bases) for key, child in body.items()}
+    copy = {key: _with_attachments(child, change, *bases) for key, child in body.items()}
     return change(copy) if binary_of(copy, *bases) else copy
 
 
@@ -161,11 +163,18 @@ def _nodes(value: Any) -> Iterator[Resource]:
     return (each for each in _dicts(value) if _is_reference(each))
 
 
-def _dicts(value: Any) -> Iterator[Resource]:
-    if isinstance(value, dict):
-        yield value
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _dicts(inner)
+def _dicts(value: Any) -> list[Resource]:
+    """Every object, in the order of the text."""
+    found: list[Resource] = []
+    rest = [value]
+    while rest:
+        each = rest.pop()
+        if isinstance(each, dict):
+            found.append(each)
+            each = list(each.values())
+        if isinstance(each, list):
+            rest += [inner for inner in reversed(each) if isinstance(inner, (dict, list))]
+    return found
 
 
 def _map(value: Any, translate: Callable[[Resource], Resource]) -> Any:
