@@ -1,16 +1,19 @@
 """One HTTP exchange with a server that we don't trust: no redirects, no surprises of this machine, and an end.
 
-Proxies and ``.netrc`` of the machine are ignored; an answer stops at a size and at a deadline, however slowly it drips.
+Proxies and ``.netrc`` of the machine are ignored; an answer, its head too, stops at a size and at a deadline, however slowly it drips.
 A name that leads to an address where no server of an EHR can be is left alone, whatever it led to when it was registered.
 """
 
+import io
 import json
 import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from http.client import HTTPResponse
 from ipaddress import ip_address
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -42,6 +45,52 @@ class Limits:
     bytes: int
 
 
+_deadline: ContextVar[float] = ContextVar("deadline")
+"""Until when the present exchange may last, by the monotonic clock."""
+
+
+class _Line(io.RawIOBase):
+    """What comes over a socket until the deadline of this exchange: each read waits no longer than that."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket, self._until = connected, _deadline.get()
+        self._raw = connected.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int | None:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        usual = self._socket.gettimeout()
+        self._socket.settimeout(left if usual is None else min(usual, left))
+        try:
+            return self._raw.readinto(into)
+        finally:
+            with suppress(OSError):  # it may be closed by now
+                self._socket.settimeout(usual)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _InTime:
+    """A socket as `http.client` reads an answer from it."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._line = _Line(connected)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self._line)
+
+
+class _Answer(HTTPResponse):
+    def __init__(self, connected: Any, *args: Any, **options: Any) -> None:
+        super().__init__(cast("socket.socket", _InTime(connected)), *args, **options)
+
+
 class _Checked:
     """A connection that is not made, or ends before its first byte, where its name leads to an address for no server.
 
@@ -50,6 +99,7 @@ class _Checked:
 
     host: str
     port: int
+    response_class: Any = _Answer
 
     def _new_conn(self) -> socket.socket:
         with suppress(OSError):  # a name that leads nowhere is told of by whoever connects
@@ -135,6 +185,7 @@ def send(
     Raise `Unreachable` when the request certainly never arrived, `Unavailable` when it may have; ``who`` begins the words.
     """
     deadline = time.monotonic() + limits.total_seconds
+    _deadline.set(deadline)
     try:
         with connections.request(
             verb, url, data=body, headers=headers, timeout=limits.time_outs, allow_redirects=False, stream=True
@@ -145,7 +196,8 @@ def send(
     except requests.ConnectionError as error:
         raise _lost(error, who) from error
     except (requests.RequestException, HTTPError, OSError) as error:
-        raise errors.Unavailable(f"{who}'s answer was lost.") from error
+        is_over = time.monotonic() >= deadline
+        raise errors.Unavailable(f"{who}'s answer {'took too long' if is_over else 'was lost'}.") from error
 
 
 def retry_after(response: requests.Response) -> float | None:

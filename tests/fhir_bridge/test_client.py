@@ -286,7 +286,8 @@ def dripping(head: bytes) -> Iterator[str]:
             with line:
                 line.recv(65_536)
                 line.sendall(head)
-                line.recv(1)
+                with suppress(OSError):  # hung up on
+                    line.recv(1)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -298,6 +299,36 @@ def dripping(head: bytes) -> Iterator[str]:
 def test_an_answer_that_drips_ends_at_the_deadline_and_not_with_its_next_bytes(framing: str) -> None:
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\n{framing}"
     with dripping(head.encode()) as url:
-        slow = Server(url, total_seconds=0.0)
+        slow = Server(url, total_seconds=0.2)
         with pytest.raises(errors.Unavailable, match="took too long"):
             slow.read("Task", "1")
+
+
+@contextmanager
+def dripping_heads() -> Iterator[tuple[str, list[bool]]]:
+    """A server that sends its headers letter by letter, and at last the end of them; gives its address, and whether it came to that."""
+    is_whole: list[bool] = []
+    pause = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            line, _address = listening.accept()
+            with line, suppress(OSError):
+                line.recv(65_536)
+                line.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+                for _letter in range(300):
+                    line.sendall(b"x")
+                    pause.wait(0.01)
+                line.sendall(b"\r\nContent-Length: 2\r\n\r\n{}")
+                is_whole.append(True)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}", is_whole
+        thread.join()
+
+
+def test_headers_that_drip_end_at_the_deadline() -> None:
+    with dripping_heads() as (url, is_whole), pytest.raises(errors.Unavailable, match="took too long"):
+        Server(url, total_seconds=0.2).read("Task", "1")
+    assert not is_whole, "it was hung up on before"
