@@ -176,15 +176,35 @@ def troubles(
     chosen: Filter | None = None,
     limit: int = DEFAULT_LIMIT,
 ) -> list[Trouble]:
-    """What is stuck, in conflict, gone, held, tried for long, or quarantined; oldest first, links before inbox items."""
-    scope = Q() if partner_id is None else Q(partner=partner_id)
-    scope &= (chosen or Filter()).query()
+    """What is stuck, in conflict, gone, held, tried for long, or quarantined; the oldest first.
+
+    Of more than ``limit`` what is to be sent and what has come each have a half of it: neither hides the other.
+    """
+    scope = _scope(partner_id, organization, chosen)
+    links = Link.objects.filter(trouble_of_links() & scope).select_related("partner").order_by("first_failed_at", "pk")
+    items = Inbox.objects.filter(trouble_of_items() & scope).select_related("partner").order_by("received_at", "pk")
+    sent, come = list(map(_of_link, links[:limit])), list(map(_of_item, items[:limit]))
+    of_links = min(len(sent), max(limit // 2, limit - len(come)))
+    found = [*sent[:of_links], *come[: limit - of_links]]
+    return sorted(found, key=lambda one: one.since or clock.now())
+
+
+def number_of_troubles(
+    partner_id: int | None = None, *, organization: str | None = None, chosen: Filter | None = None
+) -> int:
+    """How many there are in all, whatever is listed of them."""
+    scope = _scope(partner_id, organization, chosen)
+    links = Link.objects.filter(trouble_of_links() & scope).count()
+    return links + Inbox.objects.filter(trouble_of_items() & scope).count()
+
+
+def _scope(partner_id: int | None, organization: str | None, chosen: Filter | None) -> Q:
+    scope = (chosen or Filter()).query()
+    if partner_id is not None:
+        scope &= Q(partner=partner_id)
     if organization is not None:
         scope &= Q(partner__steward_pool__organization=organization)
-    links = Link.objects.filter(trouble_of_links() & scope).select_related("partner").order_by("first_failed_at", "pk")
-    items = Inbox.objects.filter(trouble_of_items() & scope).select_related("partner").order_by("pk")
-    found = list(map(_of_link, links[:limit]))
-    return [*found, *map(_of_item, items[: max(limit - len(found), 0)])]
+    return scope
 
 
 def trouble_of_links() -> Q:

@@ -38,8 +38,10 @@ def overview(request: StaffRequest) -> HttpResponse:
     organization = request.actor.organization
     partners = [_partner(one) for one in status.overview(organization)]
     troubles = [_trouble(one) for one in status.troubles(organization=organization)]
+    more = max(status.number_of_troubles(organization=organization) - len(troubles), 0)
     may = bool(request.actor.roles & OPERATORS)
-    return render(request, "web/sync.html", {"partners": partners, "troubles": troubles, "may": may})
+    context = {"partners": partners, "troubles": troubles, "more": more, "may": may}
+    return render(request, "web/sync.html", context)
 
 
 @page
@@ -49,14 +51,12 @@ def retry(request: StaffRequest) -> HttpResponse:
     if not request.actor.roles & OPERATORS:
         raise NotFound("No such item.")
     key, partner = request.POST.get("key", ""), request.POST.get("partner", "")
-    known = status.troubles(organization=request.actor.organization)
-    chosen = [one for one in known if one.key == key or (partner and one.partner == partner)]
-    if not chosen:
+    chosen = status.Filter(partner=partner)
+    number = operations.retry_all(chosen, request.actor) if partner else operations.retry(key, request.actor)
+    if partner and not number:
         raise NotFound("No such item.")
-    for one in chosen:
-        operations.retry(one.key, request.actor)
-    again = ngettext("%(count)d will be tried again now.", "%(count)d will be tried again now.", len(chosen))
-    messages.success(request, again % {"count": len(chosen)})
+    again = ngettext("%(count)d will be tried again now.", "%(count)d will be tried again now.", number)
+    messages.success(request, again % {"count": number})
     return redirect("sync")
 
 

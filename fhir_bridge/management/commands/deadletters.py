@@ -65,6 +65,9 @@ class Command(BaseCommand):
             what = f"{each.type}/{each.local_id or each.remote_id}"
             table.add_row(each.key, each.partner, what, each.state, each.text, since, str(each.attempts))
         Console(file=self.stdout).print(table)  # type: ignore[arg-type]
+        more = status.number_of_troubles(chosen=_filter(options)) - len(found)
+        if more > 0:
+            self.stdout.write(_("More that are not listed: %(number)d") % {"number": more})
 
     def _show(self, options: dict[str, Any]) -> None:
         shown = operations.show(options["key"], _actor(options["by"]))
