@@ -241,7 +241,7 @@ def _retry(items: Iterable[Item]) -> None:
     now, touched = clock.now(), set[int]()
     for item in items:
         if isinstance(item, Inbox) and item.state in RETRIED_ITEMS:
-            item.state = Inbox.State.PENDING
+            item.state, item.due_at = Inbox.State.PENDING, None
         elif isinstance(item, Link) and item.state in RETRIED_LINKS:
             is_open = item.state in {Link.State.UNKNOWN, Link.State.HELD}
             item.state = Link.State.UNKNOWN if is_open else Link.State.WANTED

@@ -87,7 +87,10 @@ class Reconciled:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One thing that a person has to look at: a link or an inbox item, by ``key`` ("Link/7", "Inbox/9")."""
+    """One thing that a person has to look at: a link or an inbox item, by ``key`` ("Link/7", "Inbox/9").
+
+    ``due_at`` is when it is tried again by itself; None for in the next round, or not at all.
+    """
 
     key: str
     partner: str
@@ -100,6 +103,7 @@ class Trouble:
     since: datetime | None
     attempts: int
     loop_id: str
+    due_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +288,7 @@ def _of_link(link: Link) -> Trouble:
         link.first_failed_at,
         link.attempts,
         link.mend_loop,
+        link.due_at,
     )
 
 
@@ -300,6 +305,7 @@ def _of_item(item: Inbox) -> Trouble:
         item.received_at,
         item.attempts,
         item.mend_loop,
+        item.due_at,
     )
 
 

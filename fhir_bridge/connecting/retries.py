@@ -21,6 +21,12 @@ RECHECK_SECONDS = 86_400.0
 """A consent may end by its own period: so often it is looked at again, without asking the partner anything."""
 
 
+# Minutes until what can't be read, and is known by its name alone, is asked for again: after so many tries, and from then on
+# hourly, after a day daily. Something that is too big is not fetched in each round.
+NAME_PAUSES = (0, 1, 5, 5, 5, 15, 15, 30)
+HOURLY_TRIES = 24
+
+
 class Unreachable(errors.Unavailable):
     """The request certainly never arrived: no connection, no name, no TLS."""
 
@@ -109,3 +115,10 @@ def decide(error: errors.BatonError, attempts: int, *, was_unknown: bool = False
 def pause_after(attempts: int) -> float:
     """Seconds until the next try after ``attempts`` failed ones before this: 5 s, doubling, at most 15 min."""
     return float(min(FIRST_PAUSE_SECONDS * 2 ** min(attempts, 20), LONGEST_PAUSE_SECONDS))
+
+
+def pause_of_name(tries: int) -> float:
+    """Seconds until what can't be read is asked for once more, after ``tries`` that failed."""
+    if tries <= len(NAME_PAUSES):
+        return NAME_PAUSES[max(tries, 1) - 1] * 60.0
+    return 3600.0 if tries <= len(NAME_PAUSES) + HOURLY_TRIES else 86_400.0

@@ -141,10 +141,14 @@ class _Application:
 
     def _goes_without(self, item: Inbox, body: Resource, target: missing.Target, depth: int) -> bool:
         """Have what an item refers to; whether it goes on without something that its meaning depends on."""
+        resting_since = missing.rests(self.partner, target)
+        if resting_since is not None:
+            return missing.passes(item, body, target, resting_since)
         try:
             found = self.server.read(*target).resource or {}
         except errors.BatonError as error:
             return missing.let_pass(item, body, target, error)
+        missing.wake(self.partner, target)
         inbox.put(self.partner, [found])
         rows = Inbox.objects.filter(partner=self.partner, type=target[0], remote_id=target[1])
         row = rows.filter(content_hash=inbox.content_hash(found)).last()

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 
 from django.db import DataError, IntegrityError, connection, transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound.sending import DIRECTORY
@@ -38,7 +38,8 @@ TAKEN = DIRECTORY | {
 
 def batches(partner: Partner) -> Iterator[list[int]]:
     """Every open item once, oldest change first, some at a time; those that waited come again after something was applied."""
-    rows = Inbox.objects.filter(partner=partner, state__in=OPEN)
+    is_due = Q(due_at=None) | Q(due_at__lte=clock.now())
+    rows = Inbox.objects.filter(is_due, partner=partner, state__in=OPEN)
     tried, passed = set[int](), 0
     while batch := _next(partner, rows, tried):
         yield batch

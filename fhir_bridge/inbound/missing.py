@@ -6,6 +6,7 @@ partner's server (docs/decisions/0130).
 from datetime import datetime
 
 from fhir_bridge.connecting.retries import AWAY, Unreadable, Waiting
+from fhir_bridge.inbound import inquiries
 from fhir_bridge.inbound.items import OPEN
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.pending import inbox
@@ -23,6 +24,9 @@ TYPES = frozenset({"Patient", "ServiceRequest", "Appointment", "DiagnosticReport
 ASKED = ("owner", "performer")
 # Content, which may be kept at another place or be too big: the reference says where it is
 ELSEWHERE = frozenset({"Binary", "Bundle"})
+URGENT = frozenset({"Patient", "ServiceRequest", "Organization"})
+# What lists values
+LISTING = frozenset({"DiagnosticReport", "Observation"})
 # So many names of a type show a person that it can't be read there; more would only bury them
 MOST_NAMES = 20
 
@@ -32,8 +36,28 @@ def let_pass(item: Inbox, body: Resource, target: Target, error: errors.BatonErr
     if isinstance(error, AWAY):
         raise error
     if not isinstance(error, errors.Unavailable) or target[0] in ELSEWHERE:
+        if item.type in LISTING and target[0] == "Observation":
+            inquiries.keep_value(item.partner, target[1])
         return False  # not there for us
     return passes(item, body, target, _kept(item.partner, target, error))
+
+
+def rests(partner: Partner, target: Target) -> datetime | None:
+    """Since when its name is kept, where it was asked for a short while ago and is not to be asked for now.
+
+    Without its patient nothing is opened, nor without its request: those are asked for in each round.
+    """
+    if target[0] in URGENT:
+        return None
+    names = Inbox.objects.filter(partner=partner, type=target[0], remote_id=target[1], state=Inbox.State.WAITING)
+    resting = names.filter(error_category=Unreadable.__name__, due_at__gt=clock.now())
+    return resting.values_list("received_at", flat=True).first()
+
+
+def wake(partner: Partner, target: Target) -> None:
+    """It can be read by now: its name, if one is kept, is looked at in this round."""
+    names = Inbox.objects.filter(partner=partner, type=target[0], remote_id=target[1], state=Inbox.State.WAITING)
+    names.filter(error_category=Unreadable.__name__).update(due_at=None)
 
 
 def passes(item: Inbox, body: Resource, target: Target, since: datetime | None) -> bool:

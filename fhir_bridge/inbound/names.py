@@ -1,15 +1,17 @@
-"""What is known by its name alone, as it could not be read: it is asked for once more, each time that its turn comes."""
+"""What is known by its name alone, as it could not be read: it is asked for again and again, ever more rarely."""
+
+from datetime import timedelta
 
 from django.db import transaction
 
 from fhir_bridge.connecting.client import Server
-from fhir_bridge.connecting.retries import AWAY, Unreadable
+from fhir_bridge.connecting.retries import AWAY, Unreadable, pause_of_name
 from fhir_bridge.inbound import addressing, rewinding
-from fhir_bridge.inbound.items import close, set_aside
+from fhir_bridge.inbound.items import OPEN, close, set_aside
 from fhir_bridge.models import Inbox, Partner
 from fhir_bridge.pending import inbox, mending
 from fhir_bridge.sharing import relevance
-from records import errors
+from records import clock, errors
 from records.json import Resource
 
 
@@ -28,7 +30,7 @@ def read_anew(partner: Partner, server: Server, item: Inbox) -> str:
         told = "It is not there any more."
     with transaction.atomic():
         if found and not addressing.heard(partner, found[0], item):
-            return _keep(item, "What names it is being read.")
+            return set_aside(item, _state(item), Unreadable("What names it is being read."))
         inbox.put(partner, relevance.relevant(partner, relevance.fresh(partner, found), ours))
         row = Inbox.objects.select_for_update().get(pk=item.pk)
         mending.mended(row)
@@ -41,5 +43,12 @@ def _is_gone(item: Inbox, error: errors.BatonError) -> bool:
 
 
 def _keep(item: Inbox, why: str) -> str:
-    waits = item.state == Inbox.State.WAITING
-    return set_aside(item, Inbox.State.WAITING if waits else Inbox.State.QUARANTINED, Unreadable(why))
+    """It is asked for again after a pause that grows with each try."""
+    pause = timedelta(seconds=pause_of_name(item.attempts + 1))
+    Inbox.objects.filter(pk=item.pk, state__in=OPEN).update(due_at=clock.now() + pause)
+    return set_aside(item, _state(item), Unreadable(why))
+
+
+def _state(item: Inbox) -> Inbox.State:
+    """What a person has tried again is that person's once more."""
+    return Inbox.State.WAITING if item.state == Inbox.State.WAITING else Inbox.State.QUARANTINED

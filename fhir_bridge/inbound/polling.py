@@ -16,7 +16,7 @@ from fhir_bridge.capabilities.choices import Hear
 from fhir_bridge.connecting import circuit, partners
 from fhir_bridge.connecting.client import Server
 from fhir_bridge.connecting.retries import AWAY, Failed, Unreadable
-from fhir_bridge.inbound import addressing, bypatient, directory, rewinding, watermarks, windows
+from fhir_bridge.inbound import addressing, bypatient, directory, revisiting, rewinding, watermarks, windows
 from fhir_bridge.models import Partner, Watermark
 from fhir_bridge.pending import inbox, mending
 from fhir_bridge.sharing.relevance import DIRECTORY, fresh, polled, relevant
@@ -65,6 +65,7 @@ def _poll_types(partner: Partner, server: Server, read_before: datetime, lag: ti
     """
     upper = _present(partner, server) - lag
     watermarks.ensure(partner, polled(partner))  # once its clock is known
+    revisiting.look_again(partner, server)
     done = _Round()
     for mark in _claims(partner, upper, read_before):
         done.read(partner, server, mark)

@@ -3,6 +3,7 @@
 A Celery message only wakes somebody up; every line of work is a row here (law 8).
 """
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -103,7 +104,8 @@ class Inbox(models.Model):
     ``body`` is the exact text (law 9); ``waiting`` = needs something that has not come yet; ``quarantined`` = could
     not be applied, a person looks at it. Without a versionId at the partner ``version_id`` is its lastUpdated: a content may come back. The content of
     the newest one is no new version then, whatever its instant.
-    Of what can't be read it is the name alone, ``last_updated`` then the instant from which what names it is read again.
+    Of what can't be read it is the name alone, ``last_updated`` then the instant from which what names it is read again, and
+    ``due_at`` when it is asked for next; None for at once.
     """
 
     class State(models.TextChoices):
@@ -123,6 +125,7 @@ class Inbox(models.Model):
     state = models.CharField(max_length=16, choices=State, default=State.PENDING)
     received_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True)
+    due_at = models.DateTimeField(null=True)
     attempts = models.PositiveIntegerField(default=0)
     error_category = models.CharField(max_length=32, blank=True, default="")
     error_text = models.TextField(blank=True, default="")
@@ -146,6 +149,36 @@ class Inbox(models.Model):
                 condition=models.Q(state__in=["pending", "waiting", "quarantined"]),
             ),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.type}/{self.remote_id} of {self.partner_id}"
+
+
+class Inquiry(models.Model):
+    """Something of a partner's of which nothing came so far, and that is asked for again (`fhir_bridge.inbound.inquiries`).
+
+    An addressee is whom orders name and who is none of ours: by (``type``, ``remote_id``), or by an identifier alone, then
+    ``type`` is empty. ``since`` (the partner's clock) is the instant from which the orders are read again should it be ours after all, and ``names``
+    are its identifiers as it was seen last, as ``system|value``. A value is one that a report here lists and that we were refused.
+    ``due_at`` is when it is looked at next; None for when something that it depends on is changed here.
+    """
+
+    class Reason(models.TextChoices):
+        ADDRESSEE = "addressee", _("addressee")
+        VALUE = "value", _("value of a report")
+
+    partner = models.ForeignKey(Partner, on_delete=models.CASCADE, related_name="inquiries")
+    reason = models.CharField(max_length=16, choices=Reason)
+    type = models.CharField(max_length=64, blank=True)
+    remote_id = models.TextField(db_collation="C")
+    since = models.DateTimeField(null=True)
+    names = ArrayField(models.TextField(), default=list)
+    due_at = models.DateTimeField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["partner", "type", "remote_id"], name="inquiry_once")]
+        indexes = [models.Index(fields=["partner", "due_at"], name="inquiry_due")]
 
     def __str__(self) -> str:
         return f"{self.type}/{self.remote_id} of {self.partner_id}"

@@ -100,6 +100,8 @@ def put_name(partner: Partner, type_: str, remote_id: str, error: BatonError, *,
         state=Inbox.State.WAITING,
         received_at=clock.now(),
         settled_at=None,
+        due_at=None,
+        attempts=0,
         error_category=Unreadable.__name__,
         error_text=error.message,
     )

@@ -102,7 +102,7 @@ def test_who_has_written_a_note_is_not_waited_for_and_what_we_say_goes_out(
         round_at(65, ehr, hospital)
         assert to_mend() == [("Practitioner/m", "routine")], "that it can't be read is still seen"
 
-    round_at(66, ehr, hospital)
+    round_at(71, ehr, hospital)
     assert to_mend() == []
 
 

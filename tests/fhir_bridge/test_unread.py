@@ -83,8 +83,8 @@ def test_one_report_that_a_server_fails_over_keeps_no_other_from_coming(
     assert (to_mend(story, 64), unread(hospital, 64)) == (["Hospital · DiagnosticReport"], [])
 
     ehr.refusal = None
-    at(66, ehr, hospital)
-    assert to_mend(story, 66) == [], "it can be read now, and concerns nobody here"
+    at(70, ehr, hospital)
+    assert to_mend(story, 70) == [], "it can be read now, and concerns nobody here"
 
 
 def test_a_type_that_is_not_read_for_an_hour_is_an_alarm_until_it_is(

@@ -110,5 +110,6 @@ def _trouble(one: Trouble) -> dict[str, Any]:
         "text": told.in_words(one.text),
         "since": one.since,
         "attempts": one.attempts,
+        "due_at": one.due_at,
         "loop_id": one.loop_id,
     }
