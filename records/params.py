@@ -23,6 +23,7 @@ The identifier of a reference (``subject:identifier=…``) is in the row's ``ref
 import unicodedata
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from django.contrib.postgres.fields import ArrayField
@@ -77,9 +78,16 @@ class Param:
         """The text[] columns, all of which share one GIN index."""
         return [self.column] if self.many and not self.is_built_in else []
 
+    @cached_property
+    def roots(self) -> frozenset[str]:
+        """The elements of a body that its paths begin with; nothing is found in one that has none of them."""
+        return frozenset(steps(path)[0].name for path in self.paths)
+
     def found(self, body: dict[str, Any]) -> list[Any]:
         """Every value at the paths."""
-        return [value for path in self.paths if steps(path)[0].name in body for value in walk(body, path)]
+        if self.roots.isdisjoint(body):
+            return []
+        return [value for path in self.paths for value in walk(body, path)]
 
     def extract(self, body: dict[str, Any]) -> dict[str, Any]:
         """Column → value for this body."""

@@ -4,6 +4,7 @@ Declarations are expanded *before* Django's own metaclass runs, because an index
 ``contribute_to_class``) never reaches a migration.
 """
 
+from functools import cache
 from typing import Any, ClassVar, cast
 
 from django.contrib.postgres.indexes import GinIndex
@@ -93,11 +94,21 @@ class ResourceRow(models.Model, metaclass=RowMeta):
     @classmethod
     def columns_of(cls, body: Resource) -> dict[str, Any]:
         """The value of every column that the search parameters fill from this body."""
+        columns = cls._columns_of_nothing().copy()
+        told = [param for param in cls.search_params.values() if not param.roots.isdisjoint(body)]
+        for param in told:
+            columns |= param.extract(body)
+        words = [word for param in told if isinstance(param, Reference) for word in param.identifiers(body)]
+        columns["reference_identifiers"] = list(dict.fromkeys(words)) or None
+        return columns
+
+    @classmethod
+    @cache
+    def _columns_of_nothing(cls) -> dict[str, Any]:
+        """What most columns of a body hold: a type has dozens of parameters, and a resource few elements."""
         columns: dict[str, Any] = {"patient": ""}
         for param in cls.search_params.values():
-            columns |= param.extract(body)
-        words = [word for param in cls.references() for word in param.identifiers(body)]
-        columns["reference_identifiers"] = list(dict.fromkeys(words)) or None
+            columns |= param.extract({})
         return columns
 
     @classmethod
@@ -105,8 +116,3 @@ class ResourceRow(models.Model, metaclass=RowMeta):
         """(parameter, folded, as written): the rows of `StringIndex` for this body."""
         strings = (param for param in cls.search_params.values() if isinstance(param, String))
         return {entry for param in strings for entry in param.entries(body)}
-
-    @classmethod
-    def references(cls) -> list[Reference]:
-        """The reference parameters."""
-        return [param for param in cls.search_params.values() if isinstance(param, Reference)]

@@ -73,7 +73,9 @@ def targets(body: Any, *bases: str) -> Iterator[tuple[str, str]]:
 
 def pointed(body: Any, *bases: str) -> set[tuple[str, str]]:
     """Every (type, id) that a body refers to, the Binaries of its attachments included."""
-    return {*targets(body, *bases), *(("Binary", binary_of(each, *bases)) for each in attachments(body, *bases))}
+    nodes = _dicts(body)
+    named = (parse(node["reference"], *bases) for node in nodes if isinstance(node.get("reference"), str))
+    return {*filter(None, named), *(("Binary", id_) for node in nodes if (id_ := binary_of(node, *bases)))}
 
 
 def attachments(body: Any, *bases: str) -> Iterator[Resource]:
