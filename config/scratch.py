@@ -43,6 +43,7 @@ def databases(purpose: str, count: int, *, is_prepared: bool = False) -> Iterato
     ``is_prepared``: statements are planned once and for all values, which is not how users run them.
     """
     with ExitStack() as stack:
+        stack.callback(_lead_back, {**connections["default"].settings_dict})  # from where the next ones are made
         server = stack.enter_context(_server())
         names = [f"baton_{purpose}_{uuid4().hex[:10]}_{number}" for number in range(count)]
         stack.callback(_drop, server, names)
@@ -63,6 +64,12 @@ def use(database: Settings) -> None:
     default.settings_dict.update(database)
     default.ensure_connection()
     default.connection.prepared_max = _MOST_PREPARED
+
+
+def _lead_back(configured: Settings) -> None:
+    default = connections["default"]
+    default.close()
+    default.settings_dict.update(configured)
 
 
 @contextmanager

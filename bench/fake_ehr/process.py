@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from time import sleep
 from typing import Any
 
 import requests
@@ -23,9 +24,15 @@ from bench.fake_ehr.wire import Answer, Body, Request
 
 CONTROL = "control"
 PATIENCE_SECONDS = 30.0
-MANNERS: Mapping[str, float] = {"skew_seconds": 0.0, "tick_seconds": TICK.total_seconds(), "page": 100, "shifts": False}
+MANNERS: Mapping[str, float] = {
+    "skew_seconds": 0.0,
+    "tick_seconds": TICK.total_seconds(),
+    "page": 100,
+    "shifts": False,
+    "service_seconds": 0.0,
+}
 """How far its clock is ahead, how far apart two changes are (none: many have the same instant), the size of its largest page,
-and whether others' changes shift its pages.
+whether others' changes shift its pages, and how long it takes over each request, and over each of a Bundle, as one that stores does.
 """
 
 
@@ -66,6 +73,7 @@ class _Controlled(FakeEhr):
     def __init__(self) -> None:
         super().__init__()
         self.counted: dict[str, int] = {"requests": 0}
+        self.service_seconds = 0.0
 
     def present(self) -> datetime:
         """As fast as its parent's clock."""
@@ -77,6 +85,8 @@ class _Controlled(FakeEhr):
             return Answer(200, self._controlled(request.body or {}))
         answer = super().respond(request)
         self.requests.clear()
+        if self.service_seconds and SPARED not in request.headers:
+            sleep(self.service_seconds * len((request.body or {}).get("entry", "1")))  # beside others, as on disks
         return answer
 
     def _controlled(self, words: Body) -> Any:
@@ -90,6 +100,7 @@ class _Controlled(FakeEhr):
                     timedelta(seconds=words[name]) for name in ("skew_seconds", "tick_seconds")
                 )
                 self.page, self.shifts = int(words["page"]), bool(words["shifts"])
+                self.service_seconds = words["service_seconds"]
                 self.mood = self.counting(words["seed"], words["moods"])
             return self.counted
 

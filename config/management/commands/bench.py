@@ -2,7 +2,7 @@
 
 import json
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import timedelta
 from functools import partial
@@ -33,6 +33,7 @@ ORIGINALS, DAYS, SEED = 120, 40, 7
 TIMES = 10
 MOST_LOOPS = 5_000_000
 PARTS = ("loops", "exchange")
+Work = Callable[[scratch.Settings], dict[str, Any]]
 FULL = (10_000, 100_000)
 """Resources sent, and changes heard."""
 TICK_SECONDS = 0.000_05
@@ -81,23 +82,25 @@ class Command(BaseCommand):
             metavar="URL",
             help="another FHIR R4 server than the one in memory; it is written to",
         )
+        parser.add_argument(
+            "--service-ms",
+            type=whole(0, 10_000),
+            default=0,
+            metavar="N",
+            help="exchange once more with the EHR in memory taking N milliseconds over each request, and over each of a Bundle, as "
+            "one that stores does",
+        )
         parser.add_argument("--json", action="store_true", help="print one line of JSON and nothing else")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        parts = options["what"] or PARTS
         if not ORIGINALS * TIMES <= options["loops"] <= MOST_LOOPS:
             words = {"least": ORIGINALS * TIMES, "most": MOST_LOOPS}
             raise CommandError(_("--loops takes a whole number from %(least)d to %(most)d.") % words)
         said = Console(file=cast("IO[str]", self.stderr), highlight=False, quiet=options["json"])
-        work = {
-            "loops": lambda _database: _measure(options["loops"], said),
-            "exchange": lambda database: {"exchange": _exchange(database, options, said)},
-            "hearing": lambda database: {"hearing": _hear(database, options, said)},
-        }
         found: dict[str, Any] = {}
         try:
-            for part in parts:
-                found |= _on_its_own(work[part])
+            for work in _works(options["what"] or PARTS, options, said):
+                found |= _on_its_own(work)
         except (psycopg.Error, embedded.PartError) as error:
             raise CommandError(str(error).strip().partition("\n")[0]) from error
         if options["json"]:
@@ -111,21 +114,37 @@ class Command(BaseCommand):
         console = Console(file=cast("IO[str]", self.stdout), highlight=False)
         if "measures" in found:
             console.print(_table(found))
-        if "exchange" in found:
-            console.print(_rates(found["exchange"]))
+        for name in (name for name in found if name.startswith("exchange")):
+            console.print(_rates(name, found[name]))
         for name, value in found.get("hearing", {}).items():
             console.print(f"{name}: {value:,}")
 
 
-def _on_its_own(work: Callable[[scratch.Settings], dict[str, Any]]) -> dict[str, Any]:
+def _works(parts: Sequence[str], options: Mapping[str, Any], said: Console) -> Iterator[Work]:
+    """What is to be done, each on a database of its own; the exchange once more with an EHR that takes its time."""
+    service_ms = options["service_ms"]
+    works: dict[str, list[Work]] = {
+        "loops": [lambda _database: _measure(options["loops"], said)],
+        "exchange": [
+            lambda database: {"exchange": _exchange(database, options, said)},
+            lambda database: {f"exchange, {service_ms} ms": _exchange(database, options, said, service_ms=service_ms)},
+        ][: 2 if service_ms else 1],
+        "hearing": [lambda database: {"hearing": _hear(database, options, said)}],
+    }
+    return (work for part in parts for work in works[part])
+
+
+def _on_its_own(work: Work) -> dict[str, Any]:
     """Do it on a database of its own."""
     with scratch.databases("bench", 1) as [database]:
         scratch.use(database)
         return work(database)
 
 
-def _exchange(database: scratch.Settings, options: Mapping[str, Any], said: Console) -> dict[str, Any]:
-    """With the EHR in memory, or with the one that is named."""
+def _exchange(
+    database: scratch.Settings, options: Mapping[str, Any], said: Console, *, service_ms: int = 0
+) -> dict[str, Any]:
+    """With the EHR in memory, which takes so long, or with the one that is named."""
     sent, heard = FULL if options["full"] else (options["sent"], options["heard"])
     sizes, partner = Sizes(sent, heard, options["connections"]), options["partner"]
     with (
@@ -134,7 +153,7 @@ def _exchange(database: scratch.Settings, options: Mapping[str, Any], said: Cons
         _bars(said) as tell,
     ):
         if not partner:
-            remote.behave(tick_seconds=TICK_SECONDS)
+            remote.behave(tick_seconds=TICK_SECONDS, service_seconds=service_ms / 1000)
         return measure(remote.base_url, partial(scratch.use, database), sizes, tell)
 
 
@@ -203,9 +222,9 @@ def _measure(loops: int, said: Console) -> dict[str, Any]:
     }
 
 
-def _rates(found: dict[str, Any]) -> Table:
+def _rates(what: str, found: dict[str, Any]) -> Table:
     right = [Column(name, justify="right") for name in (_("items"), _("a second"), _("bare client"), _("ratio"))]
-    table = Table("", *right, title=_("The exchange with an EHR, against a client that does nothing else"))
+    table = Table(what, *right, title=_("The exchange with an EHR, against a client that does nothing else"))
     for name, figures in found.items():
         rates = (f"{figures[which]:,.0f}" for which in ("per_second", "bare_per_second"))
         table.add_row(name, f"{figures['items']:,}", *rates, f"{figures['ratio']:.2f}")
