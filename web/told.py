@@ -45,6 +45,7 @@ SENTENCES = (
     _("The partner has more than one resource with its identifiers."),
     _("The partner has more than one resource with this identifier."),
     _("The partner has no history of this type."),
+    _("The partner has somebody with one of these identifiers who may be another person."),
     _("The partner has something that can't be read, and doesn't say what."),
     _("The partner's answer can't be read."),
     _("The partner's answer doesn't say what it created."),

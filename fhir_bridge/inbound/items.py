@@ -7,7 +7,7 @@ from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import F, Q, QuerySet
 
 from fhir_bridge.models import Inbox, Link, Partner
-from fhir_bridge.outbound.sending import DIRECTORY
+from fhir_bridge.outbound.identity import DIRECTORY
 from fhir_bridge.pending import mending
 from records import clock, errors
 from referrals.intake.asking import Unrequested

@@ -4,9 +4,9 @@ from django.conf import settings
 
 from fhir_bridge.connecting import partners
 from fhir_bridge.models import Link, Partner
-from fhir_bridge.outbound.sending import DIRECTORY
-from fhir_bridge.sharing import addressees, references
-from records import access, errors, store
+from fhir_bridge.outbound.identity import DIRECTORY
+from fhir_bridge.sharing import addressees, persons, references
+from records import access, errors, json, store
 from records.json import Resource
 
 
@@ -31,11 +31,17 @@ def recognise(partner: Partner, resource: Resource) -> str | None:
     if type_ == "Task":  # of theirs too there are elements that we send
         found = {id_ for id_ in found if _takes_part(partner, type_, id_)}
     if not found and type_ in DIRECTORY | {"Location"}:
-        for system, value in addressees.identifiers(resource):
-            found |= {stored.id for stored in store.find_by_identifier(type_, system, value)}
+        found = bearing(resource)
     if len(found) != 1 or Link.objects.filter(partner=partner, type=type_, local_id__in=found).exists():
         return None
     return found.pop()
+
+
+def bearing(resource: Resource) -> set[str]:
+    """The ids of what is here with one of the world's identifiers that this has; of people nobody who may be another."""
+    named = addressees.identifiers(resource)
+    held = [each for one in named for each in store.find_by_identifier(resource["resourceType"], *one)]
+    return {each.id for each in held if not persons.is_doubtful_pair(json.loads(each.body), resource)}
 
 
 def origin(partner: Partner, resource: Resource, held: str | None) -> Link.Origin:

@@ -19,7 +19,8 @@ from fhir_bridge.inbound import items, recognising
 from fhir_bridge.loading.catalog import Catalog
 from fhir_bridge.loading.entries import MAX_ENTRY
 from fhir_bridge.models import Link, Load
-from fhir_bridge.outbound.sending import DIRECTORY, Copy
+from fhir_bridge.outbound.identity import DIRECTORY
+from fhir_bridge.outbound.sending import Copy
 from fhir_bridge.pending import inbox
 from fhir_bridge.sharing import addressees
 from fhir_bridge.sharing.routing import RANKS
@@ -116,12 +117,8 @@ class Taking:
         own = recognising.own_id(resource) if is_place or self.load.partner else ""
         if not is_place:
             return own
-        found = {own} if own else {row.id for row in self._same(resource)}
+        found = {own} if own else recognising.bearing(resource)
         return found.pop() if len(found) == 1 else ""
-
-    def _same(self, resource: Resource) -> Iterator[store.Stored]:
-        for system, value in addressees.identifiers(resource):
-            yield from store.find_by_identifier(resource["resourceType"], system, value)
 
     def _names(self, one: Entry) -> Iterator[str]:
         yield one.key

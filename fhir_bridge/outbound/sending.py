@@ -14,7 +14,6 @@ at the partner, stale   read first: unknown outcome, 409 or 412 before, or a par
 ======================  ==================================================================
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
@@ -23,22 +22,21 @@ from django.conf import settings
 
 from fhir_bridge import profiles
 from fhir_bridge.capabilities.choices import Create, Update
-from fhir_bridge.connecting.client import Reply, Server, condition, token
+from fhir_bridge.connecting.client import Reply, Server, condition
 from fhir_bridge.connecting.retries import Clash, Mistaken, Unreadable, Waiting
 from fhir_bridge.models import Inbox, Link
 from fhir_bridge.outbound import conflicts
+from fhir_bridge.outbound.identity import identities, is_same, look_up
 from fhir_bridge.outbound.material import Key, Material, gather, linked, our_base, with_contents
 from fhir_bridge.pending import inbox
 from fhir_bridge.sharing import consents, references
+from fhir_bridge.sharing.addressees import Identifier
 from records import errors, json, store
 from records.json import Resource
 
-# Types that a partner may know already, by an identifier of the world's: an existing one is accepted, never changed
-DIRECTORY = frozenset({"Patient", "Practitioner", "Organization"})
 # Without these nothing can be done; what else a consent holds back is named by our identifier alone
 _INDISPENSABLE = frozenset({"Patient", "ServiceRequest"})
 _PASSING_META = ("versionId", "lastUpdated", "source")
-_MOST_IDENTIFIERS = 8
 _WITHOUT_IDENTIFIER = frozenset({"Binary", "Bundle", "Provenance", "AuditEvent", "OperationOutcome", "Parameters"})
 
 
@@ -113,7 +111,8 @@ def send(server: Server, link: Link, *, is_doubtful: bool) -> Sent:
 
 def _introduce(server: Server, link: Link, ours: Resource, version: int, *, is_doubtful: bool) -> Sent:
     """What is not linked with anything there yet: found, or created."""
-    found = _look_up(server, link, ours, is_doubtful=is_doubtful) or _create(server, link, ours)
+    known, name = look_up(server, link, ours, is_doubtful=is_doubtful)
+    found = known or _create(server, link, ours, name)
     if not isinstance(found, Reply):
         return _adopt(server, link, ours, version, found)
     return Sent(_answered(server, link, found, ours, ours), Link.Origin.OURS, version)
@@ -143,14 +142,10 @@ def compose(link: Link, material: Material | None = None) -> tuple[int, Resource
     ours = references.outward(body, lambda type_, id_: known.get((type_, id_)), origin, f"{origin}/fhir")
     if link.type not in _WITHOUT_IDENTIFIER and link.origin == Link.Origin.OURS:
         own = references.identifier(origin, link.type, link.local_id)
-        named = [each for each in ours.get("identifier", []) if not _is(each, own)]
-        kept = next((each for each in ours.get("identifier", []) if _is(each, own)), own)
+        named = [each for each in ours.get("identifier", []) if not is_same(each, own)]
+        kept = next((each for each in ours.get("identifier", []) if is_same(each, own)), own)
         ours["identifier"] = [*named, kept]
     return stored.version, ours
-
-
-def _is(identifier: Resource, own: Mapping[str, str]) -> bool:
-    return identifier.get("system") == own["system"] and identifier.get("value") == own["value"]
 
 
 def _remote_ids(link: Link, body: Resource, material: Material) -> dict[Key, str]:
@@ -173,44 +168,10 @@ def _remote_ids(link: Link, body: Resource, material: Material) -> dict[Key, str
     return known
 
 
-def identities(link: Link, ours: Resource) -> list[tuple[str, str]]:
-    """(system, value) by which the partner may know it, the strongest first; our own one is always the last."""
-    own = references.identifier(settings.BATON_BASE_URL, link.type, link.local_id)
-    found = []
-    if link.type in DIRECTORY:
-        for each in sorted(ours.get("identifier", []), key=lambda one: one.get("use") != "official"):
-            is_usable = each.get("system") and each.get("value") and each.get("use") not in {"old", "temp"}
-            if is_usable and not _is(each, own):
-                found.append((each["system"], each["value"]))
-    return [*found, (own["system"], own["value"])]
-
-
-def _look_up(server: Server, link: Link, ours: Resource, *, is_doubtful: bool) -> Resource | None:
-    """The one resource at the partner with one of the identities; two are work for a person."""
-    names = identities(link, ours)
-    is_conditional = link.partner.ways(link.type).create.way == Create.CONDITIONAL
-    if not is_doubtful and is_conditional and len(names) == 1:
-        return None
-    *others, own = names
-    found = _bearing(server, link.type, [own]) or _bearing(server, link.type, others[:_MOST_IDENTIFIERS])
-    if len(found) > 1:
-        raise errors.Incorrect("The partner has more than one resource with its identifiers.")
-    return next(iter(found.values()), None)
-
-
-def _bearing(server: Server, type_: str, identifiers: Sequence[tuple[str, str]]) -> dict[str, Resource]:
-    """What the partner has with any of these identifiers, by its id."""
-    found: dict[str, Resource] = {}
-    for system, value in identifiers:
-        for _reply, matches in server.search(type_, [("identifier", token(system, value)), ("_count", "2")]):
-            found |= {str(match.get("id")): match for match in matches if references.bears(match, system, value)}
-    return found
-
-
-def _create(server: Server, link: Link, ours: Resource) -> Reply | Resource:
-    """POST; give the reply for a new resource, or the resource that was there already."""
+def _create(server: Server, link: Link, ours: Resource, name: Identifier) -> Reply | Resource:
+    """POST; give the reply for a new resource, or the resource of that name that was there already."""
     try:
-        reply = server.create(_new(link, ours), condition(*identities(link, ours)[0]))
+        reply = server.create(_new(link, ours), condition(*name))
     except errors.BatonError as error:
         raise refused_creation(error) from error
     return reply if reply.status == 201 else _body(server, link, reply, ours)  # noqa: PLR2004 (201 Created)

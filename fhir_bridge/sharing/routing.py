@@ -19,6 +19,8 @@ from records.errors import Gone, NotFound
 from records.json import Resource
 from records.reactions import Change
 from referrals.models import Handoff, Owner
+from referrals.parties import current_patient, local
+from referrals.subjects import patient_of
 
 SHARED_HANDOFFS = ("fulfil", "request-cancellation", "propose-change")
 SHARED_CODES = frozenset({"fulfill", "abort", "propose-change"})
@@ -54,11 +56,12 @@ OUTCOME: Mapping[str, tuple[str, ...]] = {
 
 def plan(changes: Sequence[Change], our_base: str) -> list[Link]:
     """The links that these new versions call for, not yet saved. Two queries when a shared Task is among them, and
-    one more when one has an output or an outcome is.
+    one more when one has an output, when an outcome is, and when a request is.
     """
     tasks = {change.id: change.body for change in changes if change.body and _is_shared(change.body)}
     links = _of_outcomes({id_: task["output"] for id_, task in tasks.items() if task.get("output")}, our_base)
     links += _of_corrections([each.id for each in changes if each.body and each.type in OUTCOME], our_base)
+    links += _of_requests([each.id for each in changes if each.body and each.type == "ServiceRequest"], our_base)
     partners = list(Partner.objects.order_by("pk")) if tasks else []
     for handoff in Handoff.objects.filter(pk__in=tasks, kind__in=SHARED_HANDOFFS).select_related("owner", "loop"):
         for partner in _partners_of(handoff, partners):
@@ -85,6 +88,15 @@ def _of_corrections(changed: Sequence[str], our_base: str) -> list[Link]:
     found: list[Link] = []
     for link in theirs.select_related("partner") if changed else ():
         found += _wanted(link.partner, _reached([(link.type, link.local_id)], OUTCOME, our_base))
+    return found
+
+
+def _of_requests(changed: Sequence[str], our_base: str) -> list[Link]:
+    """What new versions of requests (by id) name since they were sent: a letter that was attached later goes after them."""
+    there = Link.objects.filter(type="ServiceRequest", local_id__in=changed, origin=Link.Origin.OURS)
+    found: list[Link] = []
+    for link in there.select_related("partner") if changed else ():
+        found += _wanted(link.partner, _reached([(link.type, link.local_id)], FOLLOWED, our_base))
     return found
 
 
@@ -160,19 +172,26 @@ def closure(task: Resource, organizations: Sequence[str], our_base: str) -> list
 def _reached(
     first: Iterable[tuple[str, str]], followed: Mapping[str, tuple[str, ...]], our_base: str
 ) -> list[tuple[str, str, int]]:
-    """(type, id, current version) of these and of what they lead to, each once, in the order of their ranks."""
+    """(type, id, current version) of these and of what they lead to, each once, in the order of their ranks.
+
+    What is another patient's than what names it stays here, though somebody has attached it.
+    """
     found: dict[tuple[str, str], int] = {}
-    waiting = list(first)
+    waiting = [(key, "") for key in first]
     while waiting:
-        key = waiting.pop()
+        key, whose = waiting.pop()
         if key in found or key[0] not in RANKS:
             continue
         try:
             stored = store.read(*key)
         except (NotFound, Gone):
             continue
-        found[key] = stored.version
         body = json.loads(stored.body)
+        patient = "" if key[0] == "Patient" else local(patient_of(body))[1]
+        if whose and patient and patient != whose and current_patient(patient) != current_patient(whose):
+            continue
+        found[key] = stored.version
+        whose = patient or whose
         for element in followed.get(key[0], ()):
-            waiting += references.targets(body.get(element), our_base)
+            waiting += [(target, whose) for target in references.targets(body.get(element), our_base)]
     return [(*key, version) for key, version in sorted(found.items(), key=lambda item: RANKS[item[0][0]])]

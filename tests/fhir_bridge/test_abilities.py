@@ -15,7 +15,7 @@ from fhir_bridge.capabilities import choices
 from fhir_bridge.capabilities.abilities import TYPES, Abilities, Smart, TypeAbilities
 from fhir_bridge.connecting import discovery, partners
 from fhir_bridge.models import Partner
-from fhir_bridge.outbound import pushing, sending
+from fhir_bridge.outbound import identity, pushing
 from fhir_bridge.sharing import relevance, routing
 from records import clock, errors
 from tests.fhir_bridge.story import MRN, Story
@@ -204,7 +204,7 @@ def test_a_choice_that_there_is_not_is_refused_by_what_there_is(aspect: str, way
 
 
 def test_whatever_we_exchange_is_among_what_we_keep() -> None:
-    assert {*routing.RANKS, *relevance.POLLED, *sending.DIRECTORY} <= TYPES
+    assert {*routing.RANKS, *relevance.POLLED, *identity.DIRECTORY} <= TYPES
 
 
 def test_what_is_stored_comes_back_the_same_and_what_is_unknown_is_left() -> None:
