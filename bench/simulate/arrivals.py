@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bench.oracle import Case, Item
 from bench.simulate.steps import Step, family
 from bench.simulate.world import DISCHARGING, PLACERS, Person, World
+from records import store
 from records.access import Actor
 from records.json import Resource
 from referrals import intake, matching
@@ -222,8 +223,9 @@ def check_candidates(play: "Play", item: Item, step: Step, handoff: Handoff) -> 
     """Whoever matches was shown the order, if it is the patient's whom the evidence names."""
     case = next(one for one in play.judge.cases.values() if request_of(one) == step.data["request"])
     names = {f"ServiceRequest/{one.loop.request_id}" for one in matching.candidates(handoff)}
-    arrived = play.arrived.get(item.about)
-    whose = _patient(play, arrived) if arrived else play.patients[family(item.case.name)]
+    # It may have been matched before to somebody else's order, and been found not to belong there either.
+    named = store.get(*item.about.split("/"))["subject"]["reference"].removeprefix("Patient/")
+    whose = play.merged.get(named, named)
     is_same = play.patients[family(case.name)] == whose
     if is_same and step.data["request"] not in names:
         play.judge.find("disagrees", play.now, item.case.name, f"{step.data['request']} was not proposed")

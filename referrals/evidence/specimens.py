@@ -11,12 +11,16 @@ USABLE = frozenset({"available"})
 
 
 def awaiting(loop: Loop, specimen: Resource, organization: str) -> Handoff | None:
-    """The open `recollect` that this specimen ends: that of the sender's house, else the first; None if it is an old one."""
+    """The open `recollect` that this specimen ends: that of the sender's house, else the first; None if it is an old one,
+    or belongs to what the sender's house performs itself.
+    """
     if specimen.get("status") not in USABLE or is_known(loop, specimen):
         return None
     waiting = loop.handoffs.filter(kind="recollect", closed_at=None).select_related("owner", "loop__accountable")
     fitting = [one for one in waiting.order_by("opened_at") if one.opened_at <= _taken_at(specimen)]
-    return min(fitting, key=lambda one: one.owner.organization != organization, default=None)
+    own = [one for one in fitting if one.owner.organization == organization]
+    performs = loop.handoffs.filter(kind="fulfil", closed_at=None, owner__organization=organization)
+    return next(iter(own or ([] if fitting and performs.exists() else fitting)), None)
 
 
 def is_known(loop: Loop, specimen: Resource, *actions: str) -> bool:

@@ -94,7 +94,8 @@ def _own_roles(actor: Actor, about: Handoff | Loop) -> set[Role]:
     roles: set[Role] = {"system", "holder"} if actor.kind == "system" else set()
     if actor.patient and actor.patient == loop.patient_id:
         roles.add("patient")
-    if actor.practitioner and actor.practitioner == loop.requester and _may_decide(actor):
+    is_at_placer = actor.organization in (loop.placer, loop.accountable.organization)
+    if actor.practitioner and actor.practitioner == loop.requester and is_at_placer and _may_decide(actor):
         roles.add("requester")
     if actor.organization and (actor.kind != "person" or actor.roles & WORKING):
         roles |= _by_organization(actor, about, loop)

@@ -4,7 +4,7 @@ import pytest
 
 from records import store
 from records.access import SYSTEM
-from records.errors import Conflict, Forbidden
+from records.errors import Conflict, Forbidden, NotFound
 from referrals import intake, leaving, people, reassigning
 from referrals.models import Escalation, Event, Handoff, Loop, Membership, Owner, Pool, User
 from referrals.worklists import Filters
@@ -116,6 +116,18 @@ def test_it_may_all_go_to_the_pools_behind_it(ward: Ward, ada: Colleague) -> Non
     assert Handoff.objects.get(pk=review.pk).owner == ward.practice_pool
     assert Loop.objects.get(pk=loop.pk).responsible is None
     leaving.leave(ada.user, "practice", ward.boss)
+
+
+def test_who_has_left_the_practice_decides_nothing_for_it_in_another_houses_name(ward: Ward, ada: Colleague) -> None:
+    Membership.objects.create(user=ada.user, organization="clinic", roles=["practitioner"])
+    loop, part = ward.sent(requester="ada")
+    reassigning.hand_over(ada.owner, ward.coordinator)
+    leaving.leave(ada.user, "practice", ward.boss)
+    at_the_clinic = people.actor_for(User.objects.get(pk=ada.user.pk), "clinic")
+    assert people.roles_in(at_the_clinic, part) == {"performer"}
+    ward.does(at_the_clinic, part, "report", report="DocumentReference/own")
+    with pytest.raises((Forbidden, NotFound)):
+        ward.does(at_the_clinic, ward.only(loop, "review-report"), "acknowledge", plan="Fine.", question_answered=True)
 
 
 def test_what_comes_after_somebody_has_left_is_the_pools(ward: Ward, ada: Colleague) -> None:

@@ -191,3 +191,17 @@ def test_the_old_specimen_is_no_recollection_and_rejects_only_itself(here: Regio
     assert (open_kinds(loop), the(loop, "fulfil").stage) == (["fulfil"], "specimen-collected")
     arrives(specimen("new", "unsatisfactory", hours(6)), here.partner, 6)
     assert open_kinds(loop) == ["decide-next-step", "recollect"]
+
+
+def test_another_laboratorys_own_specimen_is_not_the_one_that_was_to_be_collected_again(here: Region) -> None:
+    region.keep({"resourceType": "Organization", "id": "sanatorium", "name": "Sanatorium"})
+    other = Actor(id="partner:sanatorium", kind="partner", display="Sanatorium", organization="sanatorium")
+    take(request(**LABORATORY), here.ehr)
+    loop = the_loop()
+    both = {"performer": ["Organization/hospital", "Organization/sanatorium"]}
+    workflow.perform(the(loop, "dispatch").id, "send", here.gp, data=both)
+    arrives(specimen("theirs", "available", hours(1)), here.partner, 1)
+    arrives(specimen("theirs", "unsatisfactory", hours(2)), here.partner, 2)
+    arrives(specimen("own", "available", hours(3)), other, 3)
+    part = Handoff.objects.get(loop=loop, kind="fulfil", owner__organization="sanatorium")
+    assert (part.stage, the(loop, "recollect").stage) == ("specimen-collected", "to-recollect")
