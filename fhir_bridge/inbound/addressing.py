@@ -105,7 +105,7 @@ def _linked(partner: Partner, named: Iterable[Target]) -> dict[Target, str]:
 
 def _has_become_ours(partner: Partner, server: Server, target: Target, since: datetime) -> bool:
     if not target[0]:
-        return addressees.is_ours([_pair_of(target)])
+        return addressees.is_one_of_ours([_pair_of(target)])
     linked = _linked(partner, [target])
     if linked:
         return _is_house_of_ours(target, linked)
@@ -163,7 +163,7 @@ def _remember(
 def _is_known_as_ours(target: Target, linked: Mapping[Target, str]) -> bool:
     if target in linked:
         return _is_house_of_ours(target, linked)
-    return not target[0] and addressees.is_ours([_pair_of(target)])
+    return not target[0] and addressees.is_one_of_ours([_pair_of(target)])
 
 
 def _names(partner: Partner, target: Target) -> Sequence[str]:

@@ -66,7 +66,7 @@ def follow(changes: Sequence[Change]) -> None:
     written = [each for each in changes if each.type in NAMED and each.body is not None]
     if not written:
         return
-    names = tokens(pair for each in written for pair in addressees.identifiers(each.body or {}))
+    names = tokens(pair for each in written for pair in addressees.own_identifiers(each.body or {}))
     affected = Q(names__overlap=names)
     ids = {each.id for each in written}
     for partner, type_, remote_id in Link.objects.filter(type__in=NAMED, local_id__in=ids).values_list(

@@ -1,6 +1,6 @@
 """Whom an order of a partner's is addressed to, where nothing of that organisation is linked with the partner yet."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -8,7 +8,7 @@ from django.conf import settings
 from fhir_bridge.sharing import references
 from records import access, store
 from records.json import Resource
-from referrals.parties import BELONGS_TO
+from referrals.parties import BELONGS_TO, root_of
 
 Identifier = tuple[str, str]
 
@@ -19,17 +19,46 @@ ADDRESSED: Mapping[str, tuple[str, ...]] = {"Task": ("owner",), "ServiceRequest"
 BELONGING: Mapping[str, str] = {
     type_: BELONGS_TO[type_] for type_ in ("PractitionerRole", "HealthcareService", "Location")
 }
+# Where it is to be done says who is asked, where nobody is named in the second one
+WHERE: Mapping[str, tuple[str, str]] = {
+    "Task": ("location", "owner"),
+    "ServiceRequest": ("locationReference", "performer"),
+}
+_NAMED_ALONE = frozenset({"Organization", *BELONGING})
 _PASSED = frozenset({"old", "temp"})
 
 
 def addressed(resource: Resource) -> list[Any]:
     """The elements of an order that say who is asked, and who asks."""
-    return [resource.get(element) for element in ADDRESSED.get(resource["resourceType"], ())]
+    return [resource.get(element) for element in _elements(resource)]
+
+
+def _elements(resource: Resource) -> list[str]:
+    type_ = resource["resourceType"]
+    place, person = WHERE.get(type_, ("", ""))
+    return [*ADDRESSED.get(type_, ()), *([place] if place and not resource.get(person) else [])]
 
 
 def is_ours(identifiers: Iterable[Identifier]) -> bool:
     """Whether an organisation that works here, or a department of one, bears any of these."""
     return any(access.is_tenant(access.root(each)) for each in bearing(identifiers))
+
+
+def is_one_of_ours(identifiers: Collection[Identifier]) -> bool:
+    """The same for what an order names by an identifier alone: it may be a service, a role or a place of ours, too."""
+    houses = (root_of({"reference": part}) for part in _parts(identifiers))
+    return is_ours(identifiers) or any(map(access.is_tenant, houses))
+
+
+def _parts(identifiers: Iterable[Identifier]) -> set[str]:
+    """References to the services, roles and places here that bear any of these."""
+    named = list(identifiers)
+    return {
+        f"{type_}/{stored.id}"
+        for type_ in BELONGING
+        for one in named
+        for stored in store.find_by_identifier(type_, *one)
+    }
 
 
 def bearing(identifiers: Iterable[Identifier]) -> set[str]:
@@ -49,7 +78,12 @@ def identifiers(organization: Resource) -> list[Identifier]:
     """Those of an Organization that are in use and say whose they are; of what belongs to one, those that name it alone."""
     if organization.get("resourceType") in BELONGING:
         return _alone(house(organization))
-    named = organization.get("identifier")
+    return own_identifiers(organization)
+
+
+def own_identifiers(resource: Resource) -> list[Identifier]:
+    """Those that it bears itself."""
+    named = resource.get("identifier")
     return [pair for each in (named if isinstance(named, list) else ()) for pair in _pair(each)]
 
 
@@ -60,15 +94,16 @@ def named_alone(resource: Resource) -> list[Identifier]:
 
 def with_references(resource: Resource) -> Resource:
     """A copy in which an organisation that is named by an identifier alone is referred to, where one here bears it."""
-    elements = (*ADDRESSED.get(resource["resourceType"], ()), BELONGING.get(resource["resourceType"], ""))
+    elements = (*_elements(resource), BELONGING.get(resource["resourceType"], ""))
     return resource | {name: _referring(resource[name], resource) for name in elements if name in resource}
 
 
 def _referring(value: Any, resource: Resource) -> Any:
     if isinstance(value, list):
         return [_referring(each, resource) for each in value]
-    found = bearing(_named(value, resource)) if isinstance(value, dict) else set[str]()
-    return {**value, "reference": f"Organization/{found.pop()}"} if len(found) == 1 else value
+    named = _named(value, resource) if isinstance(value, dict) else []
+    found = {f"Organization/{id_}" for id_ in bearing(named)} or _parts(named)
+    return {**value, "reference": found.pop()} if len(found) == 1 else value
 
 
 def _named(node: Resource, resource: Resource) -> list[Identifier]:
@@ -85,8 +120,8 @@ def _named(node: Resource, resource: Resource) -> list[Identifier]:
 
 
 def _alone(node: Resource) -> list[Identifier]:
-    is_organization = node.get("type", "Organization") == "Organization"
-    return _pair(node.get("identifier")) if is_organization and "reference" not in node else []
+    is_one = node.get("type", "Organization") in _NAMED_ALONE
+    return _pair(node.get("identifier")) if is_one and "reference" not in node else []
 
 
 def _pair(named: Any) -> list[Identifier]:

@@ -127,7 +127,7 @@ def _is_for_us(partner: Partner, resource: Resource, linked: Mapping[Target, str
     if any(target in ours for target in named):
         return True
     houses = (_house(type_, linked[type_, id_]) for type_, id_ in named if (type_, id_) in linked)
-    return any(map(access.is_tenant, houses)) or addressees.is_ours(addressees.named_alone(resource))
+    return any(map(access.is_tenant, houses)) or addressees.is_one_of_ours(addressees.named_alone(resource))
 
 
 def _house(type_: str, local_id: str) -> str:

@@ -36,7 +36,7 @@ def take_up(task: Resource, actor: Actor) -> str:
     key = tasks.request_of(task)
     if key:
         locking.hold_names(requests=[f"ServiceRequest/{key}"])
-        _bring_up(held("ServiceRequest", key), task["owner"], actor)
+        _bring_up(held("ServiceRequest", key), _asked(task), actor)
     if not key or not _is_known(key):
         text = _("It asks us for something, and no request that is here says what.")
         raise Unrequested(text, Issue(text, "Task.focus", "required"))
@@ -47,7 +47,13 @@ def _asks_us(task: Resource, actor: Actor) -> bool:
     if actor.kind != "partner" or access.is_tenant(actor.organization) or is_receipt(task):
         return False
     is_order = task.get("status") in OPEN and task.get("intent") not in PROPOSING
-    return is_order and access.is_tenant(root_of(task.get("owner")))
+    return is_order and access.is_tenant(root_of(_asked(task)))
+
+
+def _asked(task: Resource) -> Resource:
+    """Whom it asks: its owner, or where nobody is named who works at the place where it is to be done."""
+    found: Resource = task.get("owner") or task.get("location") or {}
+    return found
 
 
 def _bring_up(request: Resource, owner: Resource, actor: Actor) -> None:

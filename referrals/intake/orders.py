@@ -42,11 +42,20 @@ def may_open(request: Resource) -> bool:
     return bool(kind_of(request)) and _is_wanted(request)
 
 
+def asked_by(request: Resource, placer: str) -> tuple[str, str]:
+    """The Organization and the service that a placer asks; somebody elsewhere may say only where it is to be done."""
+    found = performing(request)
+    if request.get("performer") or access.is_tenant(placer):
+        return found
+    return performing({"performer": request.get("locationReference", ())})
+
+
 def is_of_no_kind(request: Resource, actor: Actor) -> bool:
     """Whether somebody elsewhere asks an organisation of ours for something that is of no kind that we follow."""
-    organization, _service = performing(request)
+    placer = placer_of(request, actor)
+    organization, _service = asked_by(request, placer)
     is_asked = _is_wanted(request) and not kind_of(request) and access.is_tenant(organization)
-    return is_asked and not access.is_tenant(placer_of(request, actor))
+    return is_asked and not access.is_tenant(placer)
 
 
 def _is_wanted(request: Resource) -> bool:
@@ -60,7 +69,7 @@ def order_of(request: Resource, actor: Actor, *, placer: str = "", kind: str = "
     what it is to be taken for where it is of none that we know.
     """
     kind, placer = kind_of(request) or kind, placer or placer_of(request, actor)
-    organization, service = performing(request)
+    organization, service = asked_by(request, placer)
     performer = access.root(organization) if organization else ""
     is_ours = access.is_tenant(placer) or access.is_tenant(performer)
     type_, patient = local(request.get("subject"))

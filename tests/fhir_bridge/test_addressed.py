@@ -8,10 +8,11 @@ import pytest
 from bench.fake_ehr import Answer, FakeEhr
 from fhir_bridge.inbound import applying, polling
 from fhir_bridge.models import Inbox, Link, Partner, Watermark
+from fhir_bridge.sharing.addressees import BELONGING
 from records import clock
 from referrals import adoption
 from referrals.models import Handoff, Loop
-from tests.fhir_bridge.story import HOSPITAL, MRN, PRACTICE, REGISTER, Story
+from tests.fhir_bridge.story import HOSPITAL, MRN, PRACTICE, REGISTER, Story, keep
 
 FULFILL = {"coding": [{"system": "http://hl7.org/fhir/CodeSystem/task-code", "code": "fulfill"}]}
 CARDIOLOGY = {"coding": [{"system": "http://snomed.info/sct", "code": "3457005"}]}
@@ -230,3 +231,47 @@ def test_it_is_opened_however_we_are_named(how: str, story: Story, hospital: Par
 
     [(placer, _owner, _stage)] = opened()
     assert placer == HOSPITAL
+
+
+@pytest.mark.parametrize("type_", ["HealthcareService", "PractitionerRole", ""])
+def test_it_is_opened_where_a_service_of_ours_is_named_by_an_identifier_alone(
+    type_: str, story: Story, hospital: Partner, ehr: FakeEhr
+) -> None:
+    number = {"system": "https://directory.example/services", "value": "17"}
+    kind = type_ or "HealthcareService"
+    house = {BELONGING[kind]: {"reference": f"Organization/{PRACTICE}"}}
+    keep({"resourceType": kind, "id": "part", "identifier": [number], **house})
+    ask(ehr, story, {"identifier": number, **({"type": type_} if type_ else {})})
+
+    take(hospital)
+
+    assert [one[:2] for one in opened()] == [(HOSPITAL, PRACTICE)]
+
+
+@pytest.mark.parametrize("is_request", [True, False], ids=["in the request", "in the Task alone"])
+def test_it_is_opened_where_nobody_is_named_and_the_place_is_ours(
+    story: Story, hospital: Partner, ehr: FakeEhr, *, is_request: bool
+) -> None:
+    ask(ehr, story, {"reference": "Organization/us"})
+    place = {"reference": "Location/room"}
+    ehr.put({"resourceType": "Location", "id": "room", "managingOrganization": {"reference": "Organization/us"}})
+    for type_, element in (("ServiceRequest", "performer"), ("Task", "owner")):
+        ehr.put({name: value for name, value in ehr.all(type_)[0].items() if name != element})
+    if is_request:
+        ehr.put(ehr.all("ServiceRequest")[0] | {"locationReference": [place]})
+    ehr.put(ehr.all("Task")[0] | {"location": place})
+
+    take(hospital)
+
+    assert [one[:2] for one in opened()] == [(HOSPITAL, PRACTICE)]
+    assert Link.objects.get(type="Task").local_id == Handoff.objects.get(kind="fulfil").id
+
+
+def test_a_place_says_nothing_where_somebody_else_is_asked(story: Story, hospital: Partner, ehr: FakeEhr) -> None:
+    ask(ehr, story, {"reference": "Organization/others"})
+    ehr.put({"resourceType": "Location", "id": "room", "managingOrganization": {"reference": "Organization/us"}})
+    ehr.put(ehr.all("ServiceRequest")[0] | {"locationReference": [{"reference": "Location/room"}]})
+
+    take(hospital)
+
+    assert not Inbox.objects.exists()
