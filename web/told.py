@@ -47,6 +47,7 @@ SENTENCES = (
     _("The partner has no history of this type."),
     _("The partner has somebody with one of these identifiers who may be another person."),
     _("The partner has something that can't be read, and doesn't say what."),
+    _("The partner keeps something else than was sent: %(what)s."),
     _("The partner's answer can't be read."),
     _("The partner's answer doesn't say what it created."),
     _("The partner's answer is too big."),

@@ -10,6 +10,7 @@ from typing import Literal
 
 from fhir_bridge.models import Link
 from records import errors
+from records.json import Resource
 
 Then = Literal["retry", "look-up", "merge", "stop", "pause-partner"]
 
@@ -41,6 +42,14 @@ class Failed(errors.Unavailable):
 
 class Mistaken(Unreadable):
     """A creation was answered with something that isn't what was created."""
+
+
+class Distorted(Mistaken):
+    """What was created is kept otherwise than it was sent, and without our identifier; ``found`` is what is there."""
+
+    def __init__(self, message: str, found: Resource) -> None:
+        super().__init__(message)
+        self.found = found
 
 
 class Waiting(errors.BatonError):

@@ -20,7 +20,7 @@ from fhir_bridge.models import Link, Partner
 from fhir_bridge.outbound import batching
 from fhir_bridge.outbound.material import our_base
 from fhir_bridge.outbound.sending import Sent, send
-from fhir_bridge.pending import mending, wakeups
+from fhir_bridge.pending import inbox, mending, wakeups
 from fhir_bridge.sharing import consents, routing
 from records import clock, errors, statements
 from records.reactions import Change
@@ -289,6 +289,9 @@ def _settle_failure(link: Link, error: errors.BatonError, *, is_doubtful: bool, 
     row.first_failed_at = row.first_failed_at or now
     row.lease_until = None
     row.error_category, row.error_text = type(error).__name__, error.message
+    answered = error if isinstance(error, retries.Distorted) else error.__cause__
+    if isinstance(answered, retries.Distorted) and row.remote_id is None:
+        row.base = inbox.text_of(answered.found)  # shown to a person, and looked at before anything is created again
     if verdict.then == "merge":
         row.remote_version = ""  # what we know of their copy is old: read before the next try
     row.save()

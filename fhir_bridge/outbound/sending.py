@@ -23,10 +23,11 @@ from django.conf import settings
 from fhir_bridge import profiles
 from fhir_bridge.capabilities.choices import Create, Update
 from fhir_bridge.connecting.client import Reply, Server, condition
-from fhir_bridge.connecting.retries import Clash, Mistaken, Unreadable, Waiting
+from fhir_bridge.connecting.retries import Clash, Distorted, Mistaken, Unreadable, Waiting
 from fhir_bridge.models import Inbox, Link
 from fhir_bridge.outbound import conflicts
 from fhir_bridge.outbound.identity import identities, is_same, look_up
+from fhir_bridge.outbound.knowing import WITHOUT_IDENTIFIER, is_known_by, made_before, otherwise
 from fhir_bridge.outbound.material import Key, Material, gather, linked, our_base, with_contents
 from fhir_bridge.pending import inbox
 from fhir_bridge.sharing import consents, references
@@ -37,7 +38,6 @@ from records.json import Resource
 # Without these nothing can be done; what else a consent holds back is named by our identifier alone
 _INDISPENSABLE = frozenset({"Patient", "ServiceRequest"})
 _PASSING_META = ("versionId", "lastUpdated", "source")
-_WITHOUT_IDENTIFIER = frozenset({"Binary", "Bundle", "Provenance", "AuditEvent", "OperationOutcome", "Parameters"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +111,11 @@ def send(server: Server, link: Link, *, is_doubtful: bool) -> Sent:
 
 def _introduce(server: Server, link: Link, ours: Resource, version: int, *, is_doubtful: bool) -> Sent:
     """What is not linked with anything there yet: found, or created."""
-    known, name = look_up(server, link, ours, is_doubtful=is_doubtful)
-    found = known or _create(server, link, ours, name)
+    known, name = look_up(server, link, ours, is_doubtful=is_doubtful or bool(link.base))
+    made = known or made_before(server, link, ours)
+    if made and conflicts.is_as_sent_unnamed(ours, made):
+        return Sent(Copy.of(made, ours), Link.Origin.OURS, version)
+    found = made or _create(server, link, ours, name)
     if not isinstance(found, Reply):
         return _adopt(server, link, ours, version, found)
     return Sent(_answered(server, link, found, ours, ours), Link.Origin.OURS, version)
@@ -140,7 +143,7 @@ def compose(link: Link, material: Material | None = None) -> tuple[int, Resource
     body = profiles.outward(held, profiles.PROFILES[link.partner.profile], origin)
     known = _remote_ids(link, body, material)
     ours = references.outward(body, lambda type_, id_: known.get((type_, id_)), origin, f"{origin}/fhir")
-    if link.type not in _WITHOUT_IDENTIFIER and link.origin == Link.Origin.OURS:
+    if link.type not in WITHOUT_IDENTIFIER and link.origin == Link.Origin.OURS:
         own = references.identifier(origin, link.type, link.local_id)
         named = [each for each in ours.get("identifier", []) if not is_same(each, own)]
         kept = next((each for each in ours.get("identifier", []) if is_same(each, own)), own)
@@ -198,7 +201,7 @@ def draft(link: Link, material: Material) -> Draft | None:
     version, ours = compose(link, material)
     if link.remote_id is None:
         names = identities(link, ours)
-        is_sure = link.partner.ways(link.type).create.way == Create.CONDITIONAL and len(names) == 1
+        is_sure = link.partner.ways(link.type).create.way == Create.CONDITIONAL and len(names) == 1 and not link.base
         return Draft("POST", link.type, _new(link, ours), version, ours, "", condition(*names[0])) if is_sure else None
     theirs = None if link.is_only_recognised else _known(link)
     if theirs is None:
@@ -244,21 +247,23 @@ def _body(server: Server, link: Link, reply: Reply, ours: Resource) -> Resource:
         raise Unreadable("The partner's answer doesn't say what it created.")
     if "id" in told and (told.get("resourceType"), told["id"]) != (link.type, remote_id):
         raise Unreadable("The partner answered a write with another resource.")
-    if "id" in told and (link.remote_id or _is_known_by(told, link, ours)):
+    if "id" in told and (link.remote_id or is_known_by(told, link, ours)):
         return told
     found = server.read(link.type, remote_id).resource or {}
     is_new = reply.status == HTTPStatus.CREATED and conflicts.is_as_sent_unnamed(ours, found)
-    if not (link.remote_id or is_new or _is_known_by(found, link, ours)):
-        raise Mistaken("The partner answered a creation with another resource.")
+    if not (link.remote_id or is_new or is_known_by(found, link, ours)):
+        raise _mistaken(reply, ours, found)
     seen = reply.headers.get("ETag", "").removeprefix("W/").strip('"') or inbox.version_of(told)
     if inbox.version_of(found) != seen:
         inbox.put(link.partner, [found])
     return found
 
 
-def _is_known_by(resource: Resource, link: Link, ours: Resource) -> bool:
-    """Whether it bears an identity of what we have sent, as what a search finds must."""
-    return link.type in _WITHOUT_IDENTIFIER or any(references.bears(resource, *each) for each in identities(link, ours))
+def _mistaken(reply: Reply, ours: Resource, found: Resource) -> Mistaken:
+    """What it means that an answer to our creation leads to something that isn't what was sent."""
+    if reply.status == HTTPStatus.CREATED:
+        return Distorted(otherwise(ours, found), found)
+    return Mistaken("The partner answered a creation with another resource.")
 
 
 def _located(reply: Reply, type_: str) -> str:

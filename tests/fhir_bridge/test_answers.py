@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from bench.fake_ehr import Answer, FakeEhr, Request
+from fhir_bridge import recovery, status
 from fhir_bridge.inbound import applying
 from fhir_bridge.models import Link, Partner
 from fhir_bridge.outbound import pushing
@@ -116,9 +118,44 @@ def test_a_server_that_keeps_something_else_than_it_was_sent_does_not_get_one_af
     ehr.shelf.put = distorts  # type: ignore[method-assign]
     story.refer()
     push(hospital)
+    [trouble] = status.troubles(hospital.pk)
+    assert trouble.text == "The partner keeps something else than was sent: for, identifier."
+    shown = recovery.show(trouble.key, story.nina).comparison
+    assert shown is not None
+    assert {row.element for row in shown.rows} == {"for", "identifier"}
 
-    assert Link.objects.get(type="Task").state == Link.State.STUCK
-    assert len(ehr.all("Task")) <= 2
+    for _try in range(3):
+        recovery.retry(trouble.key, story.nina)
+        push(hospital)
+        assert [one.text for one in status.troubles(hospital.pk)] == [trouble.text]
+    assert len(ehr.all("Task")) == 1
+
+    ehr.shelf.put = keep  # type: ignore[method-assign]
+    link = Link.objects.get(type="Task")
+    patient = {"reference": f"Patient/{ehr.all('Patient')[0]['id']}"}
+    named = {"system": f"{settings.BATON_BASE_URL}/id/task", "value": link.local_id}
+    ehr.put(ehr.all("Task")[0] | {"for": patient, "identifier": [named]})
+    recovery.retry(trouble.key, story.nina)
+    push(hospital)
+    assert (len(ehr.all("Task")), status.troubles(hospital.pk)) == (1, [])
+
+
+def test_what_was_kept_otherwise_and_is_gone_is_made_once_more(story: Story, hospital: Partner, ehr: FakeEhr) -> None:
+    keep = ehr.shelf.put
+
+    def distorts(body: Resource, late: timedelta = timedelta()) -> Resource:
+        return keep({name: body[name] for name in body if name not in ("identifier", "for")}, late)
+
+    ehr.shelf.put = distorts  # type: ignore[method-assign]
+    story.refer()
+    push(hospital)
+    ehr.shelf.put = keep  # type: ignore[method-assign]
+    [trouble] = status.troubles(hospital.pk)
+    ehr.remove("Task", ehr.all("Task")[0]["id"])
+    recovery.retry(trouble.key, story.nina)
+    push(hospital)
+
+    assert (len(ehr.all("Task")), status.troubles(hospital.pk)) == (1, [])
 
 
 def test_an_answer_that_says_little_is_read(story: Story, hospital: Partner, ehr: FakeEhr) -> None:
