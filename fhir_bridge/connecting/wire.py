@@ -196,8 +196,9 @@ def send(
     except requests.ConnectionError as error:
         raise _lost(error, who) from error
     except (requests.RequestException, HTTPError, OSError) as error:
-        is_over = time.monotonic() >= deadline
-        raise errors.Unavailable(f"{who}'s answer {'took too long' if is_over else 'was lost'}.") from error
+        if time.monotonic() >= deadline:
+            raise errors.Unavailable(f"{who}'s answer took too long.") from error
+        raise errors.Unavailable(f"{who}'s answer was lost.") from error
 
 
 def retry_after(response: requests.Response) -> float | None:
