@@ -358,6 +358,8 @@ def another_transaction() -> Iterator[BaseDatabaseWrapper]:
         "request_id = 'another'",
         "placer = 'clinic'",
         "patient_id = ''",
+        "kind = 'upkeep'",
+        "answer_only = true",
     ],
 )
 def test_a_loop_keeps_what_was_ordered_when_by_whom_and_for_whom(loop: Loop, change: str) -> None:
@@ -365,6 +367,7 @@ def test_a_loop_keeps_what_was_ordered_when_by_whom_and_for_whom(loop: Loop, cha
         run(f"UPDATE referrals_loop SET {change} WHERE id = %s", loop.id)
 
 
-def test_an_owner_stays_of_its_kind(ward: Ward, loop: Loop) -> None:
+@pytest.mark.parametrize("change", ["kind = 'person'", "key = 'another'", "organization = 'nowhere'"])
+def test_an_owner_stays_who_it_is(ward: Ward, loop: Loop, change: str) -> None:
     with refused("law 1"):
-        run("UPDATE referrals_owner SET kind = 'person' WHERE id = %s", ward.practice_pool.pk)
+        run(f"UPDATE referrals_owner SET {change} WHERE id = %s", ward.practice_pool.pk)
