@@ -26,7 +26,8 @@ FILL = 100
 HEARD = "Observation"
 COPIED = "https://bare.example/id"
 READ_AGAIN_AFTER = timedelta(hours=1)
-WAIT_SECONDS = 0.05
+WAIT_SECONDS = 0.25
+"""So long does a worker wait that finds nothing to do: it asks the database and the EHR, which takes from those who work."""
 Tell = Callable[[str, int, int], None]
 """Hears what is going on, how much of it is done, and of how much."""
 Figures = dict[str, float | int]
