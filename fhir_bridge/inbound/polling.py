@@ -71,6 +71,8 @@ def _poll_types(partner: Partner, server: Server, read_before: datetime, lag: ti
         done.read(partner, server, mark)
         if done.is_ill:
             break
+    if done.has_nothing(polled(partner)):
+        raise done.not_offered[0]
     if done.answered or not done.failures:
         note_success(partner)
     if done.failures:
@@ -80,11 +82,15 @@ def _poll_types(partner: Partner, server: Server, read_before: datetime, lag: ti
 
 @dataclass
 class _Round:
-    """What came of the types that were read: new versions, how many answered, and what went wrong with the others."""
+    """What came of the types that were read: new versions, how many answered, what went wrong with the others.
+
+    ``not_offered`` is what was said of types that the partner has never shown, and doesn't say that it offers.
+    """
 
     stored: int = 0
     answered: int = 0
     failures: list[errors.BatonError] = field(default_factory=list)
+    not_offered: list[errors.BatonError] = field(default_factory=list)
 
     def read(self, partner: Partner, server: Server, mark: Watermark) -> None:
         """Read one type; raise what speaks of the partner as a whole."""
@@ -93,15 +99,33 @@ class _Round:
             self.answered += 1
         except (*AWAY, rewinding.Rewound):
             raise
+        except windows.NotOffered as error:
+            watermarks.not_offered(mark)
+            if _is_offered(partner, mark):
+                self._cannot(mark, error)
+            else:
+                self.not_offered.append(error)
         except errors.BatonError as error:
-            watermarks.failed(mark, error)
-            self.failures.append(error)
+            self._cannot(mark, error)
+
+    def _cannot(self, mark: Watermark, error: errors.BatonError) -> None:
+        watermarks.failed(mark, error)
+        self.failures.append(error)
+
+    def has_nothing(self, types: Collection[str]) -> bool:
+        """Whether the partner was asked for all these types and says of each that it hasn't got it: nothing was heard."""
+        return not self.answered and len(self.not_offered) >= len(types)
 
     @property
     def is_ill(self) -> bool:
         """Whether so many have failed, and none has answered, that it is not asked for everything."""
         whole = [one for one in self.failures if not isinstance(one, bypatient.Partly)]
         return not self.answered and len(whole) >= ILL
+
+
+def _is_offered(partner: Partner, mark: Watermark) -> bool:
+    """Whether it has been read before, or the partner says that it offers it: then it is missed."""
+    return mark.deep_until is not None or "search-type" in partner.can().of(mark.type).interactions
 
 
 def _claims(partner: Partner, upper: datetime, read_before: datetime) -> Iterator[Watermark]:

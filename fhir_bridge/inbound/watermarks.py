@@ -97,6 +97,11 @@ def failed(mark: Watermark, error: errors.BatonError) -> None:
     Watermark.objects.filter(pk=mark.pk, fence=mark.fence).update(failing_since=since, error_text=error.message)
 
 
+def not_offered(mark: Watermark) -> None:
+    """Note that the partner was asked for a type and says that it has none: nothing was read, and the mark stays where it is."""
+    Watermark.objects.filter(pk=mark.pk, fence=mark.fence).update(read_at=clock.now())
+
+
 def let_go(mark: Watermark) -> None:
     """Give the type free in the middle of its window."""
     Watermark.objects.filter(pk=mark.pk, fence=mark.fence).update(lease_until=None)

@@ -37,6 +37,10 @@ class Endless(Unreadable):
     """Its pages go on for ever, or are never the same."""
 
 
+class NotOffered(errors.Unsupported):
+    """A search for the type is answered with "there is no such thing": by its server, or by a gateway before a server that is away."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """Some of the changes, and the instant before which everything has been given by now.
@@ -81,10 +85,10 @@ class _Page:
 
 
 def read(server: Server, window: Window, size: int = PAGE) -> Iterator[Stretch]:
-    """Every change in the window at least once; none for a type that the partner doesn't offer.
+    """Every change in the window at least once.
 
-    Raises `Unreadable` when the partner's answers can't be made sense of, and what an exchange raises; what was given
-    before stands, and reading may go on from the last stretch's ``until``.
+    Raises `Unreadable` when the partner's answers can't be made sense of, `NotOffered` for a type that it says it doesn't have,
+    and what an exchange raises; what was given before stands, and reading may go on from the last stretch's ``until``.
     """
     full = size
     while window.lower < window.upper:
@@ -115,15 +119,15 @@ def _step(server: Server, window: Window, page: _Page, size: int) -> Iterator[St
 
 
 def _first(server: Server, window: Window, size: int) -> tuple[_Page | None, int]:
-    """The first page of a window, in as small a size as can be read; an empty one of a type that isn't offered.
+    """The first page of a window, in as small a size as can be read.
 
     None when not even one resource can be read.
     """
     while True:
         try:
             reply, resources = next(server.search(window.type, window.params(size)))
-        except (errors.NotFound, errors.Unsupported):
-            return _Page([], has_next=False), size
+        except (errors.NotFound, errors.Unsupported) as error:
+            raise NotOffered(error.message) from error
         except BROKEN as error:
             if size == 1:
                 return None, size

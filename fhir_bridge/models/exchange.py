@@ -189,7 +189,8 @@ class Watermark(models.Model):
 
     Everything that was changed before ``until`` has been stored. While a window is read, ``reached`` is how far; whoever
     takes a dead reader's lease over goes on there, up to ``upper``. ``deep_until`` is the ``until`` of the last reading that went
-    back by the partner's whole overlap. ``read_at`` (our clock) is when a window was last read to its end.
+    back by the partner's whole overlap. ``read_at`` (our clock) is when a window was last read to its end, or the partner
+    said that it doesn't offer the type.
     ``is_linked``: its pages have been seen to give ``next`` links. ``fence`` counts the leases. ``failing_since`` is when it could
     not be read for the first time since it was, and ``error_text`` what was said the last time (`fhir_bridge.inbound.unread`).
     """

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError
 
 from bench.fake_ehr import Answer, FakeEhr, Request
 from fhir_bridge.loading import fetching
@@ -95,6 +96,17 @@ def test_a_type_that_is_not_shown_keeps_no_other_from_coming(hospital: Partner, 
     with ehr.refusing(Answer(403), "GET", "Practitioner"):
         done = run(hospital.base_url, "--partner", "Hospital")
     assert set(done["not_shown"]) == {"Practitioner", "PractitionerRole"}
+    assert Link.objects.filter(type="Patient", remote_id=SEED["id"]).exists()
+
+
+def test_a_gateway_that_says_that_there_is_nothing_is_no_empty_partner(hospital: Partner, ehr: FakeEhr) -> None:
+    hospital.chosen = {"load": "search"}
+    hospital.save()
+    ehr.put(SEED)
+    with ehr.refusing(Answer(404), "GET"), pytest.raises(CommandError):
+        run(hospital.base_url, "--partner", "Hospital")
+    with ehr.refusing(Answer(404), "GET", "Practitioner"):
+        assert set(run(hospital.base_url, "--partner", "Hospital")["not_shown"]) == {"Practitioner", "PractitionerRole"}
     assert Link.objects.filter(type="Patient", remote_id=SEED["id"]).exists()
 
 

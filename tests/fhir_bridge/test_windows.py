@@ -181,9 +181,10 @@ def test_pages_without_an_end_are_left(ehr: FakeEhr) -> None:
     assert len(ehr.requests) < 20
 
 
-def test_a_type_that_the_partner_does_not_offer_has_no_changes(ehr: FakeEhr) -> None:
-    with ehr.refusing(Answer(404)):
-        assert read(ehr) == {}
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_a_type_that_the_partner_does_not_offer_is_not_one_without_changes(status: int, ehr: FakeEhr) -> None:
+    with ehr.refusing(Answer(status)), pytest.raises(windows.NotOffered):
+        read(ehr)
 
 
 def test_what_fails_in_the_middle_is_told(ehr: FakeEhr) -> None:
