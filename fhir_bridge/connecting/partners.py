@@ -109,4 +109,4 @@ def _expect(partner: Partner) -> None:
     """From now on its silence is an alarm, also if it never says a word."""
     window = timedelta(seconds=partner.silence_seconds)
     now, pool = partner.created_at, partner.steward_pool
-    silence.heard(partner.organization, now, silent_after=window, pool=pool, name=partner.name)
+    silence.heard(str(partner.pk), partner.organization, now, silent_after=window, pool=pool, name=partner.name)

@@ -91,7 +91,7 @@ def _entrust(row: Partner, pool: str) -> None:
             _("Something of this exchange is still to be mended by another organisation: mend or discard it first.")
         )
     row.steward_pool = chosen
-    silence.entrust(row.organization, chosen)
+    silence.entrust(str(row.pk), chosen)
 
 
 def _is_being_mended(row: Partner) -> bool:

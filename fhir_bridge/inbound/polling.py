@@ -153,7 +153,8 @@ def note_success(partner: Partner) -> None:
     now = clock.now()
     circuit.answered(partner.pk)
     window = timedelta(seconds=partner.silence_seconds)
-    silence.heard(partner.organization, now, silent_after=window, pool=partner.steward_pool, name=partner.name)
+    house, pool = partner.organization, partner.steward_pool
+    silence.heard(str(partner.pk), house, now, silent_after=window, pool=pool, name=partner.name)
 
 
 def note_failure(partner: Partner, error: errors.BatonError) -> None:

@@ -92,7 +92,7 @@ def declare(partner: Partner, link: Link) -> None:
                 defaults={"started_at": clock.now()},
             )
             heard_at = row.last_success_at or row.created_at
-            silence.lost(row.organization, heard_at, pool=row.steward_pool, name=row.name)
+            silence.lost(str(row.pk), row.organization, heard_at, pool=row.steward_pool, name=row.name)
             log.warning("exchange: partner %s is rewound", row.pk)
     partner.state, partner.state_reason = Partner.State.REWOUND, told
     raise Rewound(told)

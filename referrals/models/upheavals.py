@@ -17,12 +17,13 @@ class LastWord(models.Model):
 
 
 class SignOfLife(models.Model):
-    """When we last heard of the system of a root Organization; beyond ``silent_after`` it is silent.
+    """When we last heard of one system of a root Organization; beyond ``silent_after`` it is silent.
 
-    Whoever talks with it writes the row; that it is silent is derived from the clock. ``pool`` is told of it.
+    Whoever talks with it names it and writes the row; that it is silent is derived from the clock. ``pool`` is told of it.
     """
 
-    organization = models.TextField(primary_key=True, db_collation="C")
+    system = models.TextField(primary_key=True, db_collation="C")
+    organization = models.TextField(db_collation="C", db_index=True)
     name = models.TextField()
     pool = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="+")
     heard_at = models.DateTimeField()

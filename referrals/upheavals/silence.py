@@ -15,30 +15,35 @@ from referrals import workflow
 from referrals.models import Handoff, Owner, SignOfLife
 
 
-def heard(organization: str, at: datetime, *, silent_after: timedelta, pool: Owner, name: str) -> None:
-    """Note that the system of that organisation has answered ``at``; what its silence had opened is mended."""
+def heard(system: str, organization: str, at: datetime, *, silent_after: timedelta, pool: Owner, name: str) -> None:
+    """Note that this system of that organisation has answered ``at``; what its silence had opened is mended.
+
+    A house may have several, each silent by itself: while any is, whoever was told of it still has to mend it.
+    """
     root = access.root(organization)
-    told = {"name": name, "pool": pool, "heard_at": at, "silent_after": silent_after}
+    told = {"organization": root, "name": name, "pool": pool, "heard_at": at, "silent_after": silent_after}
     with transaction.atomic():
-        SignOfLife.objects.update_or_create(organization=root, defaults=told)
-        for handoff in _asked(root):
+        SignOfLife.objects.update_or_create(system=system, defaults=told)
+        asked = _asked(root)
+        for handoff in asked if asked and silent_since(root, at) is None else ():
             workflow.perform(handoff.id, "mend", SYSTEM)
 
 
-def lost(organization: str, since: datetime, *, pool: Owner, name: str) -> None:
-    """Note that what the system of that organisation says is not to be relied on since then, until it is `heard` again."""
+def lost(system: str, organization: str, since: datetime, *, pool: Owner, name: str) -> None:
+    """Note that what this system of that organisation says is not to be relied on since then, until it is `heard` again."""
     told = {"name": name, "pool": pool, "heard_at": since, "silent_after": timedelta(0)}
-    SignOfLife.objects.update_or_create(organization=access.root(organization), defaults=told)
+    told |= {"organization": access.root(organization)}
+    SignOfLife.objects.update_or_create(system=system, defaults=told)
 
 
-def entrust(organization: str, pool: Owner) -> None:
-    """From now on that pool is told when the system of that organisation falls silent."""
-    SignOfLife.objects.filter(organization=access.root(organization)).update(pool=pool)
+def entrust(system: str, pool: Owner) -> None:
+    """From now on that pool is told when this system falls silent."""
+    SignOfLife.objects.filter(system=system).update(pool=pool)
 
 
 def silent_since(organization: str, now: datetime) -> datetime | None:
-    """When it was heard of last, if that is longer ago than its window; else None."""
-    known = _silent(now).filter(organization=organization).values_list("heard_at", flat=True)
+    """When the one of its systems that is silent longest was heard of last; None while all are within their windows."""
+    known = _silent(now).filter(organization=organization).order_by("heard_at").values_list("heard_at", flat=True)
     return known.first()
 
 

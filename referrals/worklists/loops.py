@@ -141,9 +141,9 @@ def _views(actor: Actor, loops: Iterable[Loop], now: datetime) -> list[LoopView]
 
 
 def _heard_before(now: datetime) -> Subquery:
-    """The last sign of life of the owner's system, where that is longer ago than its window."""
-    silent = SignOfLife.objects.filter(heard_at__lt=now - F("silent_after"))
-    return Subquery(silent.filter(organization=OuterRef("owner__organization")).values("heard_at"))
+    """The last sign of life of a system of the owner's house, where that is longer ago than its window."""
+    silent = SignOfLife.objects.filter(heard_at__lt=now - F("silent_after")).order_by("heard_at")
+    return Subquery(silent.filter(organization=OuterRef("owner__organization")).values("heard_at")[:1])
 
 
 def _view(loop: Loop, handoffs: Sequence[Handoff], events: Sequence[Event], name: str, now: datetime) -> LoopView:

@@ -223,16 +223,21 @@ def test_11_a_loop_closes_only_when_the_report_is_acknowledged_and_the_patient_t
         )
 
 
+def hear_from_elsewhere(ward: Ward, at: datetime) -> None:
+    pool, window = ward.practice_pool, timedelta(hours=1)
+    silence.heard("ehr", "elsewhere", at, silent_after=window, pool=pool, name="Elsewhere")
+
+
 def test_12_a_partners_silence_is_an_alarm(ward: Ward) -> None:
     _loop, fulfil = ward.sent(performer="elsewhere")
-    silence.heard("elsewhere", MONDAY, silent_after=timedelta(hours=1), pool=ward.practice_pool, name="Elsewhere")
+    hear_from_elsewhere(ward, MONDAY)
     late = MONDAY + timedelta(hours=2)
     assert [row.handoff_id for row in listed("practice", late, label="status-unknown")] == [fulfil.id]
     assert (silence.sweep(late), silence.sweep(late)) == (1, 0)
     told = Loop.objects.get(kind="upkeep")
     assert (ward.only(told, "mend-exchange").list, told.about) == (ward.practice_pool, "Organization/elsewhere")
     assert listed("practice", late, label="overdue") == [], "before anything is overdue"
-    silence.heard("elsewhere", late, silent_after=timedelta(hours=1), pool=ward.practice_pool, name="Elsewhere")
+    hear_from_elsewhere(ward, late)
     assert listed("practice", late, label="status-unknown") == []
     assert listed("practice", late + timedelta(hours=2), label="status-unknown") != []
 

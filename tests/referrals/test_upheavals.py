@@ -102,7 +102,23 @@ def test_a_system_that_goes_away_asks_the_referrer_and_the_visit_may_still_happe
 
 def hears(at: datetime, pool: Owner) -> None:
     with clock.at(at):
-        silence.heard(CARDIOLOGY, at, silent_after=timedelta(hours=1), pool=pool, name="Hospital EHR")
+        silence.heard("ehr", CARDIOLOGY, at, silent_after=timedelta(hours=1), pool=pool, name="Hospital EHR")
+
+
+def test_a_system_that_is_silent_is_one_though_another_of_the_same_house_answers(here: Region) -> None:
+    loop = sent(here)
+    window, pool = timedelta(hours=1), here.pool.owner
+    hears(MONDAY, pool)
+    late = MONDAY + timedelta(hours=2)
+    silence.heard("directory", HOSPITAL, late, silent_after=window, pool=pool, name="Hospital directory")
+    assert silence.silent_since(HOSPITAL, late) == MONDAY
+    with clock.at(late):
+        assert silence.sweep(late) == 1
+        silence.heard("directory", HOSPITAL, late, silent_after=window, pool=pool, name="Hospital directory")
+    assert loop_view(here.nina, loop.id, late).next.unknown_since == MONDAY  # type: ignore[union-attr]
+    assert open_kinds(Loop.objects.get(kind="upkeep")) == ["mend-exchange"]
+    hears(late, pool)
+    assert open_kinds(Loop.objects.get(kind="upkeep")) == []
 
 
 def test_what_is_with_a_silent_system_is_of_unknown_status_and_its_stewards_are_told_once(here: Region) -> None:
