@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -221,8 +221,8 @@ def _insert_of(table: str, columns: tuple[str, ...], suffix: str) -> str:
 
 
 def _plain(value: object) -> str:
-    """What JSON has no value for, as PostgreSQL reads it: an instant with its whole offset, bytes, a decimal, a translated text."""
-    if isinstance(value, datetime):
+    """What JSON has no value for, as PostgreSQL reads it: a day, an instant with its whole offset, bytes, a decimal, a translated text."""
+    if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, (bytes, memoryview)):
         return f"\\x{bytes(value).hex()}"
