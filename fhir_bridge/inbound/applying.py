@@ -22,7 +22,7 @@ from fhir_bridge.connecting import partners
 from fhir_bridge.connecting.client import Server
 from fhir_bridge.connecting.retries import AWAY, MERGE_TRIES, Unreadable, Waiting
 from fhir_bridge.inbound import joining, missing, names, results, together
-from fhir_bridge.inbound.items import OPEN, TAKEN, batches, close, is_late, lock, set_aside, supersede
+from fhir_bridge.inbound.items import OPEN, TAKEN, batches, close, is_late, lock, set_aside, supersede, told_at
 from fhir_bridge.inbound.recognising import origin, own_id, recognise
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import comparing, conflicts
@@ -260,14 +260,15 @@ class _Application:
 
     def _again(self, link: Link, row: Inbox, body: Resource, translated: Resource) -> None:
         """A new version of what is linked: a Task is merged by the owners of its elements, a copy follows."""
-        changes: dict[str, object] = {"applied_last_updated": row.last_updated}
+        at = told_at(link, row)
+        changes: dict[str, object] = {"applied_last_updated": at}
         if link.type == "Task":
             self._merge(link, row, translated)
         elif link.follows:
-            changes["wanted_version"] = changes["sent_version"] = self._receive(link, translated, row.last_updated)
+            changes["wanted_version"] = changes["sent_version"] = self._receive(link, translated, at)
         else:
             self._relay(link, translated, row)
-        if link.remote_last_updated is None or (row.last_updated and row.last_updated >= link.remote_last_updated):
+        if link.remote_last_updated is None or row.last_updated is not None:
             Copy.of(body).onto(link)
             copied = ("remote_version", "remote_last_updated", "remote_hash", "base")
             changes |= {name: getattr(link, name) for name in copied}
@@ -322,7 +323,7 @@ class _Application:
         for _try in range(MERGE_TRIES):
             held = store.read(link.type, link.local_id)
             with suppress(errors.Stale):
-                self._receive(link, joined(json.loads(held.body)), row.last_updated, if_match=held.version)
+                self._receive(link, joined(json.loads(held.body)), told_at(link, row), if_match=held.version)
                 return
         raise Waiting("It waits until others have written what it is about.")
 

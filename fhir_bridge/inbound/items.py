@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import F, Q, QuerySet
 
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound.identity import DIRECTORY
-from fhir_bridge.pending import mending
+from fhir_bridge.pending import inbox, mending
 from records import clock, errors
 from referrals.intake.asking import Unrequested
 
@@ -89,20 +90,21 @@ def _number(text: str) -> int:
 def is_late(link: Link, row: Inbox) -> bool:
     """Whether a newer version has been applied already, or was written by us (law 7).
 
-    What we wrote since would else be missing in theirs, and so look as if they had taken it away. Of two versions of one
-    instant, from a server that counts whole seconds, its own number tells the newer where it is one.
+    What we wrote since would else be missing in theirs, and so look as if they had taken it away. The partner's own number tells
+    the newer of two versions where it is one: the clocks of its nodes differ, and one that was ahead is put right.
     """
+    if inbox.is_before(row.version_id, link.remote_version):
+        return True
     known = [at for at in (link.applied_last_updated, link.remote_last_updated) if at is not None]
-    if row.last_updated is None or not known:
+    if row.last_updated is None or not known or inbox.is_before(link.remote_version, row.version_id):
         return False
-    return row.last_updated < max(known) or (
-        row.last_updated == link.remote_last_updated and _is_before(row.version_id, link.remote_version)
-    )
+    return row.last_updated < max(known)
 
 
-def _is_before(version: str, other: str) -> bool:
-    numbers = [int(each) for each in (version, other) if each.isascii() and each.isdigit()]
-    return len(numbers) == len((version, other)) and numbers[0] < numbers[1]
+def told_at(link: Link, row: Inbox) -> datetime | None:
+    """When a newer version was made, by the partner's clock: never before the version that it comes after."""
+    known = [at for at in (row.last_updated, link.applied_last_updated) if at is not None]
+    return max(known) if row.last_updated else None
 
 
 def close(rows: Iterable[Inbox], state: Inbox.State, why: str = "") -> str:

@@ -168,13 +168,14 @@ def _held(partner: Partner, page: Iterable[Resource]) -> Mapping[tuple[str, str]
 
 
 def _is_sign(partner: Partner, link: Link, found: Resource) -> bool:
-    """Whether this can't be a later version of what we last saw."""
+    """Whether this can't be a later version of what we last saw. The next number with an earlier time is another node's clock."""
     at, seen_at = inbox.last_updated(found), link.remote_last_updated
     if at is None or seen_at is None or at == seen_at or _is_as_seen(link, found, at, seen_at):
         return False
     present = clock.now() + timedelta(seconds=partner.skew_seconds or 0.0)
     if at < seen_at:
-        return seen_at < present - LAG
+        is_newer = inbox.is_before(link.remote_version, inbox.version_of(found))
+        return seen_at < present - LAG and not is_newer
     return _comes_back(partner, link, found)
 
 
@@ -202,7 +203,7 @@ def _comes_back(partner: Partner, link: Link, found: Resource) -> bool:
         return False
     if version == link.remote_version and inbox.content_hash(found) != link.remote_hash:
         return True
-    if version.isdigit() and link.remote_version.isdigit() and int(version) < int(link.remote_version):
+    if inbox.is_before(version, link.remote_version):
         return True
     return _was_another(partner, found, version)
 

@@ -155,7 +155,8 @@ def _fits(item: _Item, known: Targets) -> bool:
         return False
     link = known.get(item.key)
     if link is not None:
-        is_next = item.row.last_updated is not None and not items.is_late(link, item.row)
+        is_next = item.row.last_updated is not None and item.row.last_updated == items.told_at(link, item.row)
+        is_next = is_next and not items.is_late(link, item.row)
         if not (is_next and link.follows and link.state == Link.State.CLEAN):
             return False
         item.link = link

@@ -8,6 +8,7 @@ from django.conf import settings
 
 from fhir_bridge.models import Inbox, Link, Partner
 from fhir_bridge.outbound import conflicts, sending
+from fhir_bridge.pending import inbox
 from fhir_bridge.sharing import addressees, references
 from records import errors, json, store
 from records.access import Actor
@@ -78,6 +79,8 @@ def newest_of_theirs(link: Link) -> Resource | None:
 
 def _is_newer(item: Inbox, link: Link) -> bool:
     at = link.remote_last_updated
+    if inbox.is_before(item.version_id, link.remote_version):
+        return False
     return item.last_updated is not None and at is not None and item.last_updated >= at
 
 

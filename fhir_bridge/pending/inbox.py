@@ -133,6 +133,12 @@ def id_of(resource: Resource) -> str:
     return str(resource.get("id", ""))[:LONGEST]
 
 
+def is_before(version: str, other: str) -> bool:
+    """Whether both versions are numbered, and the first has the lower number."""
+    numbers = [int(each) for each in (version, other) if each.isascii() and each.isdigit()]
+    return len(numbers) == len((version, other)) and numbers[0] < numbers[1]
+
+
 def version_of(resource: Resource) -> str:
     """`meta.versionId`, empty where the partner has none, or none that a header could name."""
     version = str(_meta(resource).get("versionId", ""))

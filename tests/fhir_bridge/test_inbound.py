@@ -1,6 +1,5 @@
 """What a partner says: taken once, in order, kept exactly; what can't be applied blocks nothing and is somebody's work."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from fhir_bridge import operations
 from fhir_bridge.inbound import applying, polling
 from fhir_bridge.models import Inbox, Link, Partner, Watermark
 from fhir_bridge.outbound import pushing
+from fhir_bridge.pending import inbox as pending
 from records import store
 from records.access import SYSTEM
 from records.errors import BatonError
@@ -69,7 +69,7 @@ def test_a_late_message_never_undoes_a_newer_one(
     accepted = ehr.put(task | {"status": "accepted"})
     ehr.put(task | {"status": "in-progress"})
     take(hospital)
-    ehr.put(accepted | {"note": [{"text": "sent again"}]}, late=timedelta(seconds=20))
+    pending.put(hospital, [accepted])
 
     take(hospital)
 
