@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from fhir_bridge.capabilities.abilities import Abilities
 from fhir_bridge.connecting import description, inspection, keys, partners, registration, settings, tokens
@@ -30,8 +31,10 @@ from fhir_bridge.recovery import (
 )
 from records import audit
 from records.access import Actor
+from records.errors import NotFound
 
 log = logging.getLogger(__name__)
+LONGEST_NUMBER = 19
 
 __all__ = [
     "STEWARDS",
@@ -40,6 +43,7 @@ __all__ = [
     "correct",
     "describe",
     "discard",
+    "entrusted",
     "follow",
     "may",
     "pause",
@@ -53,6 +57,15 @@ __all__ = [
     "show",
     "test",
 ]
+
+
+def entrusted(number: str, organization: str) -> Partner:
+    """The partner of that number which people of this root Organization look after; `NotFound` for any other."""
+    named = Partner.objects.filter(steward_pool__organization=organization)
+    found = named.filter(pk=int(number)).first() if number.isdecimal() and len(number) < LONGEST_NUMBER else None
+    if found is None:
+        raise NotFound(_("There is no such partner."))
+    return found
 
 
 @transaction.atomic

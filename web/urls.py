@@ -38,6 +38,7 @@ urlpatterns = [
     path("people/<str:practitioner>/hand-over/", people.hand_over, name="hand-over"),
     path("sync/", sync.overview, name="sync"),
     path("sync/retry/", sync.retry, name="sync-retry"),
+    path("sync/partner/<slug:partner>/<slug:action>/", sync.steer, name="sync-steer"),
     path("sync/<slug:kind>/<slug:number>/", mending.item, name="sync-item"),
     path("sync/<slug:kind>/<slug:number>/<slug:action>/", mending.mend, name="sync-mend"),
 ]

@@ -78,3 +78,42 @@ def test_a_partner_of_whom_nothing_is_known_yet_has_its_ways_too(as_dana: Client
     assert "How the exchange works: in use" in page
     assert "Nothing was read again by id yet." in page
     assert "It notifies us of nothing: it is polled." in page
+
+
+def steer(client: Client, partner: Partner, action: str, **typed: str) -> tuple[int, str, str]:
+    """The answer to the button, the state after it, and the page."""
+    status = client.post(f"/sync/partner/{partner.pk}/{action}/", typed).status_code
+    return status, Partner.objects.get().state, client.get("/sync/").content.decode()
+
+
+def test_the_exchange_is_paused_with_a_reason_and_gone_on_with_by_a_button(as_dana: Client, partner: Partner) -> None:
+    status, state, page = steer(as_dana, partner, "pause", reason="They move house.")
+    assert (status, state) == (302, "paused")
+    assert "nothing is sent or read until somebody resumes it" in page
+    assert "They move house." in page
+    status, state, page = steer(as_dana, partner, "resume")
+    assert (status, state) == (302, "active")
+    assert "They move house." not in page
+
+
+def test_a_restored_partner_says_why_it_stands_still_and_is_resumed_once_it_was_read(
+    as_dana: Client, partner: Partner
+) -> None:
+    Partner.objects.update(state="rewound", state_reason="Task 7 is older than it was.")
+    run = Reconciliation.objects.create(partner=partner, scope="rewound", started_at=clock.now())
+    status, state, page = steer(as_dana, partner, "resume")
+    assert (status, state) == (302, "rewound")
+    assert "Task 7 is older than it was." in page
+    assert "Not everything that is linked with this partner has been read again yet." in page
+    Reconciliation.objects.filter(pk=run.pk).update(finished_at=clock.now())
+    assert "look at the differences below, then resume it" in as_dana.get("/sync/").content.decode()
+    assert steer(as_dana, partner, "resume")[1] == "active"
+
+
+def test_only_who_operates_it_and_only_the_own_partners(hospital: str, clinic: str, partner: Partner) -> None:
+    doctor = browser_of(person("doc", "Doc", "Tor", at=hospital, roles=["practitioner"]))
+    stranger = browser_of(person("far", "Far", "Away", at=clinic, roles=["coordinator"]))
+    for client in (doctor, stranger):
+        assert client.post(f"/sync/partner/{partner.pk}/pause/").status_code == 404
+    assert "Pause the exchange" not in doctor.get("/sync/").content.decode()
+    assert Partner.objects.get().state == "active"

@@ -13,11 +13,12 @@ from django.views.decorators.http import require_POST
 from fhir_bridge import operations, status
 from fhir_bridge.status import PartnerStatus, Trouble
 from records import clock
-from records.errors import NotFound
+from records.errors import Conflict, NotFound
 from referrals.vocabulary import Words
 from web import dues, exchanges, told
 from web.workplace import StaffRequest, page
 
+LONGEST_REASON = 500
 OPERATORS = frozenset({"coordinator", "supervisor", "administrator"})
 STATES: dict[str, Words] = {
     "active": gettext_lazy("active"),
@@ -60,6 +61,34 @@ def retry(request: StaffRequest) -> HttpResponse:
     return redirect("sync")
 
 
+@page
+@require_POST
+def steer(request: StaffRequest, partner: str, action: str) -> HttpResponse:
+    """Pause the exchange with one of this organisation's partners, with a ``reason`` that its page shows, or go on with it."""
+    if action not in ("pause", "resume") or not request.actor.roles & OPERATORS:
+        raise NotFound("No such item.")
+    found = operations.entrusted(partner, request.actor.organization)
+    try:
+        if action == "pause":
+            operations.pause(found, request.actor, request.POST.get("reason", "").strip()[:LONGEST_REASON])
+        else:
+            operations.resume(found, request.actor)
+    except Conflict as refused:
+        messages.error(request, refused.message)
+    return redirect("sync")
+
+
+def _stopped(one: PartnerStatus) -> Words:
+    """What it means that the exchange stands still, and what comes next; empty while it doesn't."""
+    if one.state == "paused":
+        return _("It was paused: nothing is sent or read until somebody resumes it.")
+    if one.state != "rewound":
+        return ""
+    if any(run.scope == "rewound" and run.finished_at is None for run in status.reconciled(one.id)):
+        return _("Nothing is sent until everything that is linked with it has been read again and somebody resumes it.")
+    return _("Everything has been read again: look at the differences below, then resume it.")
+
+
 def _partner(one: PartnerStatus) -> dict[str, Any]:
     now = clock.now()
     lag = dues.span(one.oldest_at, now) if one.oldest_at else _("none")
@@ -71,6 +100,9 @@ def _partner(one: PartnerStatus) -> dict[str, Any]:
         "address": one.base_url,
         "state": _("silent") if silent else STATES.get(one.state, one.state),
         "tone": "danger" if silent else "good" if one.state == "active" else "warn",
+        "is_active": one.state == "active",
+        "stopped": _stopped(one),
+        "reason": one.state_reason,
         "unread": one.unread,
         "error": told.in_words(one.last_error),
         "failed_at": one.last_failure_at,
