@@ -21,7 +21,7 @@ from fhir_bridge import profiles
 from fhir_bridge.connecting import partners
 from fhir_bridge.connecting.client import Server
 from fhir_bridge.connecting.retries import AWAY, MERGE_TRIES, Unreadable, Waiting
-from fhir_bridge.inbound import joining, missing, names, results, together
+from fhir_bridge.inbound import joining, missing, names, overlooked, results, together
 from fhir_bridge.inbound.items import OPEN, TAKEN, batches, close, is_late, lock, set_aside, supersede, told_at
 from fhir_bridge.inbound.recognising import origin, own_id, recognise
 from fhir_bridge.models import Inbox, Link, Partner
@@ -149,7 +149,7 @@ class _Application:
         except errors.BatonError as error:
             return missing.let_pass(item, body, target, error)
         missing.wake(self.partner, target)
-        inbox.put(self.partner, [found])
+        overlooked.put(self.partner, [found])
         rows = Inbox.objects.filter(partner=self.partner, type=target[0], remote_id=target[1])
         row = rows.filter(content_hash=inbox.content_hash(found)).last()
         if row is None or row.state not in OPEN:

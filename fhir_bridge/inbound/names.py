@@ -6,10 +6,10 @@ from django.db import transaction
 
 from fhir_bridge.connecting.client import Server
 from fhir_bridge.connecting.retries import AWAY, Unreadable, pause_of_name
-from fhir_bridge.inbound import addressing, rewinding
+from fhir_bridge.inbound import addressing, overlooked, rewinding
 from fhir_bridge.inbound.items import OPEN, close, set_aside
 from fhir_bridge.models import Inbox, Partner
-from fhir_bridge.pending import inbox, mending
+from fhir_bridge.pending import mending
 from fhir_bridge.sharing import relevance
 from records import clock, errors
 from records.json import Resource
@@ -31,7 +31,7 @@ def read_anew(partner: Partner, server: Server, item: Inbox) -> str:
     with transaction.atomic():
         if found and not addressing.heard(partner, found[0], item):
             return set_aside(item, _state(item), Unreadable("What names it is being read."))
-        inbox.put(partner, relevance.relevant(partner, relevance.fresh(partner, found), ours))
+        overlooked.put(partner, relevance.relevant(partner, relevance.fresh(partner, found), ours))
         row = Inbox.objects.select_for_update().get(pk=item.pk)
         mending.mended(row)
         return close([row], Inbox.State.DISCARDED, told)

@@ -16,7 +16,7 @@ from fhir_bridge.capabilities.choices import Hear
 from fhir_bridge.connecting import circuit, partners
 from fhir_bridge.connecting.client import Server
 from fhir_bridge.connecting.retries import AWAY, Failed, Unreadable
-from fhir_bridge.inbound import addressing, bypatient, directory, revisiting, rewinding, watermarks, windows
+from fhir_bridge.inbound import addressing, bypatient, directory, overlooked, revisiting, rewinding, watermarks, windows
 from fhir_bridge.models import Partner, Watermark
 from fhir_bridge.pending import inbox, mending
 from fhir_bridge.sharing.relevance import DIRECTORY, fresh, polled, relevant
@@ -214,8 +214,10 @@ def _stretches(
 
 @transaction.atomic
 def _store(partner: Partner, mark: Watermark, stretch: windows.Stretch, ours: Collection[tuple[str, str]]) -> int:
+    if stretch.resources and mark.type in overlooked.ORDERS:
+        watermarks.hold(partner)
     watermarks.advance(mark, stretch.until, is_linked=stretch.is_linked)
-    stored = inbox.put(partner, relevant(partner, stretch.resources, ours))
+    stored = overlooked.put(partner, relevant(partner, stretch.resources, ours))
     for resource in stretch.unreadable:
         mending.unreadable(partner, resource)
     for resource in stretch.failing:

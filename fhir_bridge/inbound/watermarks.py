@@ -84,6 +84,37 @@ def go_back(partner: Partner, types: Iterable[str], at: datetime) -> bool:
     return True
 
 
+def hold(partner: Partner) -> list[Watermark]:
+    """All marks, locked in one order, so that no two who do this wait for each other."""
+    return list(Watermark.objects.select_for_update().filter(partner=partner).order_by("pk"))
+
+
+def send_back(partner: Partner, types: Iterable[str], at: datetime) -> None:
+    """Have what was changed since an instant of the partner's read again of these types, where it was passed and no overlap
+    goes back so far; whoever reads such a type is sent back too. In the caller's transaction, which holds no mark, or all.
+    """
+    overlap = timedelta(seconds=partner.overlap_seconds)
+    for mark in hold(partner):
+        if mark.type in types and _has_passed(mark, at, overlap):
+            _send_back(mark, at, overlap)
+
+
+def _has_passed(mark: Watermark, at: datetime, overlap: timedelta) -> bool:
+    """Whether what was changed at an instant has been read, and won't be by the overlap of a later deep reading."""
+    if mark.reached is not None and mark.upper is not None and mark.is_deep:
+        return mark.reached > at and mark.upper - overlap > at
+    return (mark.deep_until or mark.until) - overlap > at
+
+
+def _send_back(mark: Watermark, at: datetime, overlap: timedelta) -> None:
+    if mark.reached is not None and mark.is_deep:
+        mark.reached = min(mark.reached, at - overlap)
+    else:
+        mark.until, mark.deep_until, mark.reached, mark.upper = min(mark.until, at), None, None, None
+    mark.read_at, mark.lease_until, mark.fence = None, None, mark.fence + 1
+    mark.save()
+
+
 def finish(mark: Watermark, until: datetime, *, is_whole: bool = True) -> None:
     """Note that the window is stored, and give the type free. ``is_whole`` False: of some it couldn't be read."""
     changes: dict[str, object] = {"deep_until": until} if mark.is_deep else {}

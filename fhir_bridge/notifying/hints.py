@@ -11,7 +11,7 @@ from django.db.models import Q
 from fhir_bridge.connecting import circuit, partners, secrets
 from fhir_bridge.connecting.client import Server
 from fhir_bridge.connecting.retries import AWAY
-from fhir_bridge.inbound import addressing, polling, rewinding
+from fhir_bridge.inbound import addressing, overlooked, polling, rewinding
 from fhir_bridge.models import Hint, Partner, Subscription, Watermark
 from fhir_bridge.notifying import notices
 from fhir_bridge.pending import inbox, wakeups
@@ -124,4 +124,4 @@ def _read(partner: Partner, server: Server, hint: Hint) -> int:
         inbox.put_name(partner, hint.type, hint.remote_id, error)
         return 0
     ours = addressing.ours(partner, server, [found])
-    return inbox.put(partner, relevant(partner, fresh(partner, [found]), ours))
+    return overlooked.put(partner, relevant(partner, fresh(partner, [found]), ours))
