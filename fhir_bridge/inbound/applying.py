@@ -152,11 +152,13 @@ class _Application:
         overlooked.put(self.partner, [found])
         rows = Inbox.objects.filter(partner=self.partner, type=target[0], remote_id=target[1])
         row = rows.filter(content_hash=inbox.content_hash(found)).last()
+        if row is not None and _is_to_be_mended(row):
+            return missing.passes(item, body, target, row.received_at)
         if row is None or row.state not in OPEN:
             return False
         self.apply(row, depth + 1)
         row.refresh_from_db(fields=["state"])  # another worker may have it, and not be through
-        return row.state in OPEN and missing.passes(item, body, target, row.received_at)
+        return (row.state in OPEN or _is_to_be_mended(row)) and missing.passes(item, body, target, row.received_at)
 
     @transaction.atomic
     def _apply(self, item: Inbox, body: Resource) -> str:
@@ -336,6 +338,11 @@ class _Application:
         audience = [self.partner.tenant] if self.partner.tenant else []
         sender = partners.actor(self.partner)
         return intake.receive(ours, sender, if_match=if_match, audience=audience).written.version
+
+
+def _is_to_be_mended(row: Inbox) -> bool:
+    """Whether it is an order that could not be applied: what names it waits for somebody who mends it."""
+    return row.type == "ServiceRequest" and row.state == Inbox.State.QUARANTINED
 
 
 def _needs_its_request(link: Link | None, translated: Resource, partner: Partner) -> None:

@@ -8,7 +8,7 @@ import pytest
 from bench.fake_ehr import Answer, FakeEhr
 from fhir_bridge.inbound import polling
 from fhir_bridge.models import Link, Partner
-from records import clock
+from records import clock, store
 from referrals.models import Loop
 from tests.fhir_bridge.story import Story, put_order
 from tests.fhir_bridge.test_unread import at
@@ -59,3 +59,23 @@ def test_an_order_that_comes_in_time_has_nothing_read_twice(story: Story, office
 
     assert Loop.objects.filter(kind="referral").exists()
     assert len(ehr.requests) == before + 1, "its clock alone is asked for"
+
+
+def test_what_an_order_has_led_to_waits_until_the_order_is_corrected(
+    story: Story, office: Partner, ehr: FakeEhr
+) -> None:
+    at(0, ehr, office)
+    order = put_order(ehr, story.run, category={"coding": "?"})
+    for type_ in FOLLOWING:
+        follow(ehr, type_)
+    at(1, ehr, office)
+    assert not Link.objects.filter(remote_id="after").exists()
+
+    ehr.put({name: value for name, value in order.items() if name not in {"category", "meta"}})
+    for minutes in (2, 3, 19):
+        at(minutes, ehr, office)
+
+    ours = Link.objects.get(type="ServiceRequest").local_id
+    for link in Link.objects.filter(remote_id="after"):
+        assert store.get(link.type, link.local_id)["basedOn"][0]["reference"] == f"ServiceRequest/{ours}"
+    assert Link.objects.filter(remote_id="after").count() == len(FOLLOWING)
