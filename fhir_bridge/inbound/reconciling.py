@@ -206,7 +206,18 @@ def _compare(
         with _one(taken, link, counts, []):
             rewinding.confirm(taken.partner, server, link)
             found[_key(link)] = theirs
+    for link in links:
+        if link.state == Link.State.GONE and _key(link) in found:
+            _return(link)
     counts["changed"] += inbox.put_current(taken.partner, fresh(taken.partner, list(found.values())))
+
+
+@transaction.atomic
+def _return(link: Link) -> None:
+    """It is there, whatever a server on the way has said when it was written."""
+    row = Link.objects.select_for_update().get(pk=link.pk)
+    if row.state == Link.State.GONE:
+        Link.objects.filter(pk=row.pk).update(**mending.back(row))
 
 
 def _lose(server: Server, taken: Reconciliation, link: Link, error: errors.BatonError) -> None:

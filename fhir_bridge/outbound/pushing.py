@@ -298,5 +298,14 @@ def _settle_failure(link: Link, error: errors.BatonError, *, is_doubtful: bool, 
     if tells and not isinstance(error, retries.Withheld):
         circuit.failed(row.partner_id, error)
     if verdict.then == "stop":
-        mending.open_for(row)
+        _stop(row, link.wanted_version)
     return str(row.state)
+
+
+def _stop(row: Link, tried: int) -> None:
+    """Make it a person's work; unless what was tried and refused is not what is to be sent by now."""
+    if row.wanted_version <= tried:
+        mending.open_for(row)
+        return
+    row.state, row.due_at = Link.State.WANTED, clock.now()
+    row.save(update_fields=["state", "due_at"])

@@ -136,7 +136,8 @@ def follow(events: Sequence[Event]) -> None:
     does whoever gives it as the reason for ending one of several.
     """
     for event in events:
-        if event.reason_code == REASON["reason"] and event.loop.patient_id:
+        is_a_reason = event.reason_code == REASON["reason"] and event.action not in workflow.DYING
+        if is_a_reason and event.loop.patient_id:
             _ask_because_of(event)
         if event.action == "open" and event.loop.kind in WITH_REQUEST:
             _ask_about(event.loop.patient_id, Actor(id=event.actor_id, kind="system", display=event.actor_display))
