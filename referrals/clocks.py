@@ -5,6 +5,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from records import clock
 from referrals.deadlines import Rules, rules_of
 from referrals.models import RANK, Handoff, Loop, Owner
 
@@ -84,12 +85,15 @@ class Clocks:
     def revise(self, handoff: Handoff, loop: Loop, before: Mapping[str, Any]) -> None:
         """Let an open handoff be as urgent as its loop is now, of which the placer had wanted ``before`` (`WISHES`).
 
-        Its clock started when it did. What is due by an appointment, or waits for an answer, stays so; what is due at another
-        time than was wanted of the loop (by the severity of a result, by what it replaces) is never made later.
+        Its clock started when it did. What is due by an appointment stays so; what waits for an answer has no more time left
+        than whoever begins now; what is due at another time than was wanted of the loop (by the severity of a result, by
+        what it replaces) is never made later.
         """
         as_before = handoff.priority_rank == RANK[before["priority"]]
         handoff.priority_rank = RANK[loop.priority] if as_before else min(handoff.priority_rank, RANK[loop.priority])
         handoff.needed_by = loop.needed_by if handoff.kind == "fulfil" else None
+        if handoff.stage == STOPPED:
+            self._hasten(handoff, loop)
         if handoff.stage in APPOINTED or handoff.stage == STOPPED:
             return
         due = self._due(handoff, loop, wishes_of(loop), handoff.stage_since)
@@ -106,6 +110,18 @@ class Clocks:
         start = _not_before(handoff, loop, wishes["window_start_at"], at)
         every = (*levels, wishes["priority"], own)
         return self.of(handoff, loop).due(loop.kind, handoff.kind, handoff.stage, every, start)
+
+    def _hasten(self, handoff: Handoff, loop: Loop) -> None:
+        """Let a stopped clock run on, once it does, for no longer than it would from now on by what the placer wants."""
+        now, left = clock.now(), timedelta(seconds=handoff.paused_seconds or 0)
+        if handoff.paused_stage in APPOINTED:
+            return
+        handoff.stage, stopped = handoff.paused_stage, handoff.stage
+        given = self._due(handoff, loop, wishes_of(loop), now) - now
+        handoff.stage = stopped
+        if given < left:
+            handoff.paused_seconds = int(given.total_seconds())
+            _set(handoff, handoff.stage_since, handoff.due_at - (left - given))
 
     def resume(self, handoff: Handoff, at: datetime) -> None:
         """Let a stopped clock run on with the time that was left."""

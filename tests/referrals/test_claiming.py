@@ -178,7 +178,7 @@ def test_what_is_sent_to_a_person_of_ours_who_does_not_sign_in_stands_before_the
         {"resourceType": "PractitionerRole", "id": "role", "practitioner": {"reference": "Practitioner/carl"}}
         | {"organization": here}
     )
-    loop = ward.order(**({} if is_named else {"performer_owner": carl.owner}))
+    loop = ward.order() if is_named else ward.order(performer_owner=carl.owner)
     leaving.leave(carl.user, "clinic", boss.actor)
     named = {"performer": ["PractitionerRole/role"]} if is_named else {}
     ward.does(ward.referrer, ward.only(loop, "dispatch"), "send", **named)

@@ -353,7 +353,7 @@ def test_what_one_performer_makes_the_referrer_decide_is_asked_though_another_is
     ward.does(ward.partner if action in ("hold", "contradict") else SYSTEM, elsewhere, action, **said)
     pool = f"CareTeam/{ward.practice_pool.key}"
     ward.does(ward.referrer, to_decide(loop, clinic), "redirect", performer=[pool])
-    assert to_decide(loop, elsewhere)
+    assert to_decide(loop, elsewhere).is_open
 
 
 def test_of_a_specimen_that_nobody_collects_again_the_referrer_decides_though_asked_about_another_laboratory(

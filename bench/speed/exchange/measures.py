@@ -178,5 +178,5 @@ def _figures(number: int, seconds: float, bare_seconds: float, bare_number: int)
         "seconds": round(seconds, 2),
         "per_second": round(rate, 1),
         "bare_per_second": round(bare_rate, 1),
-        "ratio": round(rate / bare_rate, 3),
+        "ratio": float(f"{rate / bare_rate:.2g}"),
     }
