@@ -97,6 +97,13 @@ def displayed(actor: Actor, ids: Collection[int]) -> int:
     return mine.update(delivered_at=clock.now(), channel="app")
 
 
+def shown(handoffs: Collection[str], lists: people.Lists) -> int:
+    """Note that these handoffs were displayed in the app to somebody with these lists; gives how many levels heard by it."""
+    heard = {*lists.mine, *lists.shared, *lists.pools, *lists.away}
+    news = Escalation.objects.filter(handoff__in=handoffs, owner__in=heard, delivered_at=None)
+    return news.update(delivered_at=clock.now(), channel="app")
+
+
 def _sweep_batch(now: datetime) -> list[_Step]:
     """One batch of handoffs that have come to their next level. What another sweep holds is left to it."""
     with transaction.atomic(), connection.cursor() as cursor:

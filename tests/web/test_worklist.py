@@ -9,8 +9,8 @@ import pytest
 from django.test import Client
 
 from records import clock
-from referrals import people
-from referrals.models import Handoff, Loop, User
+from referrals import escalation, people
+from referrals.models import Escalation, Handoff, Loop, User
 from tests.web.conftest import Story, refer
 from web.lines import next_action
 
@@ -185,3 +185,16 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(
 )
 def test_the_next_step_leads_on_from_the_stage(kind: str, stage: str, words: str) -> None:
     assert str(next_action("fulfil", stage, kind)) == words
+
+
+def test_whoever_sees_on_their_list_what_is_overdue_has_heard_of_it(
+    as_ana: Client, as_clara: Client, story: Story
+) -> None:
+    late = clock.now() + timedelta(days=4)
+    with clock.at(late):
+        escalation.sweep(late)
+        as_ana.get("/?scope=organisation")
+        assert not Escalation.objects.exclude(delivered_at=None).filter(owner=story.handoff().list).exists()
+        as_clara.get("/")
+    heard = Escalation.objects.get(owner=story.handoff().list, level=escalation.OWNER)
+    assert (heard.delivered_at, heard.channel) == (late, "app")

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST
 
 from records import clock
 from records.errors import Incorrect
-from referrals import people, reassigning, worklists
+from referrals import escalation, people, reassigning, worklists
 from referrals.vocabulary import Words
 from referrals.worklists import MOST_COUNTED, Filters
 from web.forms import worklist as filtering
@@ -53,6 +53,8 @@ def worklist(request: StaffRequest) -> HttpResponse:
     is_unknown = filtering.is_unknown(request.GET, request.session)
     after = request.GET.get("after", "")
     found = NOTHING if is_unknown else worklists.rows(request.actor, filters, now=now, after=after, lists=lists)
+    if overdue := [row.handoff_id for row in found.rows if row.due_at <= now]:
+        escalation.shown(overdue, lists)
     context = {
         "filters": filters,
         "tiles": _tiles(shown, counts, filters),
