@@ -11,7 +11,7 @@ from records import clock
 from referrals import clocks, deadlines, workflow
 from referrals.calendars import Span, Unit, WorkingDays
 from referrals.deadlines import business_days, days, hours
-from referrals.models import Calendar, Loop, Policy
+from referrals.models import Calendar, Policy
 from referrals.pathways import STAGES
 from tests.referrals.ward import MONDAY, Ward
 
@@ -387,15 +387,3 @@ def test_a_window_that_is_taken_back_or_moved_moves_what_is_due_by_it(ward: Ward
     visit.refresh_from_db()
     assert visit.due_at == month + timedelta(days=14)
     assert ward.only(loop, "contact-patient").due_at == datetime(2026, 4, 3, 9, tzinfo=UTC)
-
-
-def test_what_becomes_more_urgent_while_it_waits_for_an_answer_is_due_as_urgently_once_it_is_given(ward: Ward) -> None:
-    loop, part = ward.sent()
-    ward.does(ward.clinic, part, "receive")
-    with clock.at(MONDAY + timedelta(hours=1)):
-        ward.does(ward.clinic, part, "ask-information", question="Which side?")
-        workflow.revise(Loop.objects.get(pk=loop.pk), {"priority": "stat"}, ward.referrer)
-    with clock.at(MONDAY + timedelta(hours=2)):
-        ward.does(ward.referrer, ward.only(loop, "provide-information"), "answer", answer="The left one.")
-    part.refresh_from_db()
-    assert (part.stage, part.due_at) == ("in-triage", MONDAY + timedelta(hours=26))

@@ -7,7 +7,7 @@ import pytest
 
 from records import clock
 from records.access import Actor
-from referrals import intake
+from referrals import intake, workflow
 from referrals.models import Event, Handoff, Loop
 from tests.referrals.exchange import appointment
 from tests.referrals.region import client
@@ -110,3 +110,15 @@ def test_an_answer_is_to_the_question_that_it_names_and_to_none_where_it_names_n
     asks(ward, loop, "Five.", hours(4), ours, about=[{"reference": f"Task/{parts[who].id}"}])
     left = ward.only(loop, "provide-information")
     assert left.opened_by != parts[who]
+
+
+def test_what_becomes_more_urgent_while_it_waits_for_an_answer_is_due_as_urgently_once_it_is_given(ward: Ward) -> None:
+    loop, part = ward.sent()
+    ward.does(ward.clinic, part, "receive")
+    with clock.at(hours(1)):
+        ward.does(ward.clinic, part, "ask-information", question="Which side?")
+        workflow.revise(Loop.objects.get(pk=loop.pk), {"priority": "stat"}, ward.referrer)
+    with clock.at(hours(2)):
+        ward.does(ward.referrer, ward.only(loop, "provide-information"), "answer", answer="The left one.")
+    part.refresh_from_db()
+    assert (part.stage, part.due_at) == ("in-triage", hours(26))

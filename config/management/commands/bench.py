@@ -40,6 +40,20 @@ TICK_SECONDS = 0.000_05
 """Between two changes at the EHR: some twenty have the same instant, as it tells milliseconds."""
 
 
+def _add_sizes(parser: ArgumentParser) -> None:
+    """How much of what is measured."""
+    parser.add_argument("--loops", type=int, default=100_000, metavar="N", help="of the larger one (default 100000)")
+    parser.add_argument(
+        "--sent", type=whole(1, 1_000_000), default=2_000, metavar="N", help="resources sent (default 2000)"
+    )
+    parser.add_argument(
+        "--heard", type=whole(1, 10_000_000), default=10_000, metavar="N", help="changes heard (default 10000)"
+    )
+    parser.add_argument(
+        "--changes", type=whole(1, 10_000_000), default=10_000, metavar="N", help="of hearing (default 10000)"
+    )
+
+
 class Command(BaseCommand):
     help = (
         "Time what people and EHRs wait for, on a database of so many loops and on one ten times as large; and the exchange with "
@@ -55,20 +69,9 @@ class Command(BaseCommand):
             help="loops and exchange by default; hearing tells whether each of many changes is heard once, from two EHRs "
             "with wrong clocks, late commits, shifting pages, expired links and refusals; it ends with an error if not",
         )
-        parser.add_argument(
-            "--loops", type=int, default=100_000, metavar="N", help="of the larger one (default 100000)"
-        )
-        parser.add_argument(
-            "--sent", type=whole(1, 1_000_000), default=2_000, metavar="N", help="resources sent (default 2000)"
-        )
-        parser.add_argument(
-            "--heard", type=whole(1, 10_000_000), default=10_000, metavar="N", help="changes heard (default 10000)"
-        )
+        _add_sizes(parser)
         parser.add_argument(
             "--full", action="store_true", help="the sizes that are promised: 10000 sent, 100000 heard or changes"
-        )
-        parser.add_argument(
-            "--changes", type=whole(1, 10_000_000), default=10_000, metavar="N", help="of hearing (default 10000)"
         )
         parser.add_argument(
             "--seed", type=whole(0, 2**31 - 1), default=SEED, metavar="S", help="of hearing (default 7)"
